@@ -1,0 +1,132 @@
+//! The command line: one file a command. A new command: its file, its line in [`Command`], its arm in
+//! [`run`]. Shown first in `--help` are the commands of every day; the rest are tools.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::output::Color;
+
+mod accept;
+mod agent;
+mod audit;
+mod completions;
+mod config;
+mod consensus;
+mod hash;
+mod mac;
+mod man;
+mod matches;
+mod open;
+mod parse;
+mod scan;
+mod schema;
+mod seal;
+mod sweep;
+mod verify;
+
+/// A security agent for Linux servers: looks, lets a panel of experts judge, says how bad and why.
+#[derive(Debug, Parser)]
+#[command(name = "wardmote", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Global {
+    /// Configuration file [default: /etc/wardmote/wardmote.yaml, then conf.d/*.yaml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// Where state is kept [default: /var/lib/wardmote, or the user's state directory]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub state_dir: Option<PathBuf>,
+    /// Write the result to a file, atomically and with mode 0600
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub output: Option<PathBuf>,
+    /// Colour the text
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub color: Color,
+    /// No progress and no notes on stderr
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// More detail (twice for even more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Examine the whole host (or a mounted tree) and say what to do first
+    Audit(audit::Args),
+    /// Look through logs with rules; for cron and timers
+    Sweep(sweep::Args),
+    /// Scan TCP ports of hosts
+    Scan(scan::Args),
+    /// The service: follows logs, audits on a timer, judges, keeps alerts
+    Agent(agent::Args),
+    /// Accept a finding with a reason and an end date
+    Accept(accept::Args),
+    /// Every (line, rule) hit with its fields: the rule author's tool
+    #[command(name = "match")]
+    Match(matches::Args),
+    /// Show a configuration file as structure, with places
+    Parse(parse::Args),
+    /// Pool labels or opinions of your own experts
+    Consensus(consensus::Args),
+    /// Hash passwords from stdin with Argon2
+    Hash(hash::Args),
+    /// Verify lines of `PHC<TAB>password` from stdin
+    Verify(verify::Args),
+    /// Encrypt and authenticate a file
+    Seal(seal::Args),
+    /// Open a sealed file
+    Open(open::Args),
+    /// Message authentication codes of files, and check lists
+    Mac(mac::Args),
+    /// Check or show the configuration
+    Config(config::Args),
+    /// Print the JSON Schema of an output
+    Schema(schema::Args),
+    /// Print shell completions
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
+}
+
+/// Runs one command.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let global = cli.global;
+    match cli.command {
+        Command::Audit(args) => audit::run(args, &global),
+        Command::Sweep(args) => sweep::run(args, &global),
+        Command::Scan(args) => scan::run(args, &global),
+        Command::Agent(args) => agent::run(args, &global),
+        Command::Accept(args) => accept::run(args, &global),
+        Command::Match(args) => matches::run(args, &global),
+        Command::Parse(args) => parse::run(args, &global),
+        Command::Consensus(args) => consensus::run(args, &global),
+        Command::Hash(args) => hash::run(args, &global),
+        Command::Verify(args) => verify::run(args, &global),
+        Command::Seal(args) => seal::run(args, &global),
+        Command::Open(args) => open::run(args, &global),
+        Command::Mac(args) => mac::run(args, &global),
+        Command::Config(args) => config::run(args, &global),
+        Command::Schema(args) => schema::run(args, &global),
+        Command::Completions(args) => completions::run(args, &global),
+        Command::Man(args) => man::run(args, &global),
+    }
+}

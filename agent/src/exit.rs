@@ -1,0 +1,96 @@
+//! Exit codes (a promise, see the manual) and how errors are shown.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing at or above `--fail-on`; for `match` a hit; for checks "it holds".
+    Clean,
+    /// Something at or above `--fail-on`; for `match` no hit; for checks "it does not hold".
+    Found,
+    /// Bad usage, bad configuration or unusable input: nothing was examined.
+    Usage,
+    /// Ran, but a part could not be examined.
+    Incomplete,
+    /// Internal error.
+    Internal,
+    /// Another one is running (`EX_TEMPFAIL` of sysexits.h).
+    Busy,
+    /// The reader of stdout went away (128 + SIGPIPE).
+    ClosedPipe,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Clean => 0,
+            Exit::Found => 1,
+            Exit::Usage => 2,
+            Exit::Incomplete => 3,
+            Exit::Internal => 4,
+            Exit::Busy => 75,
+            Exit::ClosedPipe => 141,
+        })
+    }
+}
+
+/// An error with a way out, shown as `hint: …`.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Hinted {
+    message: String,
+    hint: String,
+    exit: Exit,
+}
+
+/// A user's error with a hint: exit code 2.
+pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Hinted { message: message.into(), hint: hint.into(), exit: Exit::Usage }.into()
+}
+
+/// Ends the command with this exit code and error.
+pub fn failed(message: impl Into<String>, hint: impl Into<String>, exit: Exit) -> anyhow::Error {
+    Hinted { message: message.into(), hint: hint.into(), exit }.into()
+}
+
+/// Prints an error and its hint on stderr; the exit code that it means.
+pub fn report(error: &anyhow::Error) -> Exit {
+    if let Some(io) = error.downcast_ref::<std::io::Error>()
+        && io.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        return Exit::ClosedPipe;
+    }
+    eprintln!("wardmote: error: {error:#}");
+    match error.downcast_ref::<Hinted>() {
+        Some(hinted) => {
+            if !hinted.hint.is_empty() {
+                eprintln!("hint: {}", hinted.hint);
+            }
+            hinted.exit
+        }
+        None => Exit::Usage,
+    }
+}
+
+/// Help and version go to stdout with 0; everything else clap says is a usage error.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Clean };
+    match error.print() {
+        Err(io) if io.kind() == std::io::ErrorKind::BrokenPipe => Exit::ClosedPipe.into(),
+        _ => exit.into(),
+    }
+}
+
+/// A panic becomes one line and exit code 4; the place only when a backtrace is asked for.
+pub fn quiet_panics() {
+    let asked = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    if asked {
+        return;
+    }
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line()));
+        eprintln!("wardmote: internal error{}", place.unwrap_or_default());
+        eprintln!("hint: this is a fault of wardmote; please report it with the command you ran");
+    }));
+}

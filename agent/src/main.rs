@@ -1,0 +1,33 @@
+//! wardmote: looks at a Linux server, lets a panel of experts judge what it finds, says how bad it is.
+//!
+//! This file only wires: it reads the command line, calls one command, and turns what comes back into
+//! an exit code. What a command does is in `commands/`, one file each.
+
+mod commands;
+mod exit;
+mod output;
+mod pipeline;
+mod report;
+mod settings;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Cli;
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    exit::quiet_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let ended = std::panic::catch_unwind(move || commands::run(cli));
+    match ended {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => exit::report(&error).into(),
+        Err(_) => Exit::Internal.into(),
+    }
+}

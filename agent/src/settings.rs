@@ -1,0 +1,1 @@
+//! The operator's configuration: `/etc/wardmote/wardmote.yaml`, drop-ins, environment, flags.

@@ -1,0 +1,1 @@
+//! Bring your own labels: pooling of a table of item, expert, label (the `consensus` command).

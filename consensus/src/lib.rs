@@ -1,0 +1,26 @@
+//! Evidence in, verdict out.
+//!
+//! A [`Panel`] of deterministic [`experts`] reads one piece of [`Evidence`] in its [`Context`]. Each
+//! expert may give an [`Opinion`]; the [`pool`] makes one [`Verdict`] of them, with the reasons why.
+//!
+//! Invariants: values in, values out. No clock, no network, no files, no environment, no
+//! randomness. The same evidence, context and model give the same verdict, bit for bit, on any
+//! number of threads and in any order of the evidence's parts.
+#![forbid(unsafe_code)]
+
+pub mod context;
+pub mod evidence;
+pub mod experts;
+pub mod labels;
+pub mod opinion;
+pub mod panel;
+pub mod pool;
+pub mod severity;
+pub mod verdict;
+
+pub use context::{Attack, Context, Exposure, Service};
+pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};
+pub use opinion::Opinion;
+pub use panel::{Expert, Panel};
+pub use severity::Severity;
+pub use verdict::{Dissent, Verdict};

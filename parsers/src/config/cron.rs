@@ -1,0 +1,1 @@
+//! System and user crontabs (crontab(5)).

@@ -1,0 +1,1 @@
+//! The package database of dpkg and the package lists of apt.

@@ -1,0 +1,1 @@
+//! Plain `key value` and `key = value` files: login.defs, pwquality.conf, faillock.conf.

@@ -1,0 +1,58 @@
+//! Numbered lines of a configuration file.
+
+use std::sync::Arc;
+
+use crate::place::Place;
+
+/// A line of a file, without its line end (`\n` or `\r\n`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// From 1.
+    pub number: u32,
+    /// Where it starts, in bytes.
+    pub offset: usize,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// The text, with invalid UTF-8 replaced.
+    pub fn text(&self) -> std::borrow::Cow<'a, str> {
+        String::from_utf8_lossy(self.bytes)
+    }
+
+    /// The place of a byte of this line, counted from 0.
+    pub fn place(&self, file: &Arc<str>, index: usize) -> Place {
+        Place::new(file, self.number, u32::try_from(index + 1).unwrap_or(u32::MAX))
+    }
+}
+
+/// Splits a file into numbered lines; a last line without a line end counts.
+pub fn numbered(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    let mut offset = 0;
+    let mut number = 0_u32;
+    std::iter::from_fn(move || {
+        if offset >= bytes.len() {
+            return None;
+        }
+        let start = offset;
+        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+        offset = end + 1;
+        number = number.saturating_add(1);
+        let line = &bytes[start..end];
+        Some(Line { number, offset: start, bytes: line.strip_suffix(b"\r").unwrap_or(line) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_numbered_and_the_last_needs_no_newline() {
+        let lines: Vec<_> = numbered(b"a\r\n\nb").map(|l| (l.number, l.offset, l.bytes)).collect();
+        assert_eq!(lines, [(1, 0, &b"a"[..]), (2, 3, &b""[..]), (3, 4, &b"b"[..])]);
+        assert_eq!(numbered(b"").count(), 0);
+        assert_eq!(numbered(b"a\n").count(), 1);
+    }
+}

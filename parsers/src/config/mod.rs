@@ -1,0 +1,14 @@
+//! Configuration formats, one file a grammar. Each returns values with their places.
+
+pub mod accounts;
+pub mod cron;
+pub mod dpkg;
+pub mod keyvalue;
+pub mod lines;
+pub mod mounts;
+pub mod os_release;
+pub mod pam;
+pub mod sshd;
+pub mod sudoers;
+pub mod sysctl;
+pub mod yaml;

@@ -1,0 +1,1 @@
+//! fstab(5) and /proc/PID/mountinfo (proc(5)).

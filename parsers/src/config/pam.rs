@@ -1,0 +1,1 @@
+//! PAM stacks (pam.conf(5)): controls, include, substack, `@include`.

@@ -1,0 +1,1 @@
+//! Guarded memory mapping of files that may change under us.

@@ -1,0 +1,3 @@
+//! Rule formats (deciding is the scanner's).
+
+pub mod sigma;

@@ -1,0 +1,1 @@
+//! Sigma rules and correlations: the YAML form to a typed rule.

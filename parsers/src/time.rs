@@ -1,0 +1,1 @@
+//! Timestamps of logs: fixed-offset parsers, missing years, zones given by the caller.

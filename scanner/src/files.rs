@@ -1,0 +1,1 @@
+//! Walks of the system paths: set-id and world-writable files, modes and owners.

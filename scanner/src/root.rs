@@ -1,0 +1,207 @@
+//! The real file system behind [`Tree`]: rooted, link-safe, never blocking.
+//!
+//! Every path is opened with `openat2(RESOLVE_IN_ROOT)` below a directory descriptor, so that links,
+//! absolute ones too, resolve inside the root. Files are opened non-blocking and read only when they
+//! are regular, so that a FIFO or a device in place of a file is an error and never a hang. For the
+//! root `/` a kernel without `openat2` (before 5.6, or a strict seccomp filter) falls back to plain
+//! `openat`; for any other root that is an error, since links could then lead out.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use parsers::tree::{Entry, FileKind, Links, LookError, Stat, Tree, Why};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// Most entries of one directory that are listed.
+pub const ENTRIES_MAX: usize = 100_000;
+
+/// A file system below one directory.
+#[derive(Debug)]
+pub struct RootedTree {
+    root: OwnedFd,
+    is_host: bool,
+}
+
+impl RootedTree {
+    /// Opens a root; `/` is the host itself.
+    pub fn open(root: &Path) -> Result<Self, LookError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| look(root, e))?;
+        Ok(Self { root: fd, is_host: root == Path::new("/") })
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, LookError> {
+        let flags = flags | OFlags::CLOEXEC;
+        let inside = inside(path);
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&self.root, inside, flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS | Errno::PERM) if self.is_host => {
+                rustix::fs::openat(&self.root, inside, flags, Mode::empty())
+                    .map_err(|e| look(path, e))
+            }
+            other => other.map_err(|e| look(path, e)),
+        }
+    }
+
+    /// Opens a regular file for reading, for callers that stream or map it.
+    pub fn open_file(&self, path: &Path) -> Result<File, LookError> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        // Look before opening: opening a device may have effects, opening a FIFO may wake its writer.
+        let seen = self.stat(path, Links::Follow)?;
+        if seen.kind != FileKind::Regular {
+            return Err(LookError::new(path, Why::NotRegular(seen.kind)));
+        }
+        let fd = self.open_at(path, flags)?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| look(path, e))?;
+        match kind(FileType::from_raw_mode(stat.st_mode)) {
+            FileKind::Regular => Ok(File::from(fd)),
+            other => Err(LookError::new(path, Why::NotRegular(other))),
+        }
+    }
+}
+
+impl Tree for RootedTree {
+    fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, LookError> {
+        let file = self.open_file(path)?;
+        let mut bytes = Vec::new();
+        file.take(limit as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| LookError::new(path, io_why(&e)))?;
+        if bytes.len() > limit {
+            return Err(LookError::new(path, Why::TooLarge(limit)));
+        }
+        Ok(bytes)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<Entry>, LookError> {
+        let fd = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = Dir::new(fd).map_err(|e| look(path, e))?;
+        let mut entries = Vec::new();
+        for entry in directory {
+            let entry = entry.map_err(|e| look(path, e))?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            if entries.len() == ENTRIES_MAX {
+                return Err(LookError::new(path, Why::TooMany(ENTRIES_MAX)));
+            }
+            let path = path.join(std::ffi::OsStr::from_bytes(name));
+            let kind = match entry.file_type() {
+                FileType::Unknown => self.stat(&path, Links::Keep)?.kind,
+                known => kind(known),
+            };
+            entries.push(Entry { path, kind });
+        }
+        entries.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
+        Ok(entries)
+    }
+
+    fn stat(&self, path: &Path, links: Links) -> Result<Stat, LookError> {
+        let flags = match links {
+            Links::Follow => OFlags::PATH,
+            Links::Keep => OFlags::PATH | OFlags::NOFOLLOW,
+        };
+        let fd = self.open_at(path, flags)?;
+        let stat = rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH).map_err(|e| look(path, e))?;
+        #[allow(clippy::unnecessary_cast)]
+        // the width of these fields differs between architectures
+        Ok(Stat {
+            kind: kind(FileType::from_raw_mode(stat.st_mode)),
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: stat.st_mtime as i64,
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+        })
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf, LookError> {
+        let fd = self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let to = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(|e| look(path, e))?;
+        Ok(PathBuf::from(std::ffi::OsStr::from_bytes(to.as_bytes())))
+    }
+}
+
+/// The path as `openat2` wants it: relative to the root.
+fn inside(path: &Path) -> &Path {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() { Path::new(".") } else { relative }
+}
+
+fn kind(file_type: FileType) -> FileKind {
+    match file_type {
+        FileType::RegularFile => FileKind::Regular,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Link,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        _ => FileKind::Device,
+    }
+}
+
+fn look(path: &Path, errno: Errno) -> LookError {
+    let why = match errno {
+        Errno::NOENT | Errno::NOTDIR => Why::NotFound,
+        Errno::ACCESS | Errno::PERM => Why::Denied,
+        other => io_why(&std::io::Error::from(other)),
+    };
+    LookError::new(path, why)
+}
+
+fn io_why(error: &std::io::Error) -> Why {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Why::NotFound,
+        std::io::ErrorKind::PermissionDenied => Why::Denied,
+        _ => Why::Io(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_never_lead_out_of_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("etc")).unwrap();
+        std::fs::write(dir.path().join("outside"), "secret").unwrap();
+        std::fs::write(root.join("etc/real"), "inside").unwrap();
+        symlink("/etc/real", root.join("absolute")).unwrap();
+        symlink("../../../outside", root.join("etc/up")).unwrap();
+        symlink(dir.path().join("outside"), root.join("etc/out")).unwrap();
+        let tree = RootedTree::open(&root).unwrap();
+        assert_eq!(tree.read_config("/absolute").unwrap(), b"inside");
+        assert!(tree.read_config("/etc/up").unwrap_err().not_found());
+        assert!(tree.read_config("/etc/out").unwrap_err().not_found());
+    }
+
+    #[test]
+    fn a_fifo_or_directory_in_place_of_a_file_is_an_error_and_no_hang() {
+        let dir = tempfile::tempdir().unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("fifo"),
+            FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        std::fs::create_dir(dir.path().join("dir")).unwrap();
+        std::fs::write(dir.path().join("file"), "12345").unwrap();
+        let tree = RootedTree::open(dir.path()).unwrap();
+        let why = |path: &str| tree.read(Path::new(path), 4).unwrap_err().why;
+        assert_eq!(why("/fifo"), Why::NotRegular(FileKind::Fifo));
+        assert_eq!(why("/dir"), Why::NotRegular(FileKind::Directory));
+        assert_eq!(why("/file"), Why::TooLarge(4));
+        assert_eq!(tree.list(Path::new("/")).unwrap().len(), 3);
+    }
+}
