@@ -1,5 +1,7 @@
 //! The peer: PyPI's `cryptography` (50 or newer) seals, opens and hashes the same things.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,8 @@
 //! Published vectors: RFC 9106 (Argon2), RFC 4231 (HMAC-SHA-256), Wycheproof (AES-256-GCM), and known
 //! PHC strings of the Argon2 reference program.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use argon2::{Algorithm, Argon2, AssociatedData, Block, ParamsBuilder};
