@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod output;
 mod pipeline;
+mod progress;
 mod report;
 mod settings;
 mod store;
