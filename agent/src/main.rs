@@ -6,9 +6,11 @@
 mod commands;
 mod exit;
 mod output;
+mod pending;
 mod pipeline;
 mod progress;
 mod report;
+mod secrets;
 mod settings;
 mod store;
 
