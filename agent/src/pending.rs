@@ -103,7 +103,9 @@ impl Stream {
     pub fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Stdout(mut out) => Ok(out.flush()?),
-            Self::File(out) => Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.commit()?),
+            Self::File(out) => {
+                Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.commit()?)
+            }
         }
     }
 }

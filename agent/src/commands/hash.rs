@@ -15,8 +15,10 @@ use crate::secrets::random;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Each line of stdin is one password; only LF ends a line. At most 4096 bytes a \
-    line. The jobs together use at most 1 GiB of memory: fewer run when MEMORY times JOBS is more.")]
+#[command(
+    after_help = "Each line of stdin is one password; only LF ends a line. At most 4096 bytes a \
+    line. The jobs together use at most 1 GiB of memory: fewer run when MEMORY times JOBS is more."
+)]
 pub struct Args {
     /// Memory of one hash in KiB, 8 to 1048576 [default: the profile's]
     #[arg(long, value_name = "KIB")]

@@ -16,9 +16,11 @@ use crate::settings::state_directory;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The key is 16 to 4096 bytes, as they are in the file (mode 0600); without \
+#[command(
+    after_help = "The key is 16 to 4096 bytes, as they are in the file (mode 0600); without \
     --key-file it is mac.key in the state directory. --check prints `NAME: OK` or `NAME: FAILED` a line \
-    (only what failed with --quiet) and ends with 1 when something does not hold.")]
+    (only what failed with --quiet) and ends with 1 when something does not hold."
+)]
 pub struct Args {
     /// Key file, mode 0600 [default: mac.key in the state directory]
     #[arg(long, value_name = "FILE")]
@@ -100,7 +102,8 @@ fn check(key: &Key, list: &Path, global: &Global) -> anyhow::Result<Exit> {
     let mut out = Stream::open(global.output.as_deref())?;
     let (mut good, mut bad) = (0_u64, 0_u64);
     let key = key.clone();
-    let work = move |line: Result<Entry, String>| line.map(|entry| (holds(&key, &entry), entry.name));
+    let work =
+        move |line: Result<Entry, String>| line.map(|entry| (holds(&key, &entry), entry.name));
     on_all_cores(entries(BufReader::new(input)), work, |checked| {
         match &checked {
             Ok((Holds::Yes, _)) => good += 1,

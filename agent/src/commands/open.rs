@@ -15,22 +15,21 @@ use crate::secrets;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit code 1 when the file does not hold: wrong key, passphrase or context, or \
-    changed, cut or extended.")]
+#[command(
+    after_help = "Exit code 1 when the file does not hold: wrong key, passphrase or context, or \
+    changed, cut or extended."
+)]
 pub struct Args {
     /// Sealed file; `-` is stdin
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// Opened file: complete and authentic, or not there
-    #[arg(short, value_name = "OUT")]
-    out: Option<PathBuf>,
     #[command(flatten)]
     with: With,
 }
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let output_path = out(args.out.as_deref(), global)?;
+    let output_path = out(global)?;
     let secret = args.with.secret()?;
     let mut sealed = BufReader::new(input(&args.input)?);
     let name = args.input.display();
@@ -39,7 +38,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         (Secret::Key(path), false) => key(path)?,
         (Secret::Passphrase(path), true) => {
             let mut head = [0; LOCK_BYTES];
-            sealed.read_exact(&mut head).map_err(|_| does_not_hold(&args, "cut within its head"))?;
+            sealed
+                .read_exact(&mut head)
+                .map_err(|_| does_not_hold(&args, "cut within its head"))?;
             let lock = Lock::decode(&head).map_err(|error| does_not_hold(&args, error))?;
             lock.key(&secrets::passphrase(path)?)?
         }

@@ -15,19 +15,18 @@ use crate::secrets::{self, random};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A key file gives a bare Cobblestone-256 file (c2sp.org/chunked-encryption), which \
-    other programs open too. The context is not secret and not in the file: `open` needs the same.")]
+#[command(
+    after_help = "A key file gives a bare Cobblestone-256 file (c2sp.org/chunked-encryption), which \
+    other programs open too. The context is not secret and not in the file: `open` needs the same."
+)]
 pub struct Args {
     /// File to seal; `-` is stdin
     #[arg(value_name = "IN", required_unless_present = "new_key")]
     input: Option<PathBuf>,
-    /// Sealed file: complete or not there
-    #[arg(short, value_name = "OUT")]
-    out: Option<PathBuf>,
     #[command(flatten)]
     with: With,
     /// Make a key file of 32 random bytes with mode 0600, and nothing else
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "out", "key_file", "passphrase_file", "context"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "output", "key_file", "passphrase_file", "context"])]
     new_key: Option<PathBuf>,
 }
 
@@ -73,7 +72,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         return new_key(path);
     }
     let input_path = args.input.as_deref().unwrap_or(Path::new("-"));
-    let output_path = out(args.out.as_deref(), global)?;
+    let output_path = out(global)?;
     let context = args.with.context.as_bytes();
     let (key, head) = match args.with.secret()? {
         Secret::Key(path) => (key(path)?, None),
@@ -94,9 +93,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Clean)
 }
 
-/// The file to write: `-o`, or the global `--output`, which means the same here.
-pub fn out<'a>(out: Option<&'a Path>, global: &'a Global) -> anyhow::Result<&'a Path> {
-    match out.or(global.output.as_deref()) {
+/// The file to write, which must be named.
+pub fn out(global: &Global) -> anyhow::Result<&Path> {
+    match global.output.as_deref() {
         Some(path) if path == Path::new("-") => Err(hinted(
             "stdout cannot take it: what is written must be whole before it is seen",
             "name a file with -o OUT",
@@ -142,15 +141,14 @@ pub fn of_stream(error: crypto::Error) -> anyhow::Error {
 
 fn new_key(path: &Path) -> anyhow::Result<Exit> {
     let bytes = Zeroizing::new(random::<KEY_BYTES>()?);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(
-        |error| {
+    let mut file =
+        File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::AlreadyExists => "a key is never overwritten: name a new file",
                 _ => "",
             };
             hinted(format!("{}: {error}", path.display()), hint)
-        },
-    )?;
+        })?;
     let written = file.write_all(&*bytes).and_then(|()| file.sync_all());
     if let Err(error) = written {
         let _ = std::fs::remove_file(path);

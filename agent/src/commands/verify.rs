@@ -11,8 +11,10 @@ use crate::pending::Stream;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Each line of stdin is `PHC<TAB>password`. One answer a line, in input order: \
-    `ok`, `mismatch` or `error: …`. Exit code 1 when any line is not ok.")]
+#[command(
+    after_help = "Each line of stdin is `PHC<TAB>password`. One answer a line, in input order: \
+    `ok`, `mismatch` or `error: …`. Exit code 1 when any line is not ok."
+)]
 pub struct Args {
     /// Lines verified at the same time [default: the number of cores]
     #[arg(long, value_name = "N")]
