@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use scanner::checks::{self, Ran};
 use scanner::facts::Spoken;
 use scanner::ports::Inventory;
-use scanner::vantage::Vantage;
+use scanner::vantage::{self, Vantage};
 use scanner::{Facts, RootedTree};
 
 use crate::exit::hinted;
@@ -54,7 +54,7 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
         .map_err(|error| hinted(error.to_string(), "--root names a directory"))?;
     let live = wanted.live();
     let spoken = if live { ask::everything() } else { Spoken::default() };
-    let vantage = Vantage::default();
+    let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
     let inventory = None;
     let facts = Facts::new(&tree, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
     let ran = checks::run_all(&facts, &wanted.only, wanted.threads);

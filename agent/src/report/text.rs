@@ -92,6 +92,9 @@ fn heading(out: &mut String, report: &Report) -> std::fmt::Result {
     if let Some(container) = &report.vantage.container {
         writeln!(out, "seen from inside a container ({container})")?;
     }
+    for line in &report.vantage.blind {
+        writeln!(out, "cannot see from here: {line}")?;
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ pub mod lines;
 pub mod mounts;
 pub mod os_release;
 pub mod pam;
+pub mod problems;
 pub mod sshd;
 pub mod sudoers;
 pub mod sysctl;

@@ -4,6 +4,10 @@ use consensus::Exposure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod addresses;
+pub mod inventory;
+mod netlink;
+
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listener {
