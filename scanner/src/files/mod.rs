@@ -54,6 +54,11 @@ const SYSTEM: &[(&str, u32)] = &[
 /// do not end the walk of `/usr`.
 const USERS: &[(&str, u32)] = &[("/root", 3), ("/home", 4), ("/srv", 3)];
 
+/// Trees of data where only directories are judged: nearly half of all files of a host lie there, to
+/// ask for the facts of each would double the time, and nothing runs from there. Coverage says so.
+const DIRECTORIES_ONLY: &[&str] =
+    &["/usr/share", "/usr/include", "/usr/src", "/usr/lib/modules", "/usr/lib/firmware"];
+
 /// Places where everybody may write.
 pub const SHARED: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 
@@ -101,7 +106,12 @@ impl Walk {
 
     /// One line that says what was covered, for reasons of checks.
     pub fn coverage(&self) -> String {
-        let mut line = format!("{} entries under {}", self.entries, self.covered.join(" "));
+        let mut line = format!(
+            "{} entries under {} (only directories of {})",
+            self.entries,
+            self.covered.join(" "),
+            DIRECTORIES_ONLY.join(" ")
+        );
         if !self.passed_by.is_empty() {
             line += &format!("; not entered: {}", self.passed_by.join(", "));
         }
@@ -141,6 +151,7 @@ struct Task {
     levels: u32,
     device: u64,
     shared: bool,
+    data: bool,
 }
 
 /// What the workers share.
@@ -213,7 +224,7 @@ impl<'a> Pass<'a> {
                     let shared = SHARED.contains(name);
                     gathered.consider(path, &stat, false);
                     let (path, device) = (path.to_path_buf(), stat.device);
-                    tasks.push(Task { path, levels: *levels, device, shared });
+                    tasks.push(Task { path, levels: *levels, device, shared, data: false });
                 }
                 // A merged /usr: where the link leads is a starting path itself.
                 Ok(stat) if stat.kind == FileKind::Link && levels == &DEPTH_MAX => {}
@@ -293,6 +304,7 @@ impl<'a> Pass<'a> {
         below: &mut Vec<Task>,
     ) {
         match entry.kind {
+            FileKind::Regular if task.data => {}
             FileKind::Regular => {
                 let Ok(stat) = (entry.stat)() else { return };
                 if of_interest(&stat, task.shared, entry.name.as_encoded_bytes()) {
@@ -316,7 +328,8 @@ impl<'a> Pass<'a> {
                     gathered.foreign.push(path);
                 } else if task.levels > 1 {
                     let (levels, device) = (task.levels - 1, stat.device);
-                    below.push(Task { path, levels, device, shared: task.shared });
+                    let data = task.data || is_data(&path);
+                    below.push(Task { path, levels, device, shared: task.shared, data });
                 } else if task.path.components().count() > DEPTH_MAX as usize {
                     gathered.too_deep.push(path);
                 }
@@ -374,6 +387,10 @@ fn named(paths: &mut [PathBuf], what: &str) -> Option<String> {
         paths.iter().take(NAMED_MAX).map(|path| path.display().to_string()).collect();
     let more = if paths.len() > NAMED_MAX { " …" } else { "" };
     (!paths.is_empty()).then(|| format!("files: {} {what}: {}{more}", paths.len(), shown.join(" ")))
+}
+
+fn is_data(path: &Path) -> bool {
+    DIRECTORIES_ONLY.iter().any(|tree| path == Path::new(tree))
 }
 
 /// Whether a regular file is worth a path: decided for every file of the host, so by numbers first.
@@ -460,12 +477,14 @@ mod tests {
             .file_with("/tmp/everybodys", "x", 0o666, 1000, 0)
             .directory("/tmp/...", 0o700, 1000, 0)
             .directory("/opt/open", 0o777, 0, 0)
+            .directory("/usr/share/open", 0o777, 0, 0)
+            .file_with("/usr/share/data", "x", 0o666, 0, 0)
             .directory("/tmp", 0o1777, 0, 0)
             .link("/bin", "usr/bin")
             .link("/etc/loop", "/etc");
         let walk = Walk::read(&tree, &MountTable::default());
         assert_eq!(paths(&walk.set_id), ["/usr/bin/su"]);
-        assert_eq!(paths(&walk.writable), ["/etc/open", "/opt/open"]);
+        assert_eq!(paths(&walk.writable), ["/etc/open", "/opt/open", "/usr/share/open"]);
         assert_eq!(paths(&walk.keys), ["/etc/ssl/a.key"]);
         assert_eq!(paths(&walk.odd), ["/tmp/...", "/tmp/run"]);
         assert_eq!(walk.unseen, Vec::<String>::new());
