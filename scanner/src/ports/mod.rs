@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod addresses;
+pub mod firewall;
 pub mod inventory;
 mod netlink;
 
