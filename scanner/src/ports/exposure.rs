@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use consensus::Exposure;
 
 use super::addresses::{OwnAddress, OwnAddresses, Reach, reach, unmapped};
-use super::firewall::{Outcome, Probe, Redirect, Ruleset};
+use super::firewall::{NO_CHAIN, Outcome, Probe, Redirect, Ruleset};
 use super::inventory::Socket;
 
 /// Most addresses of the host that one wildcard socket is judged for.
@@ -31,9 +31,10 @@ pub fn redirection<'f>(
     firewall: &'f Firewall,
 ) -> Option<&'f Redirect> {
     let Firewall::Known(rules) = firewall else { return None };
-    targets(socket, own)?.iter().flat_map(|target| probes(socket, target)).find_map(|probe| {
-        rules.redirects(&probe)
-    })
+    targets(socket, own)?
+        .iter()
+        .flat_map(|target| probes(socket, target))
+        .find_map(|probe| rules.redirects(&probe))
 }
 
 /// From where a socket can be reached, and why.
@@ -143,6 +144,7 @@ fn through(rules: &Ruleset, probe: &Probe, at: &str) -> (Exposure, String) {
         return (exposure, format!("{at}; {} hands it to {to}", redirect.label));
     }
     match rules.admits(probe) {
+        Outcome::Open(rule) if rule == NO_CHAIN => (open, format!("{at}; {NO_CHAIN}")),
         Outcome::Open(rule) => (open, format!("{at}; let in by {rule}")),
         Outcome::Limited(rule) => {
             (Exposure::Private, format!("{at}; let in from a few sources only by {rule}"))
@@ -217,7 +219,12 @@ mod tests {
     }
 
     fn natted() -> OwnAddresses {
-        OwnAddresses::known(&[("127.0.0.1", "lo"), ("::1", "lo"), ("192.168.1.5", "eth0"), ("fe80::5", "eth0")])
+        OwnAddresses::known(&[
+            ("127.0.0.1", "lo"),
+            ("::1", "lo"),
+            ("192.168.1.5", "eth0"),
+            ("fe80::5", "eth0"),
+        ])
     }
 
     fn six() -> OwnAddresses {
@@ -280,7 +287,7 @@ mod tests {
             ("0.0.0.0", 6379, public(), Private, "handle 16"),
             ("203.0.113.5", 6379, public(), Private, "handle 16"),
             ("0.0.0.0", 5432, public(), Private, "a few sources only"),
-            ("0.0.0.0", 7777, public(), Unknown, "handle 21"),
+            ("0.0.0.0", 7777, public(), Unknown, "handle 22"),
             ("0.0.0.0", 443, natted(), Private, "handle 14"),
             ("0.0.0.0", 1, natted(), Loopback, "policy drop"),
             ("127.0.0.1", 443, public(), Loopback, "only this host"),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use parsers::config::lines;
-use parsers::tree::{FileKind, Tree, Why};
+use parsers::tree::{FileKind, Links, Tree, Why};
 
 use super::Owner;
 use super::inventory::{Socket, Transport};
@@ -17,19 +17,27 @@ use super::inventory::{Socket, Transport};
 const DESCRIPTORS_MAX: usize = 2_000_000;
 /// Most bytes of a small file of `/proc/PID`.
 const PROC_BYTES_MAX: usize = 64 << 10;
+/// Most control groups that are looked at.
+const CGROUPS_MAX: usize = 20_000;
 /// Most `.socket` units that are read.
 const UNITS_MAX: usize = 5_000;
 /// Most bytes of a unit file.
 const UNIT_BYTES_MAX: usize = 256 << 10;
 /// Where systemd looks for units, the first of a name wins (systemd.unit(5)).
-const UNIT_DIRECTORIES: [&str; 4] =
-    ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 
 /// Who holds which socket, and what could not be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders {
     /// Holders by inode, in the order of their process ids.
     pub by_inode: BTreeMap<u32, Vec<Owner>>,
+    /// Processes in a process namespace of their own: their executables are not this host's files.
+    pub contained: BTreeSet<u32>,
     /// Why a socket without a holder may have one after all.
     pub blind: Option<String>,
 }
@@ -54,7 +62,10 @@ pub fn holders(tree: &dyn Tree, sockets: &[Socket]) -> Holders {
         match held(tree, pid, &wanted, &mut left) {
             Ok(inodes) if inodes.is_empty() => {}
             Ok(inodes) => {
-                let owner = describe(tree, pid);
+                let (owner, contained) = describe(tree, pid);
+                if contained {
+                    found.contained.insert(pid);
+                }
                 for inode in inodes {
                     found.by_inode.entry(inode).or_default().push(owner.clone());
                 }
@@ -107,7 +118,8 @@ fn socket_inode(link: &Path) -> Option<u32> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-fn describe(tree: &dyn Tree, pid: u32) -> Owner {
+/// A process, and whether it lives in a container.
+fn describe(tree: &dyn Tree, pid: u32) -> (Owner, bool) {
     let exe = tree.read_link(&proc_path(pid, "exe")).ok();
     let (exe, deleted) = match exe {
         None => (None, false),
@@ -121,14 +133,15 @@ fn describe(tree: &dyn Tree, pid: u32) -> Owner {
     };
     let status = tree.read(&proc_path(pid, "status"), PROC_BYTES_MAX).unwrap_or_default();
     let cgroup = tree.read(&proc_path(pid, "cgroup"), PROC_BYTES_MAX).unwrap_or_default();
-    Owner {
+    let owner = Owner {
         pid,
         exe: exe.map(|exe| crate::redact::printable(&exe)),
         deleted,
         unit: unit(&cgroup),
         package: None,
         uid: effective_uid(&status).unwrap_or(u32::MAX),
-    }
+    };
+    (owner, contained(&status))
 }
 
 fn proc_path(pid: u32, name: &str) -> PathBuf {
@@ -141,6 +154,36 @@ fn effective_uid(status: &[u8]) -> Option<u32> {
         let text = line.text();
         text.strip_prefix("Uid:")?.split_ascii_whitespace().nth(1)?.parse().ok()
     })
+}
+
+/// `NSpid:` has one number for each process namespace that the process is in.
+fn contained(status: &[u8]) -> bool {
+    lines::numbered(status).any(|line| {
+        let text = line.text();
+        text.strip_prefix("NSpid:").is_some_and(|ids| ids.split_ascii_whitespace().count() > 1)
+    })
+}
+
+/// The units of control groups by their kernel ids (their inodes): tells whose a socket is even where
+/// its holders cannot be seen. Empty without a unified hierarchy.
+pub fn cgroup_units(tree: &dyn Tree) -> BTreeMap<u64, String> {
+    let mut units = BTreeMap::new();
+    let mut pending = vec![PathBuf::from("/sys/fs/cgroup")];
+    let mut seen = 0;
+    while let Some(directory) = pending.pop() {
+        for entry in tree.list(&directory).unwrap_or_default() {
+            if entry.kind != FileKind::Directory || seen == CGROUPS_MAX {
+                continue;
+            }
+            seen += 1;
+            let unit = entry.path.to_str().and_then(innermost);
+            if let (Some(unit), Ok(stat)) = (unit, tree.stat(&entry.path, Links::Keep)) {
+                units.insert(stat.inode, unit);
+            }
+            pending.push(entry.path);
+        }
+    }
+    units
 }
 
 /// The innermost systemd unit of `/proc/PID/cgroup`: of the unified hierarchy (`0::`) or, on older
@@ -173,7 +216,9 @@ pub fn socket_units(tree: &dyn Tree) -> Vec<(Transport, String, String)> {
     let mut listens = Vec::new();
     for directory in UNIT_DIRECTORIES {
         for entry in tree.list(Path::new(directory)).unwrap_or_default() {
-            let Some(name) = entry.path.file_name().and_then(|name| name.to_str()) else { continue };
+            let Some(name) = entry.path.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
             let unit = name.strip_suffix(".d").unwrap_or(name);
             if !unit.ends_with(".socket") || seen.len() == UNITS_MAX {
                 continue;
@@ -213,9 +258,10 @@ pub fn socket_unit<'u>(
     units: &'u [(Transport, String, String)],
     socket: &Socket,
 ) -> Option<&'u str> {
-    units.iter().find(|(transport, listen, _)| {
-        *transport == socket.transport && listens_on(listen, socket)
-    }).map(|(_, _, unit)| unit.as_str())
+    units
+        .iter()
+        .find(|(transport, listen, _)| *transport == socket.transport && listens_on(listen, socket))
+        .map(|(_, _, unit)| unit.as_str())
 }
 
 fn listens_on(listen: &str, socket: &Socket) -> bool {
@@ -251,14 +297,15 @@ mod tests {
         tree.link(&format!("/proc/{pid}/exe"), exe)
             .link(&format!("/proc/{pid}/fd/0"), "/dev/null")
             .link(&format!("/proc/{pid}/fd/3"), &format!("socket:[{inode}]"))
-            .file(&format!("/proc/{pid}/status"), "Name:\tx\nUid:\t0\t33\t0\t0\n")
+            .file(&format!("/proc/{pid}/status"), "Name:\tx\nUid:\t0\t33\t0\t0\nNSpid:\t7\n")
             .file(&format!("/proc/{pid}/cgroup"), cgroup)
     }
 
     #[test]
     fn every_holder_is_found_with_executable_and_unit() {
         let tree = process(MemoryTree::new(), 1, "/usr/lib/systemd/systemd", "0::/init.scope\n", 9);
-        let tree = process(tree, 77, "/usr/sbin/nginx (deleted)", "0::/system.slice/nginx.service\n", 7);
+        let tree =
+            process(tree, 77, "/usr/sbin/nginx (deleted)", "0::/system.slice/nginx.service\n", 7);
         let cgroup = "4:memory:/x.service\n1:name=systemd:/system.slice/nginx.service\n0::/\n";
         let tree = process(tree, 78, "/usr/sbin/nginx", cgroup, 7);
         let found = holders(&tree, &[socket(80, 7), socket(81, 8)]);
@@ -284,13 +331,23 @@ mod tests {
 
     #[test]
     fn units_and_ids_are_read_from_hostile_text_too() {
-        assert_eq!(unit(b"0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n").as_deref(), Some("x.service"));
-        assert_eq!(unit(b"0::/system.slice/docker-abc.scope\n").as_deref(), Some("docker-abc.scope"));
+        assert_eq!(
+            unit(b"0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n")
+                .as_deref(),
+            Some("x.service")
+        );
+        assert_eq!(
+            unit(b"0::/system.slice/docker-abc.scope\n").as_deref(),
+            Some("docker-abc.scope")
+        );
         for bytes in [&b""[..], b"\0", b"::::", b"0::", b"\xff\xfe:x:y", &vec![b'/'; 1 << 20]] {
             assert_eq!(unit(bytes), None);
             assert_eq!(effective_uid(bytes), None);
         }
         assert_eq!(effective_uid(b"Uid:\t1\n"), None);
+        assert!(contained(b"NSpid:\t700\t1\n") && !contained(b"NSpid:\t700\n"));
+        let tree = MemoryTree::new().file("/sys/fs/cgroup/system.slice/x.service/cgroup.procs", "");
+        assert_eq!(cgroup_units(&tree).into_values().collect::<Vec<_>>(), ["x.service"]);
         assert_eq!(socket_inode(Path::new("socket:[99999999999]")), None);
         assert_eq!(socket_inode(Path::new("socket:[5]")), Some(5));
     }
@@ -298,9 +355,18 @@ mod tests {
     #[test]
     fn a_socket_unit_is_found_by_what_it_listens_on() {
         let tree = MemoryTree::new()
-            .file("/usr/lib/systemd/system/ssh.socket", "[Socket]\nListenStream=22\nListenStream=/run/x\n")
-            .file("/etc/systemd/system/cups.socket", "[Socket]\nListenStream=127.0.0.1:631\nListenDatagram=5\n")
-            .file("/etc/systemd/system/ssh.socket.d/port.conf", "[Socket]\nListenStream=\nListenStream=0.0.0.0:2222\n")
+            .file(
+                "/usr/lib/systemd/system/ssh.socket",
+                "[Socket]\nListenStream=22\nListenStream=/run/x\n",
+            )
+            .file(
+                "/etc/systemd/system/cups.socket",
+                "[Socket]\nListenStream=127.0.0.1:631\nListenDatagram=5\n",
+            )
+            .file(
+                "/etc/systemd/system/ssh.socket.d/port.conf",
+                "[Socket]\nListenStream=\nListenStream=0.0.0.0:2222\n",
+            )
             .file("/etc/systemd/system/x.service", "ListenStream=1\n");
         let units = socket_units(&tree);
         assert_eq!(units.len(), 4);

@@ -114,7 +114,8 @@ fn rule_of(program: Program, table: &str, text: &str, ruleset: &mut Ruleset) {
         }
     }
     if let Some((address, port)) = rule.destination.filter(|_| chain != "OUTPUT") {
-        let conditions = rule.conditions.clone();
+        let mut conditions = rule.conditions.clone();
+        conditions.push(Condition::is(Test::Six(program == Program::Six)));
         ruleset.redirects.push(Redirect { label: label.clone(), conditions, address, port });
     }
     let conditions = rule.conditions;

@@ -24,6 +24,8 @@ pub const RULESET_BYTES_MAX: usize = 32 << 20;
 pub const RULES_MAX: usize = 200_000;
 /// Most rules visited for one probe: jumps can visit a chain exponentially often.
 const VISITS_MAX: usize = 500_000;
+/// What [`Outcome::Open`] says where no chain sees a packet.
+pub const NO_CHAIN: &str = "no firewall chain looks at it";
 /// Jumps inside jumps, as in the kernel (NFT_JUMP_STACK_SIZE).
 const DEPTH_MAX: usize = 16;
 
@@ -243,7 +245,7 @@ impl Ruleset {
             .filter(|base| if six { base.sees.1 } else { base.sees.0 })
             .map(|base| self.enter(base, probe))
             .reduce(stricter)
-            .unwrap_or_else(|| Outcome::Open("no firewall chain looks at it".to_string()))
+            .unwrap_or_else(|| Outcome::Open(NO_CHAIN.to_string()))
     }
 
     /// The redirection that such a packet meets, if one surely or perhaps does.
@@ -253,6 +255,15 @@ impl Ruleset {
                 || (hit(&redirect.conditions, probe) == Share::Unknown
                     && names_port(&redirect.conditions))
         })
+    }
+
+    /// Adds what another program said.
+    pub fn merge(&mut self, other: Self) {
+        for (name, rules) in other.chains {
+            self.chains.entry(name).or_default().extend(rules);
+        }
+        self.bases.extend(other.bases);
+        self.redirects.extend(other.redirects);
     }
 
     fn enter(&self, base: &Base, probe: &Probe) -> Outcome {
@@ -275,6 +286,26 @@ fn stricter(one: Outcome, other: Outcome) -> Outcome {
         Outcome::Open(_) => 3,
     };
     if rank(&other) <= rank(&one) { other } else { one }
+}
+
+impl Redirect {
+    /// The ports that it takes, as (transport, first, last); empty where it takes them all.
+    pub fn ports(&self) -> Vec<(Transport, u16, u16)> {
+        let udp = self.conditions.iter().any(|condition| {
+            matches!(&condition.test, Test::Protocols(numbers) if numbers.contains(&17))
+        });
+        let transport = if udp { Transport::Udp } else { Transport::Tcp };
+        self.conditions
+            .iter()
+            .filter(|condition| !condition.negated)
+            .filter_map(|condition| match &condition.test {
+                Test::Ports(ranges) => Some(ranges),
+                _ => None,
+            })
+            .flatten()
+            .map(|(first, last)| (transport, *first, *last))
+            .collect()
+    }
 }
 
 fn hit(conditions: &[Condition], probe: &Probe) -> Share {

@@ -100,7 +100,11 @@ impl<'a> Reader<'a> {
                 Said::Redirects(..) if self.outgoing.contains(&chain) => {}
                 Said::Redirects(address, port) => self.ruleset.redirects.push(Redirect {
                     label: label.clone(),
-                    conditions: conditions.clone(),
+                    conditions: match table.0 {
+                        "ip" => with_family(&conditions, false),
+                        "ip6" => with_family(&conditions, true),
+                        _ => conditions.clone(),
+                    },
                     address,
                     port,
                 }),
@@ -279,6 +283,11 @@ impl<'a> Reader<'a> {
         }
         Said::Maps(choices)
     }
+}
+
+fn with_family(conditions: &[Condition], six: bool) -> Vec<Condition> {
+    let family = Condition::is(Test::Six(six));
+    [family].into_iter().chain(conditions.iter().cloned()).collect()
 }
 
 /// What a statement says.
