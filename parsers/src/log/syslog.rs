@@ -127,7 +127,7 @@ fn tag(text: &[u8]) -> (&[u8], Option<u32>, &[u8]) {
         };
     };
     let name = &first[..colon];
-    let message = text[colon + 1..].strip_prefix(b" ").unwrap_or(&text[colon + 1..]);
+    let message = trim(&text[colon + 1..]);
     match bracketed(name) {
         Some((program, pid)) => (bare(program), pid, message),
         None => (bare(name), None, message),
@@ -197,7 +197,7 @@ mod tests {
             ("Dec 10 06:55:46 web sshd[24200]: Invalid user x from 192.0.2.1", is("web", "sshd", Some(24200), "Invalid user x from 192.0.2.1", 1)),
             ("<38>Dec 10 06:55:46 web su: hello", is("web", "su", None, "hello", 1)),
             ("Dec 10 06:55:46 sshd[7]: no host", is("", "sshd", Some(7), "no host", 1)),
-            ("2024-05-01T10:00:00.123456+02:00 web sudo:  bob : TTY=pts/0", is("web", "sudo", None, " bob : TTY=pts/0", 1)),
+            ("2024-05-01T10:00:00.123456+02:00 web sudo:  bob : TTY=pts/0", is("web", "sudo", None, "bob : TTY=pts/0", 1)),
             ("Dec 10 06:55:46 fe80::1 kernel: [ 12.3] x", is("fe80::1", "kernel", None, "[ 12.3] x", 1)),
             ("Dec 10 06:55:46 web sshd(pam_unix)[9]: authentication failure", is("web", "sshd", Some(9), "authentication failure", 1)),
             ("Dec 10 06:55:46 web /usr/sbin/cron[9]: x", is("web", "cron", Some(9), "x", 1)),
