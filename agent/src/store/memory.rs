@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use consensus::Severity;
 
-use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state};
+use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state, untold};
 
 /// Keeps alerts in memory.
 pub struct MemoryStore {
@@ -34,10 +34,8 @@ impl MemoryStore {
     fn open(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values().filter(|alert| alert.state == State::Open)
     }
-}
 
-impl Store for MemoryStore {
-    fn upsert(&mut self, seen: &Sighting, now: i64) -> Result<Change, StoreError> {
+    fn upsert_one(&mut self, seen: &Sighting, now: i64) -> Change {
         let known = self.alerts.get(&seen.fingerprint);
         let change = change(known.map(|alert| (alert.state, alert.worst)).as_ref(), seen);
         let kept = known.filter(|alert| alert.state != State::Fixed && change != Change::New);
@@ -47,6 +45,7 @@ impl Store for MemoryStore {
             worst: kept.map_or(seen.severity, |alert| alert.worst.max(seen.severity)),
             first_seen: kept.map_or(now, |alert| alert.first_seen),
             last_seen: now,
+            untold: untold(kept.and_then(|alert| alert.untold), change),
         };
         let before = kept.map_or(0, |alert| alert.seen.count);
         alert.seen.count = alert.seen.count.saturating_add(before);
@@ -54,7 +53,30 @@ impl Store for MemoryStore {
             self.make_room();
         }
         self.alerts.insert(seen.fingerprint.clone(), alert);
-        Ok(change)
+        change
+    }
+}
+
+impl Store for MemoryStore {
+    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
+        Ok(seen.iter().map(|seen| self.upsert_one(seen, now)).collect())
+    }
+
+    fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let wanted = |alert: &&Alert| alert.untold.is_some() && alert.seen.severity >= from;
+        let mut alerts: Vec<Alert> = self.open().filter(wanted).cloned().collect();
+        alerts.sort_by_key(|alert| (alert.last_seen, alert.seen.fingerprint.clone()));
+        alerts.truncate(limit);
+        Ok(alerts)
+    }
+
+    fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError> {
+        for fingerprint in fingerprints {
+            if let Some(alert) = self.alerts.get_mut(*fingerprint) {
+                alert.untold = None;
+            }
+        }
+        Ok(())
     }
 
     fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {

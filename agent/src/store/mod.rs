@@ -5,7 +5,8 @@
 //!
 //! - A sighting is `New` when its fingerprint was not there, was fixed, or was accepted and is no more;
 //!   `Risen` when it is worse than it ever was while open; `Known` otherwise. Only the first two are
-//!   worth telling somebody.
+//!   worth telling somebody, and stay [`Alert::untold`] until the caller says that they were told: a
+//!   crash or a full disk between storing and telling loses nothing.
 //! - Only an audit that really ran a check can mark that check's alerts fixed: what could not be looked
 //!   at stays open.
 //! - At most [`ALERTS_MAX`] are kept, because names in logs are chosen by attackers: over that the
@@ -82,6 +83,19 @@ pub struct Alert {
     pub first_seen: i64,
     /// Last sighting.
     pub last_seen: i64,
+    /// News that nobody was told yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untold: Option<News>,
+}
+
+/// What is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum News {
+    /// It was opened.
+    New,
+    /// It is worse than it was when it was told.
+    Risen,
 }
 
 /// What a sighting changed.
@@ -122,8 +136,14 @@ pub enum StoreError {
 
 /// Keeps alerts.
 pub trait Store {
-    /// Takes note of a sighting; says whether it is news.
-    fn upsert(&mut self, seen: &Sighting, now: i64) -> Result<Change, StoreError>;
+    /// Takes note of sightings, all or none; says of each whether it is news.
+    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError>;
+
+    /// At most `limit` open alerts at this level or above whose news was not told, oldest first.
+    fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError>;
+
+    /// These were told.
+    fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError>;
 
     /// At most `limit` open alerts: worst first, then the one seen last.
     fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError>;
@@ -156,6 +176,15 @@ fn change(known: Option<&(State, Severity)>, seen: &Sighting) -> Change {
     }
 }
 
+/// What is still to be told after a change.
+fn untold(before: Option<News>, change: Change) -> Option<News> {
+    match change {
+        Change::New => Some(News::New),
+        Change::Risen => before.or(Some(News::Risen)),
+        Change::Known => before,
+    }
+}
+
 /// The state that a sighting leaves behind.
 fn state(seen: &Sighting) -> State {
     if seen.accepted { State::Accepted } else { State::Open }
@@ -183,6 +212,10 @@ mod tests {
         }
     }
 
+    fn one(store: &mut dyn Store, sighting: &Sighting, now: i64) -> Change {
+        store.upsert(std::slice::from_ref(sighting), now).unwrap().remove(0)
+    }
+
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(ToString::to_string).collect()
     }
@@ -198,21 +231,21 @@ mod tests {
     fn a_sighting_is_new_then_known_then_risen_and_new_again_after_a_fix() {
         on_both(|store| {
             let mut sighting = seen("f1", "ssh-root", Severity::Medium);
-            assert_eq!(store.upsert(&sighting, 10).unwrap(), Change::New);
-            assert_eq!(store.upsert(&sighting, 20).unwrap(), Change::Known);
+            assert_eq!(one(store, &sighting, 10), Change::New);
+            assert_eq!(one(store, &sighting, 20), Change::Known);
             sighting.severity = Severity::Critical;
-            assert_eq!(store.upsert(&sighting, 30).unwrap(), Change::Risen);
+            assert_eq!(one(store, &sighting, 30), Change::Risen);
             sighting.severity = Severity::Low;
-            assert_eq!(store.upsert(&sighting, 40).unwrap(), Change::Known);
+            assert_eq!(one(store, &sighting, 40), Change::Known);
             sighting.severity = Severity::Critical;
-            assert_eq!(store.upsert(&sighting, 50).unwrap(), Change::Known, "no flapping");
+            assert_eq!(one(store, &sighting, 50), Change::Known, "no flapping");
             let alert = store.open_alerts(10).unwrap().remove(0);
             assert_eq!((alert.first_seen, alert.last_seen, alert.seen.count), (10, 50, 5));
             assert_eq!(alert.worst, Severity::Critical);
             assert_eq!(alert.seen.verdict, sighting.verdict);
             assert_eq!(store.mark_fixed(&set(&["ssh-root"]), &set(&[])).unwrap(), ["f1"]);
             assert!(store.open_alerts(10).unwrap().is_empty());
-            assert_eq!(store.upsert(&sighting, 60).unwrap(), Change::New);
+            assert_eq!(one(store, &sighting, 60), Change::New);
             let alert = store.open_alerts(10).unwrap().remove(0);
             assert_eq!((alert.first_seen, alert.seen.count), (60, 1));
         });
@@ -221,11 +254,11 @@ mod tests {
     #[test]
     fn what_was_not_looked_at_or_came_from_a_log_is_not_fixed() {
         on_both(|store| {
-            store.upsert(&seen("f1", "ssh-root", Severity::High), 1).unwrap();
-            store.upsert(&seen("f2", "ssh-empty", Severity::High), 1).unwrap();
-            store.upsert(&seen("f3", "ssh-root", Severity::High), 1).unwrap();
+            one(store, &seen("f1", "ssh-root", Severity::High), 1);
+            one(store, &seen("f2", "ssh-empty", Severity::High), 1);
+            one(store, &seen("f3", "ssh-root", Severity::High), 1);
             let log = Sighting { source: Source::Sweep, ..seen("f4", "ssh-root", Severity::High) };
-            store.upsert(&log, 1).unwrap();
+            one(store, &log, 1);
             let fixed = store.mark_fixed(&set(&["ssh-root"]), &set(&["f3"])).unwrap();
             assert_eq!(fixed, ["f1"]);
             assert_eq!(store.open_count(Severity::Info).unwrap(), 3);
@@ -237,12 +270,12 @@ mod tests {
     fn accepted_ones_are_silent_and_come_back_as_new() {
         on_both(|store| {
             let mut sighting = Sighting { accepted: true, ..seen("f1", "c", Severity::High) };
-            assert_eq!(store.upsert(&sighting, 1).unwrap(), Change::Known);
+            assert_eq!(one(store, &sighting, 1), Change::Known);
             assert_eq!(store.open_count(Severity::Info).unwrap(), 0);
             sighting.accepted = false;
-            assert_eq!(store.upsert(&sighting, 2).unwrap(), Change::New);
+            assert_eq!(one(store, &sighting, 2), Change::New);
             sighting.accepted = true;
-            store.upsert(&sighting, 3).unwrap();
+            one(store, &sighting, 3);
             assert_eq!(store.open_count(Severity::Info).unwrap(), 0);
         });
     }
@@ -256,7 +289,7 @@ mod tests {
                 ("c", Severity::Low, 3),
                 ("d", Severity::High, 1),
             ] {
-                store.upsert(&seen(name, "x", severity), now).unwrap();
+                one(store, &seen(name, "x", severity), now);
             }
             let names = |limit| -> Vec<String> {
                 let alerts = store.open_alerts(limit).unwrap();
@@ -271,11 +304,11 @@ mod tests {
     #[test]
     fn pruning_forgets_the_fixed_and_the_old_of_logs_but_no_open_fault() {
         on_both(|store| {
-            store.upsert(&seen("open", "a", Severity::High), 1).unwrap();
-            store.upsert(&seen("fixed", "b", Severity::High), 1).unwrap();
+            one(store, &seen("open", "a", Severity::High), 1);
+            one(store, &seen("fixed", "b", Severity::High), 1);
             let log = Sighting { source: Source::Sweep, ..seen("log", "r", Severity::High) };
-            store.upsert(&log, 1).unwrap();
-            store.upsert(&Sighting { fingerprint: "late".into(), ..log }, 9).unwrap();
+            one(store, &log, 1);
+            one(store, &Sighting { fingerprint: "late".into(), ..log }, 9);
             store.mark_fixed(&set(&["b"]), &set(&[])).unwrap();
             assert_eq!(store.prune(1).unwrap(), 0);
             assert_eq!(store.prune(9).unwrap(), 2);
@@ -291,14 +324,54 @@ mod tests {
             Box::new(SqliteStore::open(&dir.path().join("x.db"), 2).unwrap()),
         ];
         for mut store in stores {
-            store.upsert(&seen("bad", "x", Severity::High), 1).unwrap();
-            store.upsert(&seen("mild", "x", Severity::Low), 2).unwrap();
+            one(&mut *store, &seen("bad", "x", Severity::High), 1);
+            one(&mut *store, &seen("mild", "x", Severity::Low), 2);
             assert_eq!(store.evicted(), 0);
-            store.upsert(&seen("more", "x", Severity::Medium), 3).unwrap();
+            one(&mut *store, &seen("more", "x", Severity::Medium), 3);
             assert_eq!(store.evicted(), 1);
             let alerts = store.open_alerts(9).unwrap();
             let names: Vec<&str> = alerts.iter().map(|a| a.seen.fingerprint.as_str()).collect();
             assert_eq!(names, ["bad", "more"]);
         }
+    }
+
+    #[test]
+    fn news_stay_untold_until_they_were_told() {
+        on_both(|store| {
+            let mut sighting = seen("a", "x", Severity::Low);
+            one(store, &sighting, 1);
+            one(store, &seen("b", "x", Severity::High), 2);
+            one(store, &Sighting { accepted: true, ..seen("c", "x", Severity::High) }, 2);
+            let untold = |store: &dyn Store, from| -> Vec<(String, Option<News>)> {
+                let alerts = store.untold(from, 9).unwrap();
+                alerts.into_iter().map(|alert| (alert.seen.fingerprint, alert.untold)).collect()
+            };
+            let new = |name: &str| (name.to_string(), Some(News::New));
+            assert_eq!(untold(store, Severity::Info), [new("a"), new("b")]);
+            assert_eq!(untold(store, Severity::High), [new("b")]);
+            store.mark_told(&["b"]).unwrap();
+            sighting.severity = Severity::High;
+            one(store, &sighting, 3);
+            assert_eq!(untold(store, Severity::High), [new("a")], "never told, so still new");
+            store.mark_told(&["a", "nobody"]).unwrap();
+            one(store, &sighting, 4);
+            assert!(untold(store, Severity::Info).is_empty());
+            sighting.severity = Severity::Critical;
+            one(store, &sighting, 5);
+            assert_eq!(untold(store, Severity::Info), [("a".to_string(), Some(News::Risen))]);
+            store.mark_fixed(&set(&["x"]), &set(&[])).unwrap();
+            assert!(untold(store, Severity::Info).is_empty(), "what is fixed is no news");
+        });
+    }
+
+    #[test]
+    fn a_batch_is_stored_as_a_whole() {
+        on_both(|store| {
+            let both = [seen("a", "x", Severity::Low), seen("b", "x", Severity::Low)];
+            assert_eq!(store.upsert(&both, 1).unwrap(), [Change::New, Change::New]);
+            let twice = [both[0].clone(), both[0].clone()];
+            assert_eq!(store.upsert(&twice, 1).unwrap(), [Change::Known, Change::Known]);
+            assert!(store.upsert(&[], 1).unwrap().is_empty());
+        });
     }
 }

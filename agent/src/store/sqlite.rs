@@ -10,9 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use consensus::Severity;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state};
+use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
 
 /// `ward` in ASCII.
 const APPLICATION_ID: i64 = 0x7761_7264;
@@ -32,10 +34,14 @@ const MIGRATIONS: &[&str] = &["
         last_seen   INTEGER NOT NULL,
         count       INTEGER NOT NULL,
         verdict     TEXT NOT NULL,
-        evidence    TEXT NOT NULL
+        evidence    TEXT NOT NULL,
+        untold      TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
 "];
+
+const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
+    last_seen, count, verdict, evidence, untold";
 
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
@@ -67,6 +73,84 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    fn alerts(&self, which: &str, numbers: [i64; 2]) -> Result<Vec<Alert>, StoreError> {
+        let question = format!("SELECT {COLUMNS} FROM alert WHERE {which}");
+        let mut question = self.database.prepare_cached(&question)?;
+        let mut rows = question.query(numbers)?;
+        let mut alerts = Vec::new();
+        while let Some(row) = rows.next()? {
+            alerts.push(read_alert(row)?);
+        }
+        Ok(alerts)
+    }
+}
+
+/// What is known of a fingerprint.
+struct Known {
+    state: State,
+    worst: Severity,
+    first_seen: i64,
+    count: i64,
+    untold: Option<News>,
+}
+
+fn known(step: &Connection, fingerprint: &str) -> Result<Option<Known>, StoreError> {
+    let mut question = step.prepare_cached(
+        "SELECT state, worst, first_seen, count, untold FROM alert WHERE fingerprint = ?",
+    )?;
+    let mut rows = question.query([fingerprint])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Known {
+        state: word(row, 0)?,
+        worst: level(row.get(1)?),
+        first_seen: row.get(2)?,
+        count: row.get(3)?,
+        untold: word(row, 4)?,
+    }))
+}
+
+fn make_room(step: &Connection, most: usize) -> Result<usize, StoreError> {
+    let mut delete = step.prepare_cached(
+        "DELETE FROM alert WHERE fingerprint IN (SELECT fingerprint FROM alert
+         ORDER BY state != 'fixed', severity, last_seen
+         LIMIT max(0, (SELECT count(*) FROM alert) - ? + 1))",
+    )?;
+    Ok(delete.execute([sql_count(most.max(1))])?)
+}
+
+fn put(
+    step: &Connection,
+    seen: &Sighting,
+    known: Option<&Known>,
+    now: i64,
+) -> Result<Change, StoreError> {
+    let change = change(known.map(|known| (known.state, known.worst)).as_ref(), seen);
+    let kept = known.filter(|known| known.state != State::Fixed && change != Change::New);
+    let count = i64::try_from(seen.count).unwrap_or(i64::MAX);
+    let worst = kept.map_or(seen.severity, |kept| kept.worst.max(seen.severity));
+    let mut insert = step.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO alert ({COLUMNS})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    ))?;
+    insert.execute(params![
+        seen.fingerprint,
+        text(&seen.source)?,
+        seen.check,
+        seen.title,
+        sql_count(seen.severity.index()),
+        sql_count(worst.index()),
+        text(&state(seen))?,
+        kept.map_or(now, |kept| kept.first_seen),
+        now,
+        count.saturating_add(kept.map_or(0, |kept| kept.count)),
+        seen.verdict.to_string(),
+        seen.evidence.to_string(),
+        untold(kept.and_then(|kept| kept.untold), change).map(|news| text(&news)).transpose()?,
+    ])?;
+    Ok(change)
+}
+
 fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     let step = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number = |name: &str| step.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
@@ -89,72 +173,45 @@ fn migrate(database: &mut Connection) -> Result<(), StoreError> {
 }
 
 impl Store for SqliteStore {
-    fn upsert(&mut self, seen: &Sighting, now: i64) -> Result<Change, StoreError> {
+    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
         let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let known: Option<(String, i64, i64, i64)> = step
-            .prepare_cached(
-                "SELECT state, worst, first_seen, count FROM alert WHERE fingerprint = ?",
-            )?
-            .query_row([&seen.fingerprint], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-            .optional()?;
-        let known = match known {
-            None => None,
-            Some((state, worst, first, count)) => {
-                Some((read_state(&state)?, level(worst), first, count))
-            }
-        };
-        let change = change(known.map(|(state, worst, ..)| (state, worst)).as_ref(), seen);
-        let kept = known.filter(|(state, ..)| *state != State::Fixed && change != Change::New);
-        let worst = kept.map_or(seen.severity, |(_, worst, ..)| worst.max(seen.severity));
         let mut evicted = 0;
-        if known.is_none() {
-            evicted = step
-                .prepare_cached(
-                    "DELETE FROM alert WHERE fingerprint IN (SELECT fingerprint FROM alert
-                     ORDER BY state != 'fixed', severity, last_seen
-                     LIMIT max(0, (SELECT count(*) FROM alert) - ?1 + 1))",
-                )?
-                .execute([sql_count(self.most.max(1))])?;
+        let mut changes = Vec::with_capacity(seen.len());
+        for seen in seen {
+            let known = known(&step, &seen.fingerprint)?;
+            if known.is_none() {
+                evicted += make_room(&step, self.most)?;
+            }
+            changes.push(put(&step, seen, known.as_ref(), now)?);
         }
-        let count = i64::try_from(seen.count).unwrap_or(i64::MAX);
-        step.prepare_cached(
-            "INSERT OR REPLACE INTO alert (fingerprint, source, name, title, severity, worst, state,
-                 first_seen, last_seen, count, verdict, evidence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
-            seen.fingerprint,
-            source_name(seen.source),
-            seen.check,
-            seen.title,
-            sql_count(seen.severity.index()),
-            sql_count(worst.index()),
-            state_name(state(seen)),
-            kept.map_or(now, |(_, _, first, _)| first),
-            now,
-            count.saturating_add(kept.map_or(0, |(.., count)| count)),
-            seen.verdict.to_string(),
-            seen.evidence.to_string(),
-        ])?;
         step.commit()?;
         self.evicted += evicted as u64;
-        Ok(change)
+        Ok(changes)
+    }
+
+    fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        self.alerts(
+            "state = 'open' AND untold IS NOT NULL AND severity >= ?1
+             ORDER BY last_seen, fingerprint LIMIT ?2",
+            [sql_count(from.index()), sql_count(limit)],
+        )
+    }
+
+    fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError> {
+        self.database
+            .prepare_cached(
+                "UPDATE alert SET untold = NULL
+                 WHERE fingerprint IN (SELECT value FROM json_each(?))",
+            )?
+            .execute([serde_json::to_string(fingerprints)?])?;
+        Ok(())
     }
 
     fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {
-        let mut question = self.database.prepare_cached(
-            "SELECT fingerprint, source, name, title, severity, worst, first_seen, last_seen, count,
-                 verdict, evidence
-             FROM alert WHERE state = 'open' ORDER BY severity DESC, last_seen DESC LIMIT ?",
-        )?;
-        let mut rows = question.query([sql_count(limit)])?;
-        let mut alerts = Vec::new();
-        while let Some(row) = rows.next()? {
-            alerts.push(read_alert(row)?);
-        }
-        Ok(alerts)
+        self.alerts(
+            "state = 'open' AND ?1 = 0 ORDER BY severity DESC, last_seen DESC LIMIT ?2",
+            [0, sql_count(limit)],
+        )
     }
 
     fn open_count(&self, from: Severity) -> Result<usize, StoreError> {
@@ -201,25 +258,37 @@ impl Store for SqliteStore {
 }
 
 fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
-    let (source, verdict, evidence): (String, String, String) =
-        (row.get(1)?, row.get(9)?, row.get(10)?);
+    let (verdict, evidence): (String, String) = (row.get(10)?, row.get(11)?);
+    let state = word(row, 6)?;
     Ok(Alert {
         seen: Sighting {
-            source: serde_json::from_value(source.into())?,
+            source: word(row, 1)?,
             fingerprint: row.get(0)?,
             check: row.get(2)?,
             title: row.get(3)?,
             severity: level(row.get(4)?),
-            accepted: false,
-            count: u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0),
+            accepted: state == State::Accepted,
+            count: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
             verdict: serde_json::from_str(&verdict)?,
             evidence: serde_json::from_str(&evidence)?,
         },
-        state: State::Open,
+        state,
         worst: level(row.get(5)?),
-        first_seen: row.get(6)?,
-        last_seen: row.get(7)?,
+        first_seen: row.get(7)?,
+        last_seen: row.get(8)?,
+        untold: word(row, 12)?,
     })
+}
+
+/// A column that holds the name of one of our enums, or NULL.
+fn word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    let name: Option<String> = row.get(column)?;
+    Ok(serde_json::from_value(name.into())?)
+}
+
+/// The name of an enum's value, as it is in JSON.
+fn text(value: &impl Serialize) -> Result<String, StoreError> {
+    Ok(serde_json::from_value(serde_json::to_value(value)?)?)
 }
 
 fn level(index: i64) -> Severity {
@@ -230,29 +299,11 @@ fn sql_count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn read_state(name: &str) -> Result<State, StoreError> {
-    Ok(serde_json::from_value(name.into())?)
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Open => "open",
-        State::Accepted => "accepted",
-        State::Fixed => "fixed",
-    }
-}
-
-fn source_name(source: Source) -> &'static str {
-    match source {
-        Source::Audit => "audit",
-        Source::Sweep => "sweep",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use super::super::Source;
     use super::*;
 
     fn sighting() -> Sighting {
@@ -274,8 +325,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wardmote.db");
         let mut store = SqliteStore::open(&path, 9).unwrap();
-        store.upsert(&sighting(), 1).unwrap();
-        store.upsert(&sighting(), 2).unwrap();
+        store.upsert(&[sighting()], 1).unwrap();
+        store.upsert(&[sighting()], 2).unwrap();
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
