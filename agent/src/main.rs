@@ -11,8 +11,10 @@ mod pipeline;
 mod progress;
 mod report;
 mod secrets;
+mod service;
 mod settings;
 mod store;
+mod systemd;
 
 use std::process::ExitCode;
 

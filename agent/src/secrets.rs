@@ -17,7 +17,7 @@ use crate::exit::hinted;
 /// Opens a regular file for reading without ever waiting for a FIFO's writer.
 pub fn open_regular(path: &Path) -> anyhow::Result<File> {
     let fail = |why: &dyn std::fmt::Display| hinted(format!("{}: {why}", path.display()), "");
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits())?;
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options()
         .read(true)
         .custom_flags(nonblocking)

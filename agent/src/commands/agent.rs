@@ -1,13 +1,193 @@
-//! `wardmote agent`.
+//! `wardmote agent`: the service. It follows the logs, audits the host on a timer, judges, and keeps
+//! alerts in a SQLite store and as JSON lines.
+//!
+//! In the state directory: `wardmote.db` (the store), `alerts.jsonl` (what is new or has risen),
+//! `agent.lock` (one service at a time). SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use scanner::checks::CheckResult;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Sender, channel};
 
 use crate::commands::Global;
-use crate::exit::Exit;
+use crate::commands::audit::{create_private, examine, threads};
+use crate::exit::{Exit, failed, hinted};
+use crate::pipeline::accept;
+use crate::pipeline::look::Wanted;
+use crate::report::{Finding, Report};
+use crate::service::{Look, Looked, Parts, Service, Wish};
+use crate::settings::{Settings, Span, state_directory};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{ALERTS_MAX, Sighting, Source};
+use crate::systemd::Notifier;
+
+/// Shortest time between two audits.
+const AUDIT_EVERY_MIN: Span = Span(Duration::from_secs(60));
+/// Shortest time between two sweeps.
+const SWEEP_EVERY_MIN: Span = Span(Duration::from_secs(1));
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+/// Runs the service until it is told to stop.
+pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let notifier = Notifier::from_environment();
+    let named = global.config.clone();
+    let settings = load(named.as_deref())?;
+    let state = state_directory(global.state_dir.as_deref());
+    create_private(&state).map_err(|error| unusable(&state, &error))?;
+    let _lock = lock(&state)?;
+    let database = state.join("wardmote.db");
+    let store =
+        SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
+    let parts = Parts {
+        store: Box::new(store),
+        settings,
+        reload: Box::new(move || load(named.as_deref())),
+        state_directory: state,
+        notifier,
+        clock,
+    };
+    let service = Service::new(Box::new(Host), parts);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let (wish, wishes) = channel(4);
+        forward_signals(&wish)?;
+        service.run(wishes).await
+    });
+    // A look that does not end is left behind; it only reads.
+    runtime.shutdown_background();
+    ended?;
+    Ok(Exit::Clean)
+}
+
+/// Loads the configuration, and refuses a pace that would do nothing but look.
+fn load(named: Option<&Path>) -> anyhow::Result<Settings> {
+    let settings = Settings::load(named)?;
+    for (key, span, least) in [
+        ("agent.audit_every", settings.agent.audit_every, AUDIT_EVERY_MIN),
+        ("agent.sweep_every", settings.agent.sweep_every, SWEEP_EVERY_MIN),
+    ] {
+        if span.0 < least.0 {
+            return Err(hinted(
+                format!("configuration: {key} is {span}, less than {least}"),
+                "the service would do nothing else",
+            ));
+        }
+    }
+    Ok(settings)
+}
+
+/// The real look: this host.
+struct Host;
+
+impl Look for Host {
+    fn audit(&mut self, settings: &Settings) -> anyhow::Result<Looked> {
+        let now = clock();
+        let wanted = Wanted {
+            root: PathBuf::from("/"),
+            only: Vec::new(),
+            since: now.saturating_sub(settings.audit.since.seconds()),
+            now,
+            threads: threads(),
+        };
+        let accepted = accept::read(&settings.audit.accept, false)?;
+        let report = examine(&wanted, &accepted, settings)?;
+        looked(&report)
+    }
+
+    fn sweep(&mut self, _settings: &Settings) -> anyhow::Result<Looked> {
+        Ok(Looked { incomplete: 1, ..Looked::default() })
+    }
+
+    fn keep_place(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// An audit's report as what the service stores.
+fn looked(report: &Report) -> anyhow::Result<Looked> {
+    let partly: BTreeSet<&str> =
+        report.incomplete.iter().map(|entry| entry.what.as_str()).collect();
+    let wholly = |result| !matches!(result, CheckResult::NotRun | CheckResult::Unknown);
+    let checks = report
+        .checks
+        .iter()
+        .filter(|check| wholly(check.result) && !partly.contains(check.id.as_str()))
+        .map(|check| check.id.clone())
+        .collect();
+    let seen = report.findings.iter().map(sighting).collect::<Result<_, _>>()?;
+    let incomplete = report.incomplete.iter().filter(|entry| !entry.expected).count();
+    Ok(Looked { seen, checks, incomplete })
+}
+
+fn sighting(finding: &Finding) -> Result<Sighting, serde_json::Error> {
+    Ok(Sighting {
+        source: Source::Audit,
+        fingerprint: finding.fingerprint.clone(),
+        check: finding.check.clone(),
+        title: finding.title.clone(),
+        severity: finding.severity,
+        accepted: finding.accepted.is_some(),
+        count: finding.count,
+        verdict: serde_json::to_value(&finding.verdict)?,
+        evidence: serde_json::to_value(&finding.evidence)?,
+    })
+}
+
+fn clock() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads.
+fn forward_signals(wishes: &Sender<Wish>) -> anyhow::Result<()> {
+    let kinds = [
+        (SignalKind::terminate(), Wish::Stop),
+        (SignalKind::interrupt(), Wish::Stop),
+        (SignalKind::hangup(), Wish::Reload),
+    ];
+    for (kind, wish) in kinds {
+        let mut signals = signal(kind)?;
+        let wishes = wishes.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() && wishes.send(wish).await.is_ok() {}
+        });
+    }
+    Ok(())
+}
+
+/// One service a state directory.
+fn lock(state: &Path) -> anyhow::Result<File> {
+    let path = state.join("agent.lock");
+    let careful = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(careful.bits().cast_signed())
+        .open(&path)
+        .map_err(|error| unusable(&path, &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(failed(
+            format!("{}: another agent is running", path.display()),
+            "`systemctl status wardmote` shows it; --state-dir runs one more beside it",
+            Exit::Busy,
+        )),
+        Err(error) => Err(unusable(&path, &error)),
+    }
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> anyhow::Error {
+    hinted(
+        format!("{}: {error}", path.display()),
+        "run it as root or under its unit, or name another place with --state-dir",
+    )
 }
