@@ -9,6 +9,7 @@
 
 pub mod csv;
 pub mod model;
+mod names;
 pub mod score;
 pub mod table;
 

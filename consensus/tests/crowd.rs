@@ -1,6 +1,8 @@
 //! Ten public crowd-sourcing sets with known truths: pooled labels against the plain majority. The
 //! constants of the model were looked at on these same sets, so the figures are in-sample.
 
+#![allow(clippy::unwrap_used, reason = "everything here is a test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::csv;
 use super::model::Decision;
+use super::names;
 use super::table::{self, BadLine, Ballots, MAX_VOTES};
 
 /// What is true, by item.
@@ -62,7 +63,7 @@ impl Truth {
     /// Compares decisions with the truth; `None` when no item has a known truth.
     pub fn score(&self, ballots: &Ballots, decisions: &[Decision]) -> Option<Score> {
         let truths: Vec<String> = self.known.values().cloned().collect();
-        let (places, ordered) = table::joined(ballots, &truths);
+        let (places, ordered) = names::joined(ballots, &truths);
         let (mut right, mut distance, mut squared, mut items) = (0_usize, 0_usize, 0.0, 0_usize);
         for (name, decision) in ballots.items.iter().zip(decisions) {
             let Some(truth) = self.known.get(name) else { continue };

@@ -3,13 +3,13 @@
 //! Invariants: one vote per expert and item (a later line replaces an earlier one, and is counted);
 //! votes are sorted, so that the order of the lines changes no result. Every bound has a name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use super::csv;
-use crate::Severity;
+use super::names::{Names, in_order, sorted};
 
 /// Longest line, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -109,7 +109,13 @@ impl Reader {
     /// A reader that accepts any label, or only the given ones (then in their order).
     pub fn new(labels: Option<Vec<String>>) -> Result<Self, BadLine> {
         let mut reader = Self::default();
+        let labels: Option<Vec<String>> =
+            labels.map(|all| all.iter().map(|label| label.trim().to_string()).collect());
         for label in labels.iter().flatten() {
+            if label.is_empty() || label.len() > MAX_NAME {
+                let problem = format!("a label is empty or longer than {MAX_NAME} bytes");
+                return Err(BadLine::new(0, problem, "separate labels by single commas"));
+            }
             let before = reader.labels.order.len();
             if reader.labels.place(label) as usize != before {
                 return Err(BadLine::new(0, "a label is given twice", "name each label once"));
@@ -234,25 +240,6 @@ impl Reader {
     }
 }
 
-/// Names in order of appearance, and where each is.
-#[derive(Debug, Default)]
-struct Names {
-    places: HashMap<String, u32>,
-    order: Vec<String>,
-}
-
-impl Names {
-    fn place(&mut self, name: &str) -> u32 {
-        if let Some(place) = self.places.get(name) {
-            return *place;
-        }
-        let place = self.order.len() as u32;
-        self.places.insert(name.to_string(), place);
-        self.order.push(name.to_string());
-        place
-    }
-}
-
 /// A JSON line; unknown keys are ignored, `rationale` is for people.
 #[derive(Deserialize)]
 struct Spoken {
@@ -359,57 +346,6 @@ fn without_place(message: &str) -> String {
     message.split(" at line ").next().unwrap_or(message).to_string()
 }
 
-/// Sorts names; for each old place the new one.
-fn sorted(names: Vec<String>) -> (Vec<String>, Vec<u32>) {
-    reordered(names, |a, b| a.cmp(b))
-}
-
-/// Labels in their natural order: levels, whole numbers, or names; whether the order means something.
-fn in_order(labels: Vec<String>) -> (Vec<String>, Vec<u32>, bool) {
-    let level = |label: &str| Severity::from_str(label).ok();
-    let number = |label: &str| i64::from_str(label).ok();
-    if labels.iter().all(|label| level(label).is_some()) {
-        let (labels, places) = reordered(labels, |a, b| level(a).cmp(&level(b)).then(a.cmp(b)));
-        (labels, places, true)
-    } else if labels.iter().all(|label| number(label).is_some()) {
-        let (labels, places) = reordered(labels, |a, b| number(a).cmp(&number(b)).then(a.cmp(b)));
-        (labels, places, true)
-    } else {
-        let (labels, places) = sorted(labels);
-        (labels, places, false)
-    }
-}
-
-fn reordered(
-    names: Vec<String>,
-    order: impl Fn(&str, &str) -> std::cmp::Ordering,
-) -> (Vec<String>, Vec<u32>) {
-    let mut tagged: Vec<(String, usize)> =
-        names.into_iter().enumerate().map(|(place, name)| (name, place)).collect();
-    tagged.sort_by(|a, b| order(&a.0, &b.0));
-    let mut places = vec![0; tagged.len()];
-    for (new, (_, old)) in tagged.iter().enumerate() {
-        places[*old] = new as u32;
-    }
-    (tagged.into_iter().map(|(name, _)| name).collect(), places)
-}
-
-/// Adds the labels that only a truth names, in the same sort of order; for scoring.
-pub(super) fn joined(ballots: &Ballots, extra: &[String]) -> (BTreeMap<String, usize>, bool) {
-    let known: BTreeMap<&str, ()> = ballots.labels.iter().map(|l| (l.as_str(), ())).collect();
-    let mut unknown: Vec<String> =
-        extra.iter().filter(|label| !known.contains_key(label.as_str())).cloned().collect();
-    unknown.sort_unstable();
-    unknown.dedup();
-    let (labels, ordered) = if unknown.is_empty() {
-        (ballots.labels.clone(), ballots.ordered)
-    } else {
-        let (labels, _, ordered) = in_order([ballots.labels.clone(), unknown].concat());
-        (labels, ordered && ballots.ordered)
-    };
-    (labels.into_iter().enumerate().map(|(place, label)| (label, place)).collect(), ordered)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -487,7 +423,9 @@ mod tests {
         let error = reader.line(b"a,y,ugly\x1b[31m").unwrap_err();
         assert_eq!((error.column, error.problem.contains('\u{1b}')), (5, false));
         assert_eq!(reader.finish().unwrap().labels, ["bad", "good"]);
-        assert!(Reader::new(given(&["a", "a"])).is_err());
+        for bad in [["a", "a"], ["a", " "]] {
+            assert!(Reader::new(given(&bad)).is_err());
+        }
     }
 
     #[test]
