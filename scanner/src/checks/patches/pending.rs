@@ -133,7 +133,7 @@ fn describe(found: &[Pending<'_>]) -> Vec<Observation> {
     }
     let grave: Vec<&(&str, &str)> = GRAVE
         .iter()
-        .filter(|(source, _)| found.iter().any(|one| one.package.source == *source))
+        .filter(|known| found.iter().any(|one| is_grave(one.package, known.0)))
         .collect();
     let noun = if found.len() == 1 { "security update is" } else { "security updates are" };
     let mut seen = Observation::default()
@@ -141,7 +141,7 @@ fn describe(found: &[Pending<'_>]) -> Vec<Observation> {
         .title(format!("{} {noun} not installed", found.len()))
         .fact("pending", found.len().to_string());
     let mut shown: Vec<&Pending<'_>> = found.iter().collect();
-    shown.sort_by_key(|one| !GRAVE.iter().any(|(source, _)| one.package.source == *source));
+    shown.sort_by_key(|one| !GRAVE.iter().any(|known| is_grave(one.package, known.0)));
     for one in shown.iter().take(NAMED_MAX) {
         let Package { name, version, line, status, .. } = one.package;
         let held = if status.starts_with("hold") { " (held)" } else { "" };
@@ -162,6 +162,12 @@ fn describe(found: &[Pending<'_>]) -> Vec<Observation> {
     }
     let high = found.len() >= MANY || !grave.is_empty();
     vec![seen.level(if high { Severity::High } else { Severity::Medium })]
+}
+
+/// Whether a package carries code of a grave source. Of the kernel's many packages only its image runs.
+fn is_grave(package: &Package, source: &str) -> bool {
+    let kernel = source.starts_with("linux");
+    package.source == source && (!kernel || package.name.starts_with("linux-image-"))
 }
 
 /// Streams a list through the scanner of stanzas.

@@ -160,34 +160,53 @@ pub(super) fn old_code(facts: &Facts<'_>) -> Outcome {
     let (mut old, mut looked, mut denied) = (Vec::new(), 0_usize, 0_usize);
     for pid in pids.iter().take(PROCESSES_MAX) {
         match replaced(facts, *pid) {
-            Ok(found) => {
+            Ok(Looked::Current) => looked += 1,
+            Ok(Looked::Old(found)) => {
                 looked += 1;
-                old.extend(found);
+                old.push(found);
             }
+            Ok(Looked::NotOurs) => {}
             Err(Why::Denied) => denied += 1,
             Err(_) => {}
         }
     }
     let mut unseen = Vec::new();
     if denied > 0 {
-        unseen.push(format!("code of {denied} processes (no CAP_SYS_PTRACE)"));
+        let why = match facts.vantage.has("CAP_SYS_PTRACE") {
+            true => "permission denied",
+            false => "no CAP_SYS_PTRACE",
+        };
+        unseen.push(format!("code of {denied} processes ({why})"));
     }
     if pids.len() > PROCESSES_MAX {
         unseen.push(format!("code of {} processes (limit)", pids.len() - PROCESSES_MAX));
     }
-    if looked == 0 {
-        return Outcome::not_run("no process could be looked into").unseen(unseen);
+    // A user who sees his own processes alone has not looked at the host.
+    if old.is_empty() && denied >= looked {
+        let reason = format!("{denied} processes could not be looked into");
+        return Outcome::not_run(reason).unseen(unseen);
     }
     let reason = format!("{looked} processes run the code that is on disk");
     Outcome::failed_or(describe(facts, &old), reason).unseen(unseen)
 }
 
-/// Code of a process that was replaced on disk; `None` too for kernel threads and for containers,
-/// whose files are not this host's.
-fn replaced(facts: &Facts<'_>, pid: u32) -> Result<Option<Old>, Why> {
+/// What a look at a process gave.
+enum Looked {
+    /// A kernel thread, or a container's process: its files are not this host's.
+    NotOurs,
+    /// It runs what is on disk.
+    Current,
+    /// It runs code that was replaced.
+    Old(Old),
+}
+
+fn replaced(facts: &Facts<'_>, pid: u32) -> Result<Looked, Why> {
     let file = format!("/proc/{pid}/maps");
     let maps = facts.tree.read(Path::new(&file), MAPS_BYTES_MAX).map_err(|error| error.why)?;
-    let Some((at, path)) = replaced_path(&maps) else { return Ok(None) };
+    if maps.is_empty() {
+        return Ok(Looked::NotOurs);
+    }
+    let Some((at, path)) = replaced_path(&maps) else { return Ok(Looked::Current) };
     let text = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
         let bytes = facts.tree.read(Path::new(&path), 1 << 16).unwrap_or_default();
@@ -198,11 +217,12 @@ fn replaced(facts: &Facts<'_>, pid: u32) -> Result<Option<Old>, Why> {
         .iter()
         .any(|name| groups.contains(name))
     {
-        return Ok(None);
+        return Ok(Looked::NotOurs);
     }
     let line = memchr::memchr_iter(b'\n', &maps[..at]).count() + 1;
     let place = Place::new(&file.into(), u32::try_from(line).unwrap_or(u32::MAX), 1);
-    Ok(Some(Old { pid, name: crate::redact::printable(&text("comm")), path, place }))
+    let name = crate::redact::printable(&text("comm"));
+    Ok(Looked::Old(Old { pid, name, path, place }))
 }
 
 /// The first executable mapping of a removed program or library: its offset in the map and its path.
@@ -334,8 +354,11 @@ mod tests {
 
     #[test]
     fn what_may_not_be_looked_into_is_said() {
-        let tree =
-            MemoryTree::new().denied("/proc/1/maps").file("/proc/2/maps", b"\0\xff (deleted)\n");
+        let tree = MemoryTree::new()
+            .denied("/proc/1/maps")
+            .file("/proc/2/maps", b"\0\xff (deleted)\n")
+            .file("/proc/3/maps", "1-2 r-xp 0 08:01 1 /usr/bin/x\n")
+            .file("/proc/4/maps", "");
         let outcome = run(&tree, old_code);
         assert_eq!(outcome.unseen, ["code of 1 processes (no CAP_SYS_PTRACE)"]);
         assert_eq!(outcome.result, CheckResult::Passed);
