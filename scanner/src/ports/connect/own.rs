@@ -7,7 +7,7 @@
 //! asks for a port that one of ours is bound to, and what it reports is checked.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +27,10 @@ const CHUNK: usize = 256;
 const WINDOW_MAX: usize = 256;
 /// How often a port is tried again after an error of this host.
 const LOCAL_RETRIES_MAX: u8 = 12;
+/// How often another process may take the port that the kernel just chose.
+const BINDS_MAX: usize = 16;
+/// Errors of this host in a row after which nothing more is tried again.
+const BARREN_MAX: usize = 100;
 /// Silent ports without any answer at all after which the rest is not probed.
 const SILENT_MAX: usize = 2_000;
 /// The loopback addresses that connections come from, unless they are the target.
@@ -71,11 +75,26 @@ fn can_bind(address: IpAddr) -> bool {
     fresh(address).is_ok()
 }
 
-/// A socket bound to an address and a port that the kernel chose.
-fn fresh(address: IpAddr) -> Result<OwnedFd, Errno> {
-    let socket = socket(address)?;
-    rustix::net::bind(&socket, &SocketAddr::new(address, 0))?;
-    Ok(socket)
+/// A socket bound to an address and a port, with that port. The kernel chooses the port and it is then
+/// bound by its number: only a port that was asked for stays with the socket after a refusal
+/// (SOCK_BINDPORT_LOCK); otherwise each connect would take another, perhaps the one it asks.
+fn fresh(address: IpAddr) -> Result<(OwnedFd, u16), Errno> {
+    for _ in 0..BINDS_MAX {
+        let chosen = socket(address)?;
+        rustix::net::bind(&chosen, &SocketAddr::new(address, 0))?;
+        let port = local_port(&chosen)?;
+        drop(chosen);
+        let bound = socket(address)?;
+        match rustix::net::bind(&bound, &SocketAddr::new(address, port)) {
+            Err(Errno::ADDRINUSE) => {}
+            other => return other.map(|()| (bound, port)),
+        }
+    }
+    Err(Errno::ADDRINUSE)
+}
+
+fn local_port(socket: &OwnedFd) -> Result<u16, Errno> {
+    Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.port())
 }
 
 fn socket(of: IpAddr) -> Result<OwnedFd, Errno> {
@@ -138,6 +157,8 @@ struct Worker<'a> {
     queue: VecDeque<Job>,
     pending: Vec<Pending<'a>>,
     window: usize,
+    /// Errors of this host in a row.
+    barren: usize,
     done: Vec<(usize, State)>,
 }
 
@@ -149,6 +170,7 @@ impl<'a> Worker<'a> {
             queue: VecDeque::new(),
             pending: Vec::new(),
             window: WINDOW_MAX,
+            barren: 0,
             done: Vec::new(),
         }
     }
@@ -246,6 +268,7 @@ impl<'a> Worker<'a> {
 
     fn answered(&mut self, job: Job, state: State) {
         self.shared.answers.fetch_add(1, Ordering::Relaxed);
+        self.barren = 0;
         self.done.push((job.index, state));
     }
 
@@ -269,29 +292,25 @@ impl<'a> Worker<'a> {
 
     fn make(&self) -> Result<Bound<'a>, Errno> {
         let shared = self.shared;
-        let from = match (shared.source, shared.address) {
-            (Some(source), _) => source,
-            (None, IpAddr::V6(six)) if six == Ipv6Addr::LOCALHOST => shared.address,
-            // An own address reaches itself: the kernel would choose the same.
-            (None, address) => address,
-        };
-        let socket = fresh(from)?;
-        let local = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
-        shared.bound().insert(local.port());
-        Ok(Bound { socket, port: local.port(), used: false, shared })
+        // Without another address, an own one reaches itself.
+        let from = shared.source.unwrap_or(shared.address);
+        let (socket, port) = fresh(from)?;
+        shared.bound().insert(port);
+        Ok(Bound { socket, port, used: false, shared })
     }
 
     /// This host could not ask: later again, with fewer at a time.
     fn failed_here(&mut self, mut job: Job, errno: Errno) {
         job.failed += 1;
-        if job.failed > LOCAL_RETRIES_MAX {
+        self.barren += 1;
+        if job.failed > LOCAL_RETRIES_MAX || self.barren > BARREN_MAX {
             self.done.push((job.index, State::LocalError(errno.raw_os_error())));
             return;
         }
         self.window = (self.window / 2).max(1);
         self.queue.push_back(job);
         if self.pending.is_empty() {
-            std::thread::sleep(Duration::from_millis(1 << job.failed.min(6)));
+            std::thread::sleep(Duration::from_millis(1 << job.failed.min(4)));
         } else {
             self.reap(true);
         }
