@@ -331,12 +331,11 @@ fn host(
         let listener = inventory.and_then(|inventory| listener(inventory, address, *port));
         let by_port = common.iter().find(|(common, _)| common == port);
         let service = match (listener, by_port) {
-            (Some(listener), _) => {
-                let named = !listener.owners.is_empty() && !listener.service.starts_with("port-");
-                let confidence = if named { 0.9 } else { 0.3 };
+            (Some(listener), _) if !listener.service.starts_with("port-") => {
+                let confidence = if listener.owners.is_empty() { 0.3 } else { 0.9 };
                 Some(ServiceReport { name: listener.service.clone(), confidence })
             }
-            (None, Some((_, name))) if matches!(state, State::Open(_)) => {
+            (_, Some((_, name))) if matches!(state, State::Open(_)) => {
                 Some(ServiceReport { name: (*name).to_string(), confidence: 0.3 })
             }
             _ => None,

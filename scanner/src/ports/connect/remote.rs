@@ -66,6 +66,9 @@ pub async fn scan(hosts: &[IpAddr], ports: &[u16], limits: &Limits) -> Vec<Vec<S
         while flying.len() < scan.window {
             let Some(job) = fresh.next().or_else(|| scan.later.pop_front()) else { break };
             if scan.hosts[job.host].given_up() {
+                if job.silent > 0 {
+                    scan.states[job.host][job.port] = State::Filtered(TIMEOUT);
+                }
                 continue;
             }
             limiter.until_ready().await;
@@ -104,7 +107,9 @@ impl Scan<'_> {
                 state
             }
             Answer::Silent => {
-                host.silent += 1;
+                if job.silent == 0 {
+                    host.silent += 1;
+                }
                 if job.silent < self.limits.retries && !host.given_up() {
                     job.silent += 1;
                     return self.later.push_back(job);
