@@ -21,12 +21,14 @@ use self::inventory::{Socket, Transport};
 use self::owner::Holders;
 
 pub mod addresses;
+pub mod connect;
 pub mod exposure;
 pub mod firewall;
 pub mod inventory;
 mod netlink;
 pub mod owner;
 pub mod service;
+pub mod targets;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -349,7 +349,7 @@ fn flags_test(flags: &Value, mask: &Value, values: &[&Value]) -> Option<Test> {
         return None;
     }
     let mask = flag_bits(mask)?;
-    let wanted = all(values, |value| flag_bits(value))?;
+    let wanted = all(values, flag_bits)?;
     Some(Test::Always(wanted.contains(&(SYN & mask))))
 }
 

@@ -57,6 +57,19 @@ impl Span {
         address.is_ipv6() == self.six && (self.low..=self.high).contains(&number(address))
     }
 
+    /// How many addresses it holds; the whole of IPv6 counts one less than it has.
+    pub fn count(&self) -> u128 {
+        (self.high - self.low).saturating_add(1)
+    }
+
+    /// Its addresses in order.
+    pub fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        (self.low..=self.high).map(move |number| match self.six {
+            true => IpAddr::V6(number.into()),
+            false => IpAddr::V4(u32::try_from(number).unwrap_or(u32::MAX).into()),
+        })
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         self.six == other.six && self.low <= other.high && other.low <= self.high
     }
