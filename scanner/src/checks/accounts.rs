@@ -140,7 +140,11 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Low,
         remediation: "Look at the dates with chage(1) and correct them.",
         snippet: "chage -l NAME",
-        references: &["shadow(5)", "chage(1)", "CIS Benchmark: last password change is in the past"],
+        references: &[
+            "shadow(5)",
+            "chage(1)",
+            "CIS Benchmark: last password change is in the past",
+        ],
         run: passwords::dates,
         ..ACCOUNTS
     },
@@ -150,7 +154,9 @@ pub const CHECKS: &[Check] = &[
         why: "Who may write to a home may plant keys and start-up files, and so become its owner.",
         remediation: "Give the directory to its owner and take write permission from others.",
         snippet: "chown NAME: DIR && chmod go-w DIR",
-        references: &["CIS Benchmark: Ensure local interactive user home directories are configured"],
+        references: &[
+            "CIS Benchmark: Ensure local interactive user home directories are configured",
+        ],
         run: homes::directories,
         ..ACCOUNTS
     },
@@ -194,7 +200,11 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         remediation: "Set PASS_MAX_DAYS where your policy asks for it.",
         snippet: "sed -i 's/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 365/' /etc/login.defs",
-        references: &["login.defs(5)", "NIST SP 800-63B", "CIS Benchmark: Ensure password expiration is configured"],
+        references: &[
+            "login.defs(5)",
+            "NIST SP 800-63B",
+            "CIS Benchmark: Ensure password expiration is configured",
+        ],
         run: defaults::password_age,
         ..ACCOUNTS
     },
@@ -205,7 +215,11 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         remediation: "Set UMASK 027 (or 077) in /etc/login.defs.",
         snippet: "sed -i 's/^UMASK.*/UMASK 027/' /etc/login.defs",
-        references: &["login.defs(5)", "umask(2)", "CIS Benchmark: Ensure default user umask is configured"],
+        references: &[
+            "login.defs(5)",
+            "umask(2)",
+            "CIS Benchmark: Ensure default user umask is configured",
+        ],
         run: defaults::umask,
         ..ACCOUNTS
     },

@@ -68,8 +68,13 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Medium,
         privilege: Privilege::User,
         snippet: "echo 'kernel.randomize_va_space = 2' > /etc/sysctl.d/60-aslr.conf && sysctl --system",
-        run: |facts| keys(facts, &[Key::new("kernel.randomize_va_space", Fine::AtLeast(2), Some(2))]),
-        references: &["proc_sys_kernel(5)", "CIS Benchmark: Ensure address space layout randomization is enabled"],
+        run: |facts| {
+            keys(facts, &[Key::new("kernel.randomize_va_space", Fine::AtLeast(2), Some(2))])
+        },
+        references: &[
+            "proc_sys_kernel(5)",
+            "CIS Benchmark: Ensure address space layout randomization is enabled",
+        ],
         ..KERNEL
     },
     Check {
@@ -79,7 +84,11 @@ pub const CHECKS: &[Check] = &[
         privilege: Privilege::User,
         snippet: "echo 'kernel.yama.ptrace_scope = 1' > /etc/sysctl.d/60-ptrace.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("kernel.yama.ptrace_scope", Fine::AtLeast(1), None)]),
-        references: &["ptrace(2)", "Documentation/admin-guide/LSM/Yama.rst", "CIS Benchmark: Ensure ptrace_scope is restricted"],
+        references: &[
+            "ptrace(2)",
+            "Documentation/admin-guide/LSM/Yama.rst",
+            "CIS Benchmark: Ensure ptrace_scope is restricted",
+        ],
         ..KERNEL
     },
     Check {
@@ -101,10 +110,13 @@ pub const CHECKS: &[Check] = &[
         privilege: Privilege::Root,
         snippet: "printf 'fs.protected_hardlinks = 1\\nfs.protected_symlinks = 1\\n' > /etc/sysctl.d/60-links.conf && sysctl --system",
         run: |facts| {
-            keys(facts, &[
-                Key::new("fs.protected_hardlinks", Fine::AtLeast(1), None),
-                Key::new("fs.protected_symlinks", Fine::AtLeast(1), None),
-            ])
+            keys(
+                facts,
+                &[
+                    Key::new("fs.protected_hardlinks", Fine::AtLeast(1), None),
+                    Key::new("fs.protected_symlinks", Fine::AtLeast(1), None),
+                ],
+            )
         },
         references: &["proc_sys_fs(5)"],
         ..KERNEL
@@ -116,10 +128,13 @@ pub const CHECKS: &[Check] = &[
         privilege: Privilege::User,
         snippet: "printf 'fs.protected_fifos = 1\\nfs.protected_regular = 2\\n' > /etc/sysctl.d/60-files.conf && sysctl --system",
         run: |facts| {
-            keys(facts, &[
-                Key::new("fs.protected_fifos", Fine::AtLeast(1), None),
-                Key::new("fs.protected_regular", Fine::AtLeast(1), None),
-            ])
+            keys(
+                facts,
+                &[
+                    Key::new("fs.protected_fifos", Fine::AtLeast(1), None),
+                    Key::new("fs.protected_regular", Fine::AtLeast(1), None),
+                ],
+            )
         },
         references: &["proc_sys_fs(5)"],
         ..KERNEL
@@ -131,7 +146,9 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Medium,
         privilege: Privilege::Root,
         snippet: "echo 'kernel.unprivileged_bpf_disabled = 2' > /etc/sysctl.d/60-bpf.conf && sysctl --system",
-        run: |facts| keys(facts, &[Key::new("kernel.unprivileged_bpf_disabled", Fine::AtLeast(1), None)]),
+        run: |facts| {
+            keys(facts, &[Key::new("kernel.unprivileged_bpf_disabled", Fine::AtLeast(1), None)])
+        },
         ..KERNEL
     },
     Check {
@@ -139,7 +156,9 @@ pub const CHECKS: &[Check] = &[
         title: "Every user may use kernel performance events",
         why: "They leak kernel memory layout and have been a path to root more than once.",
         snippet: "echo 'kernel.perf_event_paranoid = 2' > /etc/sysctl.d/60-perf.conf && sysctl --system",
-        run: |facts| keys(facts, &[Key::new("kernel.perf_event_paranoid", Fine::AtLeast(2), Some(2))]),
+        run: |facts| {
+            keys(facts, &[Key::new("kernel.perf_event_paranoid", Fine::AtLeast(2), Some(2))])
+        },
         ..KERNEL
     },
     Check {
@@ -157,7 +176,9 @@ pub const CHECKS: &[Check] = &[
         why: "Where root is not fully trusted, kexec gets around module signing and lockdown.",
         level: Severity::Info,
         snippet: "echo 'kernel.kexec_load_disabled = 1' > /etc/sysctl.d/60-kexec.conf",
-        run: |facts| keys(facts, &[Key::new("kernel.kexec_load_disabled", Fine::AtLeast(1), Some(0))]),
+        run: |facts| {
+            keys(facts, &[Key::new("kernel.kexec_load_disabled", Fine::AtLeast(1), Some(0))])
+        },
         remediation: "Set it unless the host uses kdump: it cannot be taken back before a reboot.",
         ..KERNEL
     },
@@ -179,10 +200,17 @@ pub const CHECKS: &[Check] = &[
         privilege: Privilege::None,
         snippet: "echo 'net.ipv4.icmp_echo_ignore_broadcasts = 1' > /etc/sysctl.d/60-icmp.conf && sysctl --system",
         run: |facts| {
-            keys(facts, &[
-                Key::new("net.ipv4.icmp_echo_ignore_broadcasts", Fine::AtLeast(1), Some(1)),
-                Key::new("net.ipv4.icmp_ignore_bogus_error_responses", Fine::AtLeast(1), Some(1)),
-            ])
+            keys(
+                facts,
+                &[
+                    Key::new("net.ipv4.icmp_echo_ignore_broadcasts", Fine::AtLeast(1), Some(1)),
+                    Key::new(
+                        "net.ipv4.icmp_ignore_bogus_error_responses",
+                        Fine::AtLeast(1),
+                        Some(1),
+                    ),
+                ],
+            )
         },
         references: NET,
         ..KERNEL
@@ -205,7 +233,9 @@ pub const CHECKS: &[Check] = &[
         why: "Without reverse path filtering a host answers packets that cannot have come that way.",
         privilege: Privilege::None,
         snippet: "printf 'net.ipv4.conf.all.rp_filter = 2\\nnet.ipv4.conf.default.rp_filter = 2\\n' > /etc/sysctl.d/60-rpfilter.conf && sysctl --system",
-        run: |facts| interfaces(facts, "net.ipv4.conf", "rp_filter", Join::Largest, Fine::AtLeast(1), 0),
+        run: |facts| {
+            interfaces(facts, "net.ipv4.conf", "rp_filter", Join::Largest, Fine::AtLeast(1), 0)
+        },
         references: NET,
         ..KERNEL
     },
@@ -217,7 +247,8 @@ pub const CHECKS: &[Check] = &[
         snippet: "printf 'net.ipv4.conf.all.accept_redirects = 0\\nnet.ipv4.conf.default.accept_redirects = 0\\nnet.ipv6.conf.all.accept_redirects = 0\\nnet.ipv6.conf.default.accept_redirects = 0\\n' > /etc/sysctl.d/60-redirects.conf && sysctl --system",
         run: |facts| {
             let fine = Fine::OneOf(&[0]);
-            let four = interfaces(facts, "net.ipv4.conf", "accept_redirects", Join::Either, fine, 1);
+            let four =
+                interfaces(facts, "net.ipv4.conf", "accept_redirects", Join::Either, fine, 1);
             let six = interfaces(facts, "net.ipv6.conf", "accept_redirects", Join::Own, fine, 1);
             judge::both(four, six)
         },
@@ -231,7 +262,9 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         privilege: Privilege::None,
         snippet: "printf 'net.ipv4.conf.all.send_redirects = 0\\nnet.ipv4.conf.default.send_redirects = 0\\n' > /etc/sysctl.d/60-sendredirects.conf && sysctl --system",
-        run: |facts| interfaces(facts, "net.ipv4.conf", "send_redirects", Join::Either, Fine::OneOf(&[0]), 1),
+        run: |facts| {
+            interfaces(facts, "net.ipv4.conf", "send_redirects", Join::Either, Fine::OneOf(&[0]), 1)
+        },
         references: NET,
         ..KERNEL
     },
@@ -243,8 +276,22 @@ pub const CHECKS: &[Check] = &[
         privilege: Privilege::None,
         snippet: "printf 'net.ipv4.conf.all.accept_source_route = 0\\nnet.ipv4.conf.default.accept_source_route = 0\\nnet.ipv6.conf.all.accept_source_route = 0\\n' > /etc/sysctl.d/60-sourceroute.conf && sysctl --system",
         run: |facts| {
-            let four = interfaces(facts, "net.ipv4.conf", "accept_source_route", Join::Both, Fine::AtMost(0), 0);
-            let six = interfaces(facts, "net.ipv6.conf", "accept_source_route", Join::Own, Fine::AtMost(0), 0);
+            let four = interfaces(
+                facts,
+                "net.ipv4.conf",
+                "accept_source_route",
+                Join::Both,
+                Fine::AtMost(0),
+                0,
+            );
+            let six = interfaces(
+                facts,
+                "net.ipv6.conf",
+                "accept_source_route",
+                Join::Own,
+                Fine::AtMost(0),
+                0,
+            );
             judge::both(four, six)
         },
         references: NET,
@@ -257,7 +304,9 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         privilege: Privilege::None,
         snippet: "echo 'net.ipv4.conf.all.log_martians = 1' > /etc/sysctl.d/60-martians.conf && sysctl --system",
-        run: |facts| interfaces(facts, "net.ipv4.conf", "log_martians", Join::Either, Fine::AtLeast(1), 0),
+        run: |facts| {
+            interfaces(facts, "net.ipv4.conf", "log_martians", Join::Either, Fine::AtLeast(1), 0)
+        },
         references: NET,
         ..KERNEL
     },

@@ -40,7 +40,9 @@ pub(super) fn encrypt_method(facts: &Facts<'_>) -> Outcome {
         }
         // MD5_CRYPT_ENAB only counts where ENCRYPT_METHOD is not set.
         match (method, defs.get("MD5_CRYPT_ENAB")) {
-            (Some(entry), _) => Outcome::passed(format!("ENCRYPT_METHOD {} ({})", entry.value, entry.place)),
+            (Some(entry), _) => {
+                Outcome::passed(format!("ENCRYPT_METHOD {} ({})", entry.value, entry.place))
+            }
             (None, Some(entry)) if entry.value.eq_ignore_ascii_case("yes") => {
                 Outcome::failed(seen(entry, "new passwords are hashed with MD5".into()))
             }

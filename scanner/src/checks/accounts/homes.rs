@@ -29,7 +29,19 @@ impl Fact for Remote {
             let kind = rest.split_whitespace().next()?;
             let is_far = kind.starts_with("nfs")
                 || kind.starts_with("fuse")
-                || matches!(kind, "autofs" | "cifs" | "smb3" | "smbfs" | "9p" | "ceph" | "afs" | "lustre" | "glusterfs" | "ncpfs");
+                || matches!(
+                    kind,
+                    "autofs"
+                        | "cifs"
+                        | "smb3"
+                        | "smbfs"
+                        | "9p"
+                        | "ceph"
+                        | "afs"
+                        | "lustre"
+                        | "glusterfs"
+                        | "ncpfs"
+                );
             let point = mount.split_whitespace().nth(4)?;
             is_far.then(|| point.replace("\\040", " "))
         });
@@ -130,7 +142,10 @@ fn fault(user: &User, stat: &Stat) -> Option<(String, Severity)> {
         return Some((format!("{home}, the home of {name}, is world-writable"), Severity::High));
     }
     if stat.uid != user.uid && stat.uid != 0 {
-        return Some((format!("{home}, the home of {name}, belongs to {}", stat.uid), Severity::Medium));
+        return Some((
+            format!("{home}, the home of {name}, belongs to {}", stat.uid),
+            Severity::Medium,
+        ));
     }
     if stat.mode & 0o020 != 0 && stat.gid != user.gid && stat.gid != 0 {
         let title = format!("{home}, the home of {name}, is writable by group {}", stat.gid);

@@ -112,7 +112,9 @@ pub(super) fn gid_zero(facts: &Facts<'_>) -> Outcome {
         }
         if group.name != "root" {
             let title = format!("group {} has root's group id", group.name);
-            bad.push(about(&group.name, &group.row, 2).key(format!("group:{}", group.name)).title(title));
+            bad.push(
+                about(&group.name, &group.row, 2).key(format!("group:{}", group.name)).title(title),
+            );
         }
         for member in group.members.iter().filter(|name| !is_usual(name)) {
             let title = format!("{member} is a member of root's group");
@@ -120,7 +122,8 @@ pub(super) fn gid_zero(facts: &Facts<'_>) -> Outcome {
         }
     }
     let unseen = known.group.as_ref().err().filter(|error| !error.not_found());
-    Outcome::failed_or(bad, "nobody else is in root's group").unseen(unseen.map(ToString::to_string))
+    Outcome::failed_or(bad, "nobody else is in root's group")
+        .unseen(unseen.map(ToString::to_string))
 }
 
 pub(super) fn malformed(facts: &Facts<'_>) -> Outcome {
@@ -160,7 +163,10 @@ fn lines<T>(
         let title = format!("{} lets NIS add or change accounts", table.file);
         let level = if row.text.contains(":0:") { Severity::High } else { Severity::Medium };
         let seen = Observation::at(&row.at(0), &redact::crypt_field(&row.text)).title(title);
-        bad.push(seen.key(format!("{}:{}", table.file, row.text.split(':').next().unwrap_or(""))).level(level));
+        bad.push(
+            seen.key(format!("{}:{}", table.file, row.text.split(':').next().unwrap_or("")))
+                .level(level),
+        );
     }
 }
 

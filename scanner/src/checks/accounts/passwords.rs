@@ -79,8 +79,10 @@ pub(super) fn in_passwd(facts: &Facts<'_>) -> Outcome {
 
 pub(super) fn weak_hash(facts: &Facts<'_>) -> Outcome {
     let known = facts.get::<Known>();
-    let shadow = known.shadow.iter().flat_map(|t| &t.entries).map(|e| (&e.name, e.password, &e.row));
-    let passwd = known.passwd.iter().flat_map(|t| &t.entries).map(|e| (&e.name, e.password, &e.row));
+    let shadow =
+        known.shadow.iter().flat_map(|t| &t.entries).map(|e| (&e.name, e.password, &e.row));
+    let passwd =
+        known.passwd.iter().flat_map(|t| &t.entries).map(|e| (&e.name, e.password, &e.row));
     let groups =
         known.gshadow.iter().flat_map(|t| &t.entries).map(|e| (&e.name, e.password, &e.row));
     let mut bad = Vec::new();

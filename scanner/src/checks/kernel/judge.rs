@@ -37,9 +37,8 @@ impl Fine {
     }
 
     pub fn words(self) -> String {
-        let list = |known: &[i64]| {
-            known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
-        };
+        let list =
+            |known: &[i64]| known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
         match self {
             Self::AtLeast(low) => format!("{low} or more"),
             Self::AtMost(high) => format!("{high} or less"),

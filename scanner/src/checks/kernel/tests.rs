@@ -72,7 +72,10 @@ fn interfaces_join_with_all_as_the_kernel_joins_them() {
     let outcome = run(&conf("0", "0", "rp_filter"), true, "kernel-rp-filter");
     assert_eq!(outcome.result, CheckResult::Failed);
     assert!(title(&outcome).contains("weak on eth0.1 "), "{}", title(&outcome));
-    assert_eq!(run(&conf("2", "0", "rp_filter"), true, "kernel-rp-filter").result, CheckResult::Passed);
+    assert_eq!(
+        run(&conf("2", "0", "rp_filter"), true, "kernel-rp-filter").result,
+        CheckResult::Passed
+    );
     let routed = run(&conf("0", "1", "accept_source_route"), true, "kernel-source-route");
     assert_eq!(routed.result, CheckResult::Passed, "{}", routed.reason);
     let routed = run(&conf("1", "1", "accept_source_route"), true, "kernel-source-route");
