@@ -166,12 +166,13 @@ fn agree(
         groups: groups(&case.user),
         rdomain: None,
     };
-    let difference = match (&theirs, sshd.problems.is_empty()) {
+    let ours = sshd.effective(&connection);
+    let accepts = sshd.problems.is_empty() && ours.problems.is_empty();
+    let difference = match (&theirs, accepts) {
         (Err(_), false) => None,
         (Err(theirs), true) => Some(format!("only sshd refuses: {theirs}")),
         (Ok(_), false) => Some(format!("only we refuse: {:?}", sshd.problems)),
         (Ok(theirs), true) => {
-            let ours = sshd.effective(&connection);
             let ours = ours.settings.iter().map(|(name, setting)| {
                 let values = setting.values.iter().map(|value| value.value.clone()).collect();
                 ((*name).to_string(), values)

@@ -150,10 +150,8 @@ impl<'a> Pass<'a> {
     }
 
     fn wrong(&mut self, line: &Line, message: &str) {
-        if self.connection.is_none() {
-            let problem = Problem { place: line.place.clone(), message: message.to_string() };
-            self.problems.push(problem);
-        }
+        let problem = Problem { place: line.place.clone(), message: message.to_string() };
+        self.problems.push(problem);
     }
 
     fn directive(
@@ -164,8 +162,11 @@ impl<'a> Pass<'a> {
         state: &State,
     ) {
         if !state.active && !keyword.in_match(self.version) {
-            let message = format!("{}: not allowed within a Match block", keyword.name);
-            return self.wrong(line, &message);
+            if self.connection.is_none() {
+                let message = format!("{}: not allowed within a Match block", keyword.name);
+                self.wrong(line, &message);
+            }
+            return;
         }
         if keyword.form == Form::AuthenticationMethods
             && values.first().is_some_and(|value| value == "any")
@@ -210,7 +211,10 @@ impl<'a> Pass<'a> {
         if new.is_empty() {
             return;
         }
+        let keys_command =
+            self.slots.get("authorizedkeyscommand").is_some_and(|slot| !slot.winners.is_empty());
         let slot = self.slots.entry(keyword.shown).or_default();
+        let old_principals = self.version.is_some_and(|version| version < (9, 6));
         let from_file = won != Won::CommandLine;
         match keyword.rule {
             Rule::Append if keyword.form == Form::Port && self.ports_given && from_file => {
@@ -220,6 +224,14 @@ impl<'a> Pass<'a> {
             Rule::Last => slot.last(new),
             Rule::First if keyword.form == Form::UnusedTimeout && values == ["none"] => {
                 slot.last(new);
+            }
+            // Up to 9.5 sshd looked at the wrong variable here.
+            Rule::First if keyword.name == "authorizedprincipalscommand" && old_principals => {
+                if keys_command {
+                    slot.losers.extend(new)
+                } else {
+                    slot.last(new)
+                }
             }
             Rule::First => slot.first(new),
         }
@@ -269,7 +281,9 @@ impl Slot {
 /// Joins the passes and prints every setting as `sshd -T` does.
 pub(super) fn effective(global: &Pass<'_>, matched: Option<Pass<'_>>) -> Effective {
     let mut slots = global.slots.clone();
-    for (name, mut slot) in matched.map(|pass| pass.slots).unwrap_or_default() {
+    let (of_match, problems) =
+        matched.map_or_else(Default::default, |pass| (pass.slots, pass.problems));
+    for (name, mut slot) in of_match {
         let Some(winner) = slot.winners.first() else { continue };
         if !is_taken_from_match(winner) {
             continue;
@@ -291,7 +305,7 @@ pub(super) fn effective(global: &Pass<'_>, matched: Option<Pass<'_>>) -> Effecti
     }
     join_rekey(&mut settings, interval, global.version);
     join_listen(&mut settings);
-    Effective { settings }
+    Effective { settings, problems }
 }
 
 impl Slot {

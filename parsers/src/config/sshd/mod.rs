@@ -167,6 +167,8 @@ fn placed(value: &Placed<String>) -> Value {
 pub struct Effective {
     /// By keyword.
     pub settings: BTreeMap<&'static str, Setting>,
+    /// Lines with which sshd refuses this connection although it starts.
+    pub problems: Vec<Problem>,
 }
 
 impl Effective {

@@ -436,7 +436,6 @@ fn version_addendum(given: &mut Arguments<'_>) -> Result<Vec<String>, Wrong> {
     if text.contains('\r') {
         return Err("invalid character");
     }
-    let text = text.split('#').next().unwrap_or_default().trim_end();
     let none = text.is_empty() || text.eq_ignore_ascii_case("none");
     Ok(vec![if none { "none".into() } else { text.to_string() }])
 }

@@ -169,14 +169,8 @@ mod tests {
     fn arguments_know_quotes_escapes_and_comments() {
         let split = |text: &str| arguments(text).unwrap();
         assert_eq!(split("a 'b c' \"d\"e # f"), ["a", "b c", "de"]);
-        assert_eq!(
-            split(r#"a\ b "\"" '\' x'"#),
-            ["a b", "\"", "' x"].map(String::from)[..2]
-                .to_vec()
-                .into_iter()
-                .chain(["\\ x".to_string()])
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(split(r#"a\ b "\"" c\d"#), ["a b", "\"", "c\\d"]);
+        assert_eq!(split(r"'a\ b'"), [r"a\ b"]);
         assert_eq!(split("a#b #c"), ["a#b"]);
         assert_eq!(split("''"), [""]);
         assert_eq!(arguments("\"open"), None);
@@ -188,7 +182,7 @@ mod tests {
             glob_matches(b"abc", b"a*c") && glob_matches(b"", b"**") && glob_matches(b"a", b"?")
         );
         assert!(!glob_matches(b"abc", b"a*d") && !glob_matches(b"", b"?"));
-        assert!(!glob_matches(&[b'a'; 4000], "a*".repeat(500).as_bytes().split_last().unwrap().1));
+        assert!(!glob_matches(&[b'a'; 4000], ("a*".repeat(500) + "b").as_bytes()));
         assert_eq!(list_matches("bob", "!b*,bob"), ListMatch::Negated);
         assert_eq!(list_matches("bob", "a*,bob"), ListMatch::Yes);
         assert_eq!(list_matches("bob", ""), ListMatch::No);
