@@ -20,7 +20,7 @@ mod pattern;
 pub use condition::Condition;
 pub use correlation::{Compare, Correlation, CorrelationKind, Threshold};
 pub use detection::{Detection, Selection, Test};
-pub use pattern::{Matcher, Pattern};
+pub use pattern::{Around, Matcher, Pattern};
 
 /// Most bytes of one rule file.
 pub const FILE_BYTES_MAX: usize = 1 << 20;

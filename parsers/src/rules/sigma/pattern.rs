@@ -48,6 +48,20 @@ pub enum Around {
     End,
 }
 
+impl Around {
+    /// Whether `text` stands so in `value`, case aside.
+    pub fn stands(self, value: &[u8], text: &[u8]) -> bool {
+        let pattern = |parts| Pattern { parts, cased: false };
+        let literal = Part::Literal(text.to_ascii_lowercase());
+        match self {
+            Self::Whole => value.eq_ignore_ascii_case(text),
+            Self::Contains => pattern(vec![Part::Any, literal, Part::Any]).accepts(value),
+            Self::Start => pattern(vec![literal, Part::Any]).accepts(value),
+            Self::End => pattern(vec![Part::Any, literal]).accepts(value),
+        }
+    }
+}
+
 /// A text with `*` (any run) and `?` (any one character).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
