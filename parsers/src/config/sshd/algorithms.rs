@@ -171,7 +171,7 @@ pub(super) fn defaults(family: Family, version: Option<Version>) -> Vec<&'static
         Family::Mac => MACS_DEFAULT.to_vec(),
         Family::Kex => match version {
             Some(known) if known >= (10, 0) => KEX_DEFAULT_10.to_vec(),
-            Some((9, 9)) => [&KEX_DEFAULT_10[..], &KEX_DEFAULT[7..]].concat(),
+            Some((9, 9)) => [KEX_DEFAULT_10, &KEX_DEFAULT[7..]].concat(),
             _ => KEX_DEFAULT.to_vec(),
         },
         Family::Key => KEYS_DEFAULT.to_vec(),
