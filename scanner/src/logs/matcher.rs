@@ -262,9 +262,9 @@ impl Route {
             logsource.service.as_deref().unwrap_or_default(),
         );
         match (product, category, service) {
-            (_, "webserver", _) | ("apache" | "nginx", ..) | (_, _, "apache" | "nginx" | "httpd") => {
-                (Self::Web, "http")
-            }
+            (_, "webserver", _)
+            | ("apache" | "nginx", ..)
+            | (_, _, "apache" | "nginx" | "httpd") => (Self::Web, "http"),
             ("linux" | "", "", "auditd") => (Self::Audit, ""),
             ("linux" | "", "", "sshd") => (Self::Programs(&["sshd"]), "ssh"),
             ("linux" | "", "", "sudo") => (Self::Programs(&["sudo"]), ""),

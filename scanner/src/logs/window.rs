@@ -168,9 +168,11 @@ impl State {
                     self.times.pop_front();
                 }
                 self.times.len() == most
-                    && self.times.front().zip(self.times.back()).is_some_and(|(first, last)| {
-                        last - first <= correlation.timespan_s
-                    })
+                    && self
+                        .times
+                        .front()
+                        .zip(self.times.back())
+                        .is_some_and(|(first, last)| last - first <= correlation.timespan_s)
             }
             CorrelationKind::ValueCount(field, threshold) => {
                 let Some(value) = value(field) else { return false };
