@@ -152,11 +152,10 @@ fn admitted(opinions: Vec<Opinion>) -> (Vec<Opinion>, Vec<String>) {
         }
     }
     kept.sort_by(|a, b| {
-        let gravest = survivors(b).cmp(&survivors(a));
         a.expert
             .cmp(&b.expert)
-            .then(gravest)
-            .then(b.confidence.total_cmp(&a.confidence))
+            .then_with(|| survivors(b).cmp(&survivors(a)))
+            .then_with(|| b.confidence.total_cmp(&a.confidence))
             .then_with(|| a.rationale.cmp(&b.rationale))
             .then_with(|| a.distribution.map(f64::to_bits).cmp(&b.distribution.map(f64::to_bits)))
     });
@@ -214,34 +213,45 @@ fn contributions(opinions: &[Opinion]) -> Vec<Contribution> {
 /// and how many say the same. Only strangers who give a reason can be copies: built-in experts are
 /// different by construction, and bare labels may well agree by chance.
 fn copies(opinions: &[Opinion]) -> Vec<(usize, i64)> {
-    let mut firsts: BTreeMap<(Vec<String>, [i64; THRESHOLDS], u64), usize> = BTreeMap::new();
-    let mut sizes = vec![0; opinions.len()];
-    let mut group = Vec::with_capacity(opinions.len());
-    for (place, opinion) in opinions.iter().enumerate() {
-        let mut first = place;
-        if !likelihood::is_known(&opinion.expert) {
-            let words = words(&opinion.rationale);
+    let said = |place: usize| (survivors(&opinions[place]), opinions[place].confidence.to_bits());
+    let mut strangers: Vec<usize> =
+        (0..opinions.len()).filter(|at| !likelihood::is_known(&opinions[*at].expert)).collect();
+    strangers.sort_by_cached_key(|place| said(*place));
+    let mut first: Vec<usize> = (0..opinions.len()).collect();
+    // Reasons are read only where the numbers are the same.
+    for alike in strangers.chunk_by(|a, b| said(*a) == said(*b)).filter(|run| run.len() > 1) {
+        let mut reasons: BTreeMap<Words, usize> = BTreeMap::new();
+        for &place in alike {
+            let words = Words::of(&opinions[place].rationale);
             if !words.is_empty() {
-                let key = (words, survivors(opinion), opinion.confidence.to_bits());
-                first = *firsts.entry(key).or_insert(place);
+                first[place] = *reasons.entry(words).or_insert(place);
             }
         }
-        sizes[first] += 1;
-        group.push(first);
     }
-    group.into_iter().map(|first| (first, sizes[first])).collect()
+    let mut sizes = vec![0; opinions.len()];
+    first.iter().for_each(|place| sizes[*place] += 1);
+    first.into_iter().map(|place| (place, sizes[place])).collect()
 }
 
-/// The set of words of a rationale, lower case, sorted.
-fn words(rationale: &str) -> Vec<String> {
-    let mut words: Vec<String> = rationale
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
-    words.sort_unstable();
-    words.dedup();
-    words
+/// The set of words of a rationale, whatever their case and order.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Words {
+    sorted: String,
+}
+
+impl Words {
+    fn of(rationale: &str) -> Self {
+        let lower = rationale.to_lowercase();
+        let mut words: Vec<&str> =
+            lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        words.sort_unstable();
+        words.dedup();
+        Self { sorted: words.join(" ") }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
 }
 
 /// Probability per level; what lies below the floor moves up to it.

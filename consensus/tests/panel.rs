@@ -71,6 +71,16 @@ fn activity(rule: &str, level: Severity, privilege: Privilege) -> Evidence {
     }
 }
 
+/// An update that is missing.
+fn patch(level: Severity) -> Evidence {
+    Evidence { kind: Kind::Patch, check: "patch".into(), ..ssh(level, Privilege::User) }
+}
+
+/// A listening socket that a check does not like.
+fn listener(level: Severity) -> Evidence {
+    Evidence { kind: Kind::Service, check: "listener".into(), ..ssh(level, Privilege::Service) }
+}
+
 /// Nothing listens, no logs were read, there is no history.
 fn nothing_known() -> Context {
     Context { now: NOW, ..Context::default() }
@@ -224,6 +234,14 @@ fn activities() -> Vec<Case> {
         ("brute force, low", knock(Low), world(), Low, Low),
         ("brute force, low, own record", knock(Low), brute_forced(Exposure::World), Low, Low),
         ("brute force, low, new address", knock(Low), new(stranger, world()), Low, Low),
+        ("brute force, low, another got in", knock(Low), broken_into(Exposure::World), Low, Low),
+        (
+            "brute force, low, and got in",
+            knock(Low),
+            also(broken_into(Exposure::World)),
+            Medium,
+            High,
+        ),
         ("brute force, medium", knock(Medium), world(), Medium, Medium),
         ("brute force, medium, new", knock(Medium), new(stranger, world()), Medium, Medium),
         ("brute force, low, also probes", knock(Low), also(world()), Low, Medium),
@@ -235,6 +253,17 @@ fn activities() -> Vec<Case> {
         ("success, also probes", done(), also(world()), Critical, Critical),
         ("success, both", done(), new(stranger, also(world())), Critical, Critical),
         ("success on a loopback service", done(), quiet(Exposure::Loopback), High, High),
+        ("a missing update", patch(Medium), nothing_known(), Medium, Medium),
+        (
+            "a missing update, guessed at",
+            patch(Medium),
+            brute_forced(Exposure::World),
+            Medium,
+            High,
+        ),
+        ("a missing update, loopback", patch(High), quiet(Exposure::Loopback), Low, Low),
+        ("an exposed service", listener(High), world(), High, High),
+        ("a new service", listener(Medium), new("service:ssh", world()), Medium, High),
         ("noted", activity("login", Info, Privilege::None), new(stranger, world()), Info, Info),
         (
             "a new privileged user, corroborated",

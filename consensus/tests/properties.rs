@@ -251,6 +251,25 @@ fn strangers_with_reasons_of_their_own_all_count() {
 }
 
 #[test]
+fn contradiction_is_shown_and_given_to_a_human() {
+    let e = sample();
+    let says = |name: &str, level: usize| {
+        let mut distribution = [0.0; 5];
+        distribution[level] = 1.0;
+        opinion(name, distribution, 1.0, name)
+    };
+    let torn = pool(&e, &NO_CONTEXT, vec![says("a", 0), says("b", 4)]);
+    assert!(torn.needs_human, "{torn:?}");
+    assert!(torn.agreement < 0.01, "{}", torn.agreement);
+    assert_eq!(torn.dissent.len(), 2);
+    assert!((torn.dissent[0].weight - 0.5).abs() < 1e-9);
+    let united: Vec<Opinion> = ["a", "b", "c", "d"].map(|name| says(name, 2)).into();
+    let united = pool(&e, &NO_CONTEXT, united);
+    assert!(!united.needs_human && united.dissent.is_empty());
+    assert_eq!(united.agreement, 1.0);
+}
+
+#[test]
 fn an_expert_speaks_once_and_the_gravest_word_counts() {
     let e = sample();
     let low = opinion("a", [0.0, 1.0, 0.0, 0.0, 0.0], 1.0, "x");

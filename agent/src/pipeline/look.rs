@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use scanner::checks::{self, Ran};
 use scanner::facts::Spoken;
-use scanner::ports::Inventory;
+use scanner::ports::{self, Inventory};
 use scanner::vantage::{self, Vantage};
 use scanner::{Facts, RootedTree};
 
@@ -55,7 +55,7 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     let live = wanted.live();
     let spoken = if live { ask::everything() } else { Spoken::default() };
     let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
-    let inventory = None;
+    let inventory = live.then(|| ports::look(&tree, &spoken));
     let facts = Facts::new(&tree, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
     let ran = checks::run_all(&facts, &wanted.only, wanted.threads);
     let mut incomplete = unanswered(&spoken);

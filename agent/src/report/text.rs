@@ -12,6 +12,8 @@ use crate::report::{Finding, Report};
 const FIRST_MAX: usize = 5;
 /// How many evidence lines of a finding are shown.
 const LINES_MAX: usize = 6;
+/// How many experts' reasons are shown unless more detail is asked for.
+const REASONS_MAX: usize = 3;
 /// How many incomplete entries are shown unless more detail is asked for.
 const INCOMPLETE_MAX: usize = 12;
 
@@ -122,8 +124,11 @@ fn whole(out: &mut String, finding: &Finding, style: Style) -> std::fmt::Result 
         writeln!(out, "         and {} more", finding.evidence.len() - LINES_MAX)?;
     }
     writeln!(out, "  why    {}", finding.why)?;
-    let reasons = if style.detail > 0 { usize::MAX } else { 3 };
-    for (index, reason) in finding.verdict.reasons.iter().take(reasons).enumerate() {
+    // The sum of a verdict (a line without an expert) is detail; the experts are what an admin asks for.
+    let reasons =
+        finding.verdict.reasons.iter().filter(|line| style.detail > 0 || line.contains(": "));
+    let most = if style.detail > 0 { usize::MAX } else { REASONS_MAX };
+    for (index, reason) in reasons.take(most).enumerate() {
         writeln!(out, "  {:<6} {reason}", if index == 0 { "panel" } else { "" })?;
     }
     let probability = finding.verdict.probabilities.get(&finding.severity).copied().unwrap_or(0.0);

@@ -5,9 +5,6 @@ use std::collections::BTreeSet;
 
 use crate::tree::{self, Tree};
 
-/// The secret that must appear in no output, report, log or state file.
-const CANARY: &str = "CANARY7f3a9b";
-
 /// A host as it should be.
 pub fn hardened() -> Tree {
     Tree::default()
@@ -173,9 +170,143 @@ fn benign_log() -> String {
     )
 }
 
-/// The same host with a fault in every area.
+/// A planted fault: the check that must find it, and where.
+struct Fault {
+    check: &'static str,
+    file: &'static str,
+    line: u64,
+    column: u64,
+}
+
+const fn fault(check: &'static str, file: &'static str, line: u64, column: u64) -> Fault {
+    Fault { check, file, line, column }
+}
+
+/// Every planted fault of [`faulty`].
+const FAULTS: &[Fault] = &[fault("accounts-empty-password", "/etc/shadow", 1, 6)];
+
+/// The same host with faults in every area, and the canary in every input that can hold a secret.
 pub fn faulty() -> Tree {
     hardened()
+        .folder("/home/alice", 0o777)
+        .folder("/opt/jobs", 0o777)
+        .file("/etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 9 (stretch)\"\nID=debian\nVERSION_ID=\"9\"\n", 0o644)
+        .file("/etc/nsswitch.conf", "passwd: files sss\ngroup: files sss\nshadow: files\n", 0o644)
+        .file("/etc/passwd", BAD_PASSWD, 0o666)
+        .file("/etc/shadow", BAD_SHADOW, 0o644)
+        .file("/etc/group", "root:x:0:mallory\nshadow:x:42:\nsudo:x:27:alice\nsshd:x:101:\nalice:x:1000:\n", 0o644)
+        .file("/etc/gshadow", "root:*::\nshadow:*::\nsudo:$6$CANARY7f3a9b$CANARY7f3a9bCANARY7f3a9b::alice\nsshd:!::\nalice:!::\n", 0o640)
+        .file("/etc/login.defs", "PASS_MAX_DAYS\t99999\nUMASK\t\t000\nENCRYPT_METHOD\tMD5\n", 0o644)
+        .file("/etc/sudoers", BAD_SUDOERS, 0o440)
+        .file("/etc/sudoers.d/deploy", "deploy ALL=(ALL) NOPASSWD: ALL\n# password=CANARY7f3a9b\n", 0o666)
+        .file("/etc/pam.d/common-auth", "auth [success=1 default=ignore] pam_unix.so nullok\nauth sufficient pam_permit.so\nauth optional pam_mysql.so user=x passwd=CANARY7f3a9b\n", 0o644)
+        .file("/etc/pam.d/common-password", "password [success=1 default=ignore] pam_unix.so md5\npassword requisite pam_deny.so\n", 0o644)
+        .file("/etc/pam.d/su", "auth sufficient pam_rootok.so\n@include common-auth\n", 0o644)
+        .file("/etc/ssh/sshd_config", BAD_SSHD, 0o644)
+        .file("/etc/ssh/sshd_config.d/50-cloud.conf", "# token=CANARY7f3a9b\nPermitRootLogin yes\n", 0o644)
+        .file("/etc/ssh/ssh_host_ed25519_key", "-----BEGIN OPENSSH PRIVATE KEY-----\nCANARY7f3a9bCANARY7f3a9b\n-----END OPENSSH PRIVATE KEY-----\n", 0o644)
+        .file("/etc/ssl/private/web.key", "-----BEGIN PRIVATE KEY-----\nCANARY7f3a9bCANARY7f3a9b\n-----END PRIVATE KEY-----\n", 0o644)
+        .file("/etc/sysctl.d/99-local.conf", BAD_SYSCTL, 0o644)
+        .file("/etc/crontab", "PATH=/usr/bin\n* * * * * root /opt/jobs/run.sh\n5 * * * * root curl https://backup:CANARY7f3a9b@example.org/\n", 0o666)
+        .file("/etc/cron.d/site", "* * * * * root mysqldump --password=CANARY7f3a9b all\n", 0o644)
+        .file("/opt/jobs/run.sh", "#!/bin/sh\nTOKEN=CANARY7f3a9b\n", 0o777)
+        .file("/etc/fstab", "UUID=1 / ext4 defaults 0 1\n//nas/share /mnt cifs username=x,password=CANARY7f3a9b 0 0\n", 0o644)
+        .file("/etc/ld.so.preload", "/tmp/.hidden.so\n", 0o644)
+        .file("/usr/local/bin/rootshell", "\u{7f}ELF", 0o4755)
+        .file("/usr/bin/helper", "#!/bin/sh\n", 0o777)
+        .file("/home/alice/.ssh/authorized_keys", "ssh-ed25519 AAAA alice\n", 0o666)
+        .file("/home/alice/.netrc", "machine example.org login alice password CANARY7f3a9b\n", 0o644)
+        .file("/root/.rhosts", "+ +\n", 0o600)
+        .file("/var/log/auth.log", attack_log(), 0o640)
+        .file("/var/log/nginx/access.log", access_log(), 0o640)
+}
+
+const BAD_PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/bash
+daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
+sshd:x:101:65534::/run/sshd:/usr/sbin/nologin
+toor:x:0:0::/root:/bin/sh
+alice:x:1000:1000:Alice:/home/alice:/bin/bash
+legacy:$1$CANARY7f$CANARY7f3a9bCANARY7f3a:1001:1001::/home/alice:/bin/sh
+bob:x:1000:1000:Bob:/home/bob:/bin/bash
+mallory:x:1005:1005::/home/alice:/bin/bash
+";
+const BAD_SHADOW: &str = "\
+root::20000:0:99999:7:::
+daemon:*:20000:0:99999:7:::
+sshd:!:20000::::::
+toor:$6$CANARY7f3a9b$CANARY7f3a9bCANARY7f3a9b:20000:0:99999:7:::
+alice:$1$CANARY7f$CANARY7f3a9bCANARY7f3a:20000:0:99999:7:::
+bob:CANARY7f3a9bx:20000:0:99999:7:::
+";
+const BAD_SUDOERS: &str = "\
+Defaults\t!use_pty
+Defaults\tenv_keep += \"LD_PRELOAD\"
+Defaults:alice\t!authenticate
+root\tALL=(ALL:ALL) ALL
+bob\tALL=(root) /usr/bin/vim, /bin/cat /var/log/*
+@includedir /etc/sudoers.d
+";
+const BAD_SSHD: &str = "\
+Include /etc/ssh/sshd_config.d/*.conf
+PermitRootLogin no
+PasswordAuthentication yes
+PermitEmptyPasswords yes
+X11Forwarding yes
+MaxAuthTries 20
+StrictModes no
+PermitUserEnvironment yes
+HostbasedAuthentication yes
+LogLevel QUIET
+Ciphers +aes128-cbc,3des-cbc
+Match User deploy
+    AllowTcpForwarding yes
+    PasswordAuthentication yes
+";
+const BAD_SYSCTL: &str = "\
+kernel.randomize_va_space = 0
+net.ipv4.conf.all.accept_source_route = 1
+net.ipv4.tcp_syncookies = 0
+fs.suid_dumpable = 1
+kernel.kptr_restrict = 0
+fs.protected_symlinks = 0
+";
+
+/// A brute force, passwords typed as user names, and a success after the failures.
+fn attack_log() -> String {
+    let mut log = benign_log();
+    for try_ in 0..30 {
+        let port = 40_000 + try_;
+        log += &line(
+            120,
+            "sshd[4711]",
+            &format!("Failed password for root from 198.51.100.7 port {port} ssh2"),
+        );
+    }
+    log += &line(110, "sshd[4712]", "Invalid user CANARY7f3a9b from 198.51.100.7 port 41000");
+    log += &line(
+        110,
+        "sshd[4712]",
+        "Failed password for invalid user CANARY7f3a9b from 198.51.100.7 port 41000 ssh2",
+    );
+    log += &line(100, "sshd[4713]", "Accepted password for root from 198.51.100.7 port 41001 ssh2");
+    log
+}
+
+fn access_log() -> String {
+    let at = now() - jiff::SignedDuration::from_mins(90);
+    let at = at.strftime("%d/%b/%Y:%H:%M:%S +0000");
+    let requests = [
+        "GET /index.php?id=1%27%20UNION%20SELECT%20password%20FROM%20users--&token=CANARY7f3a9b HTTP/1.1",
+        "GET /../../../../etc/passwd HTTP/1.1",
+        "GET /?q=<script>alert(1)</script> HTTP/1.1",
+        "GET /.env HTTP/1.1",
+        "GET /wp-login.php HTTP/1.1",
+    ];
+    let line = |request: &&str| {
+        format!("203.0.113.9 - - [{at}] \"{request}\" 404 10 \"-\" \"sqlmap/1.7\"\n")
+    };
+    requests.iter().map(line).collect()
 }
 
 #[test]
@@ -192,4 +323,76 @@ fn a_hardened_tree_gives_no_finding_above_info() {
         .map(|finding| format!("{} {} {}", finding["severity"], finding["check"], finding["title"]))
         .collect();
     assert!(above.is_empty(), "{above:#?}");
+}
+
+#[test]
+fn every_planted_fault_is_found_at_its_place() {
+    if !tree::possible() {
+        return;
+    }
+    let report = faulty().make().report();
+    let seen: BTreeSet<(String, String, u64, u64)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["severity"] != "info")
+        .flat_map(|finding| {
+            let check = finding["check"].as_str().unwrap().to_string();
+            finding["evidence"].as_array().unwrap().iter().map(move |source| {
+                let number = |name: &str| source[name].as_u64().unwrap();
+                let file = source["file"].as_str().unwrap().to_string();
+                (check.clone(), file, number("line"), number("column"))
+            })
+        })
+        .collect();
+    let missing: Vec<_> = FAULTS
+        .iter()
+        .map(|fault| (fault.check.to_string(), fault.file.to_string(), fault.line, fault.column))
+        .filter(|wanted| !seen.contains(wanted))
+        .collect();
+    assert!(missing.is_empty(), "missing {missing:#?} in {seen:#?}");
+    assert!(FAULTS.len() >= 30);
+}
+
+#[test]
+fn an_empty_root_password_is_critical_and_comes_first() {
+    if !tree::possible() {
+        return;
+    }
+    let made = faulty().make();
+    let report = made.report();
+    let first = &report["findings"][0];
+    assert_eq!(
+        (first["check"].as_str(), first["severity"].as_str()),
+        (Some("accounts-empty-password"), Some("critical"))
+    );
+    assert_eq!(made.audit(&[]).status.code(), Some(1));
+}
+
+#[test]
+fn a_secret_planted_in_every_input_appears_nowhere() {
+    if !tree::possible() {
+        return;
+    }
+    let made = faulty().make();
+    for words in
+        [&["-vv"][..], &["--format", "json"], &["--format", "jsonl"], &["-vv", "--color", "always"]]
+    {
+        let ran = made.audit(words);
+        for (stream, bytes) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
+            let text = String::from_utf8_lossy(bytes);
+            let leak = text.lines().find(|line| line.contains("CANARY7f"));
+            assert!(leak.is_none(), "{words:?} {stream}: {leak:?}");
+        }
+    }
+    let file = made.state().with_file_name("report.json");
+    made.audit(&["--format", "json", "--output", file.to_str().unwrap()]);
+    let mut files = vec![file];
+    files.extend(
+        std::fs::read_dir(made.state()).into_iter().flatten().map(|entry| entry.unwrap().path()),
+    );
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("CANARY7f"), "{}", file.display());
+    }
 }

@@ -1,11 +1,12 @@
 //! Attack in progress: do the logs show it being tried, and did it succeed.
 //!
-//! An attack concerns evidence when it is against one of its services (or both are about the host)
-//! and, where both carry technique tags, shares one. What made the evidence is not also its witness:
-//! the rule's own detection is left out. It abstains when nothing matches; "no attack" is no reason
+//! An attack concerns a state when it is against one of its services (or both are about the host)
+//! and, where both carry technique tags, shares one. It concerns an activity when, besides, its rule
+//! names the same actor: that somebody got in makes not every knock at the door worse. What made the
+//! evidence is not also its witness: the rule's own detection is left out. It abstains when nothing matches; "no attack" is no reason
 //! to call a weak setting better than it is.
 
-use crate::experts::{around, opinion, shifted};
+use crate::experts::{around, opinion, shifted, subjects};
 use crate::{Attack, Context, Evidence, Expert, Exposure, Kind, Opinion, Privilege, Severity};
 
 /// Attempts older than this count half.
@@ -28,7 +29,7 @@ impl Expert for UnderAttack {
         let worst = context
             .attacks
             .iter()
-            .filter(|attack| concerns(attack, evidence) && age(attack, context) <= STALE_S)
+            .filter(|attack| concerns(attack, evidence, context) && age(attack, context) <= STALE_S)
             .max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.cmp(a)))?;
         let aged = if age(worst, context) > FRESH_S { 0.5 } else { 1.0 };
         let what = format!(
@@ -52,6 +53,8 @@ impl Expert for UnderAttack {
             return None;
         }
         let useful = match evidence.privilege {
+            // Guessing passwords is no use against a missing update, nor the other way round.
+            _ if evidence.kind == Kind::Patch && evidence.tags.is_empty() => 0.3,
             Privilege::None | Privilege::Information => 0.3,
             Privilege::Service => 0.8,
             Privilege::User | Privilege::Root => 1.0,
@@ -61,7 +64,7 @@ impl Expert for UnderAttack {
     }
 }
 
-fn concerns(attack: &Attack, evidence: &Evidence) -> bool {
+fn concerns(attack: &Attack, evidence: &Evidence, context: &Context) -> bool {
     let same_target = if attack.service.is_empty() {
         evidence.services.is_empty() && !evidence.tags.is_empty()
     } else {
@@ -70,7 +73,17 @@ fn concerns(attack: &Attack, evidence: &Evidence) -> bool {
     let same_technique = evidence.tags.is_empty()
         || attack.tags.is_empty()
         || evidence.tags.iter().any(|tag| attack.tags.iter().any(|seen| kin(tag, seen)));
-    same_target && same_technique && attack.rule != evidence.check
+    same_target
+        && same_technique
+        && attack.rule != evidence.check
+        && (evidence.kind != Kind::Activity || same_actor(attack, evidence, context))
+}
+
+fn same_actor(attack: &Attack, evidence: &Evidence, context: &Context) -> bool {
+    subjects(evidence)
+        .iter()
+        .filter_map(|subject| context.mentions.get(subject))
+        .any(|speakers| speakers.contains(&attack.rule))
 }
 
 /// Whether two tags name the same technique: `attack.t1110` covers `attack.t1110.001`.
@@ -170,6 +183,28 @@ pub(crate) mod tests {
                 .judge(&evidence, &attacked(Exposure::Loopback, brute_force(true)))
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_success_makes_only_the_same_actors_deeds_worse() {
+        let subject = crate::Subject { ip: Some("192.0.2.7".into()), ..Default::default() };
+        let knock = Evidence { kind: Kind::Activity, subject, ..posture(Severity::Low) };
+        let mut context = attacked(Exposure::World, brute_force(true));
+        assert!(UnderAttack.judge(&knock, &context).is_none());
+        let speakers = ["ssh-brute-force".to_string()].into();
+        context.mentions.insert("ip:192.0.2.7".into(), speakers);
+        assert!(UnderAttack.judge(&knock, &context).is_some());
+    }
+
+    #[test]
+    fn attempts_count_less_against_what_they_do_not_use() {
+        let context = attacked(Exposure::World, brute_force(false));
+        let confidence = |evidence| UnderAttack.judge(evidence, &context).unwrap().confidence;
+        let setting = posture(Severity::Medium);
+        let update = Evidence { kind: Kind::Patch, ..setting.clone() };
+        let banner = Evidence { privilege: Privilege::Information, ..setting.clone() };
+        assert!(confidence(&update) < confidence(&setting));
+        assert!(confidence(&banner) < confidence(&setting));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::experts::{around, listed, opinion, shifted};
+use crate::experts::{around, listed, opinion, shifted, subjects};
 use crate::{Context, Evidence, Expert, Kind, Opinion, Severity};
 
 /// This many other witnesses are as good as certain.
@@ -52,15 +52,6 @@ impl Expert for Corroborated {
         };
         opinion(self.name(), distribution, confidence, rationale)
     }
-}
-
-/// The names under which others may speak of the evidence's subject; not its services.
-fn subjects(evidence: &Evidence) -> Vec<String> {
-    let subject = &evidence.subject;
-    [("ip", &subject.ip), ("user", &subject.user), ("path", &subject.path)]
-        .into_iter()
-        .filter_map(|(sort, name)| Some(format!("{sort}:{}", name.as_ref()?)))
-        .collect()
 }
 
 #[cfg(test)]

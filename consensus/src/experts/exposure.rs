@@ -22,6 +22,7 @@ impl Expert for Exposed {
         // The widest reach of any service concerned; the first in name order of equals.
         let mut names: Vec<&str> = evidence.services.iter().map(String::as_str).collect();
         names.sort_unstable();
+        names.dedup();
         let widest = names
             .iter()
             .filter_map(|name| Some((*name, context.services.get(*name)?)))

@@ -5,7 +5,7 @@
 //! surroundings therefore start from the declared level and move it; they say nothing about
 //! evidence declared `info`, because surroundings make nothing of nothing.
 
-use crate::{Expert, Opinion, Severity};
+use crate::{Evidence, Expert, Opinion, Severity};
 
 pub mod attack;
 pub mod corroboration;
@@ -48,6 +48,15 @@ fn opinion(
     rationale: String,
 ) -> Option<Opinion> {
     Some(Opinion { expert: expert.to_string(), distribution, confidence, rationale })
+}
+
+/// The names under which others may speak of whom or what the evidence is about; not its services.
+fn subjects(evidence: &Evidence) -> Vec<String> {
+    let subject = &evidence.subject;
+    [("ip", &subject.ip), ("user", &subject.user), ("path", &subject.path)]
+        .into_iter()
+        .filter_map(|(sort, name)| Some(format!("{sort}:{}", name.as_ref()?)))
+        .collect()
 }
 
 /// A list for people: at most three names, then how many more.

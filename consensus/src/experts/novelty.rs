@@ -2,7 +2,7 @@
 //! examined. Strangers who merely knock are normal; what a rule calls grave is graver from a
 //! stranger. Without a history it abstains: on the first day everything is new.
 
-use crate::experts::{around, listed, opinion, shifted};
+use crate::experts::{around, listed, opinion, shifted, subjects};
 use crate::{Context, Evidence, Expert, Kind, Opinion, Severity};
 
 /// The expert.
@@ -18,12 +18,7 @@ impl Expert for Novel {
         if evidence.level == Severity::Info {
             return None;
         }
-        let subject = &evidence.subject;
-        let mut names: Vec<String> =
-            [("ip", &subject.ip), ("user", &subject.user), ("path", &subject.path)]
-                .into_iter()
-                .filter_map(|(sort, name)| Some(format!("{sort}:{}", name.as_ref()?)))
-                .collect();
+        let mut names = subjects(evidence);
         if evidence.kind == Kind::Service {
             names.extend(evidence.services.iter().map(|name| format!("service:{name}")));
         }

@@ -105,10 +105,7 @@ pub enum Scheme {
 impl Scheme {
     /// Whether the scheme can be guessed at a rate that no good password survives.
     pub fn is_weak(self) -> bool {
-        matches!(
-            self,
-            Self::Des | Self::BsdiDes | Self::Md5 | Self::SunMd5 | Self::Nt | Self::Sha1
-        )
+        matches!(self, Self::Des | Self::BsdiDes | Self::Md5 | Self::SunMd5 | Self::Nt | Self::Sha1)
     }
 
     /// The name that crypt(5) uses.

@@ -211,8 +211,16 @@ fn word(line: &str, from: usize) -> Option<(usize, &str)> {
 }
 
 fn nickname(word: &str) -> bool {
-    let known =
-        ["@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+    let known = [
+        "@reboot",
+        "@yearly",
+        "@annually",
+        "@monthly",
+        "@weekly",
+        "@daily",
+        "@midnight",
+        "@hourly",
+    ];
     known.iter().any(|name| name.eq_ignore_ascii_case(word))
 }
 
@@ -221,11 +229,7 @@ const FIELDS: [(u32, u32, &[&str]); 5] = [
     (0, 59, &[]),
     (0, 23, &[]),
     (1, 31, &[]),
-    (
-        1,
-        12,
-        &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-    ),
+    (1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
     (0, 7, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
 ];
 
@@ -310,7 +314,8 @@ mod tests {
         for good in ["*/5 0-6,22 1 jan-Mar mon", "-1 * * * *", "1~9 * * * 7", "0 0 31 12 0"] {
             assert!(system(&format!("{good} root x\n")).problems.is_empty(), "{good}");
         }
-        for bad in ["60 * * * *", "* 24 * * *", "* * 0 * *", "*/0 * * * *", "* * * foo *", ", * * * *"]
+        for bad in
+            ["60 * * * *", "* 24 * * *", "* * 0 * *", "*/0 * * * *", "* * * foo *", ", * * * *"]
         {
             assert_eq!(system(&format!("{bad} root x\n")).problems.len(), 1, "{bad}");
         }

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod cron;
 pub mod dpkg;
+pub mod glob;
 pub mod keyvalue;
 pub mod lines;
 pub mod mounts;

@@ -5,16 +5,16 @@
 //! it therefore did not see is in [`Walk::unseen`]; what it is not meant to see is in
 //! [`Walk::passed_by`]. It keeps only what checks may want: a walk of a million files costs no memory.
 
+mod pass;
 pub mod table;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parsers::tree::{FileKind, Links, LookError, Stat, Tree, Visited, Why};
+use parsers::tree::{FileKind, LookError, Stat, Tree};
 
 use crate::facts::{Fact, Facts};
+use pass::Pass;
 pub use table::{Entering, MountTable};
 
 /// Most entries that one pass of the walk visits.
@@ -54,6 +54,11 @@ const SYSTEM: &[(&str, u32)] = &[
 /// do not end the walk of `/usr`.
 const USERS: &[(&str, u32)] = &[("/root", 3), ("/home", 4), ("/srv", 3)];
 
+/// Trees of data where only directories are judged: nearly half of all files of a host lie there, to
+/// ask for the facts of each would double the time, and nothing runs from there. Coverage says so.
+const DIRECTORIES_ONLY: &[&str] =
+    &["/usr/share", "/usr/include", "/usr/src", "/usr/lib/modules", "/usr/lib/firmware"];
+
 /// Places where everybody may write.
 pub const SHARED: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 
@@ -91,17 +96,22 @@ impl Walk {
     /// Walks the system paths of a tree.
     pub fn read(tree: &dyn Tree, table: &MountTable) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let mut walk = Self::default();
+        let mut gathered = Gathered::default();
         for scopes in [SYSTEM, USERS] {
             let pass = Pass::new(tree, table, ENTRIES_MAX);
-            walk.add(pass.run(scopes, threads.min(THREADS_MAX)));
+            gathered.add(pass.run(scopes, threads.min(THREADS_MAX)));
         }
-        walk
+        gathered.finish()
     }
 
     /// One line that says what was covered, for reasons of checks.
     pub fn coverage(&self) -> String {
-        let mut line = format!("{} entries under {}", self.entries, self.covered.join(" "));
+        let mut line = format!(
+            "{} entries under {} (only directories of {})",
+            self.entries,
+            self.covered.join(" "),
+            DIRECTORIES_ONLY.join(" ")
+        );
         if !self.passed_by.is_empty() {
             line += &format!("; not entered: {}", self.passed_by.join(", "));
         }
@@ -135,31 +145,6 @@ impl Fact for Walk {
     }
 }
 
-/// A directory to visit.
-struct Task {
-    path: PathBuf,
-    levels: u32,
-    device: u64,
-    shared: bool,
-}
-
-/// What the workers share.
-struct Queue {
-    tasks: Vec<Task>,
-    busy: usize,
-}
-
-struct Pass<'a> {
-    tree: &'a dyn Tree,
-    table: &'a MountTable,
-    queue: Mutex<Queue>,
-    changed: Condvar,
-    entries: AtomicU64,
-    entries_max: u64,
-    stopped: AtomicBool,
-    deadline: Instant,
-}
-
 /// What one worker gathers.
 #[derive(Default)]
 struct Gathered {
@@ -170,208 +155,13 @@ struct Gathered {
     failed: Vec<LookError>,
 }
 
-impl<'a> Pass<'a> {
-    fn new(tree: &'a dyn Tree, table: &'a MountTable, entries_max: u64) -> Self {
-        Self {
-            tree,
-            table,
-            queue: Mutex::new(Queue { tasks: Vec::new(), busy: 0 }),
-            changed: Condvar::new(),
-            entries: AtomicU64::new(0),
-            entries_max,
-            stopped: AtomicBool::new(false),
-            deadline: Instant::now() + TIME_MAX,
-        }
-    }
-
-    fn run(self, scopes: &[(&str, u32)], threads: usize) -> Walk {
-        let mut gathered = Gathered::default();
-        let tasks = self.start(scopes, &mut gathered);
-        self.lock().tasks = tasks;
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (1..threads).map(|_| scope.spawn(|| self.work())).collect();
-            gathered.add(self.work());
-            for worker in workers {
-                gathered.add(worker.join().expect("a walk does not panic"));
-            }
-        });
-        self.finish(gathered)
-    }
-
-    /// The starting directories that exist; the last of the list is visited first.
-    fn start(&self, scopes: &[(&str, u32)], gathered: &mut Gathered) -> Vec<Task> {
-        let mut tasks = Vec::new();
-        for (name, levels) in scopes {
-            let path = Path::new(name);
-            if let Some(why) = self.table.refuses(path) {
-                gathered.walk.passed_by.push(format!("{name} ({why})"));
-                continue;
-            }
-            match self.tree.stat(path, Links::Keep) {
-                Ok(stat) if stat.kind == FileKind::Directory => {
-                    gathered.walk.covered.push((*name).to_string());
-                    let shared = SHARED.contains(name);
-                    gathered.consider(path, &stat, false);
-                    let (path, device) = (path.to_path_buf(), stat.device);
-                    tasks.push(Task { path, levels: *levels, device, shared });
-                }
-                // A merged /usr: where the link leads is a starting path itself.
-                Ok(stat) if stat.kind == FileKind::Link && levels == &DEPTH_MAX => {}
-                Ok(stat) if stat.kind == FileKind::Link => {
-                    gathered.walk.passed_by.push(format!("{name} (a link)"));
-                }
-                Ok(_) => {}
-                Err(error) if error.not_found() => {}
-                Err(error) => gathered.failed.push(error),
-            }
-        }
-        tasks.reverse();
-        tasks
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self) -> Gathered {
-        let mut gathered = Gathered::default();
-        let mut below = Vec::new();
-        while let Some(task) = self.next() {
-            if self.stopped.load(Ordering::Relaxed) || Instant::now() > self.deadline {
-                self.stopped.store(true, Ordering::Relaxed);
-            } else {
-                self.visit(&task, &mut gathered, &mut below);
-            }
-            let mut queue = self.lock();
-            queue.busy -= 1;
-            queue.tasks.append(&mut below);
-            drop(queue);
-            self.changed.notify_all();
-        }
-        gathered
-    }
-
-    /// The next directory; waits while others may still find some.
-    fn next(&self) -> Option<Task> {
-        let mut queue = self.lock();
-        loop {
-            if let Some(task) = queue.tasks.pop() {
-                queue.busy += 1;
-                return Some(task);
-            }
-            if queue.busy == 0 {
-                return None;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn visit(&self, task: &Task, gathered: &mut Gathered, below: &mut Vec<Task>) {
-        let mut count = 0;
-        let result = self.tree.visit(&task.path, &mut |entry| {
-            count += 1;
-            self.entry(task, &entry, gathered, below);
-        });
-        let before = self.entries.fetch_add(count, Ordering::Relaxed);
-        if before + count > self.entries_max {
-            self.stopped.store(true, Ordering::Relaxed);
-        }
-        match result {
-            Ok(()) => {}
-            Err(error) if error.why == Why::Denied => gathered.denied.push(error.path),
-            // It went away while we looked, or is now something else.
-            Err(error) if matches!(error.why, Why::NotFound | Why::NotDirectory) => {}
-            Err(error) => gathered.failed.push(error),
-        }
-    }
-
-    fn entry(
-        &self,
-        task: &Task,
-        entry: &Visited<'_>,
-        gathered: &mut Gathered,
-        below: &mut Vec<Task>,
-    ) {
-        match entry.kind {
-            FileKind::Regular => {
-                let Ok(stat) = (entry.stat)() else { return };
-                if of_interest(&stat, task.shared, entry.name.as_encoded_bytes()) {
-                    gathered.consider(&task.path.join(entry.name), &stat, task.shared);
-                }
-            }
-            FileKind::Directory => {
-                let path = task.path.join(entry.name);
-                // Before stat: to ask a dead server for the facts of its root would hang.
-                let entering = self.table.entering(&path);
-                if let Entering::Never(why) = entering {
-                    gathered.walk.passed_by.push(format!("{} ({why})", path.display()));
-                    return;
-                }
-                let Ok(stat) = (entry.stat)() else { return };
-                gathered.consider(&path, &stat, task.shared);
-                if stat.device != task.device
-                    && entering == Entering::Inside
-                    && !self.has_subvolumes(&path)
-                {
-                    gathered.foreign.push(path);
-                } else if task.levels > 1 {
-                    let (levels, device) = (task.levels - 1, stat.device);
-                    below.push(Task { path, levels, device, shared: task.shared });
-                } else if task.path.components().count() > DEPTH_MAX as usize {
-                    gathered.too_deep.push(path);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Subvolumes have device numbers of their own without being mounts.
-    fn has_subvolumes(&self, path: &Path) -> bool {
-        self.table
-            .mount_of(path)
-            .is_some_and(|mount| matches!(mount.fs_type.as_str(), "btrfs" | "bcachefs"))
-    }
-
-    fn finish(self, gathered: Gathered) -> Walk {
-        let Gathered { mut walk, mut denied, mut foreign, mut too_deep, mut failed } = gathered;
-        walk.entries = self.entries.load(Ordering::Relaxed);
-        if self.stopped.load(Ordering::Relaxed) {
-            walk.unseen.push(format!(
-                "files: the walk stopped after {} entries (limits: {} entries, {} s)",
-                walk.entries,
-                self.entries_max,
-                TIME_MAX.as_secs()
-            ));
-        }
-        walk.unseen
-            .extend(named(&mut denied, "directories could not be listed (permission denied)"));
-        walk.unseen
-            .extend(named(&mut foreign, "directories on other file systems were not entered"));
-        walk.unseen.extend(named(&mut too_deep, "directories lie too deep"));
-        failed.sort_by(|a, b| a.path.cmp(&b.path));
-        walk.unseen.extend(failed.iter().take(NAMED_MAX).map(|error| format!("files: {error}")));
-        if failed.len() > NAMED_MAX {
-            walk.unseen.push(format!("files: {} more errors", failed.len() - NAMED_MAX));
-        }
-        let mut dropped = Vec::new();
-        for (list, what) in walk.lists() {
-            list.sort_by(|a, b| a.path.cmp(&b.path));
-            if list.len() > FOUND_MAX {
-                dropped
-                    .push(format!("files: more than {FOUND_MAX} {what}; the rest is not judged"));
-                list.truncate(FOUND_MAX);
-            }
-        }
-        walk.unseen.extend(dropped);
-        walk.passed_by.sort();
-        walk
-    }
-}
-
 fn named(paths: &mut [PathBuf], what: &str) -> Option<String> {
     paths.sort();
-    let shown: Vec<_> =
-        paths.iter().take(NAMED_MAX).map(|path| path.display().to_string()).collect();
+    let shown: Vec<_> = paths
+        .iter()
+        .take(NAMED_MAX)
+        .map(|path| crate::redact::printable(&path.to_string_lossy()))
+        .collect();
     let more = if paths.len() > NAMED_MAX { " …" } else { "" };
     (!paths.is_empty()).then(|| format!("files: {} {what}: {}{more}", paths.len(), shown.join(" ")))
 }
@@ -425,6 +215,33 @@ impl Gathered {
         }
     }
 
+    /// Sorts, bounds and names.
+    fn finish(self) -> Walk {
+        let Self { mut walk, mut denied, mut foreign, mut too_deep, mut failed } = self;
+        walk.unseen
+            .extend(named(&mut denied, "directories could not be listed (permission denied)"));
+        walk.unseen
+            .extend(named(&mut foreign, "directories on other file systems were not entered"));
+        walk.unseen.extend(named(&mut too_deep, "directories lie too deep"));
+        failed.sort_by(|a, b| a.path.cmp(&b.path));
+        walk.unseen.extend(failed.iter().take(NAMED_MAX).map(|error| format!("files: {error}")));
+        if failed.len() > NAMED_MAX {
+            walk.unseen.push(format!("files: {} more errors", failed.len() - NAMED_MAX));
+        }
+        let mut dropped = Vec::new();
+        for (list, what) in walk.lists() {
+            list.sort_by(|a, b| a.path.cmp(&b.path));
+            if list.len() > FOUND_MAX {
+                dropped
+                    .push(format!("files: more than {FOUND_MAX} {what}; the rest is not judged"));
+                list.truncate(FOUND_MAX);
+            }
+        }
+        walk.unseen.extend(dropped);
+        walk.passed_by.sort();
+        walk
+    }
+
     fn add(&mut self, other: Self) {
         self.walk.add(other.walk);
         self.denied.extend(other.denied);
@@ -460,12 +277,14 @@ mod tests {
             .file_with("/tmp/everybodys", "x", 0o666, 1000, 0)
             .directory("/tmp/...", 0o700, 1000, 0)
             .directory("/opt/open", 0o777, 0, 0)
+            .directory("/usr/share/open", 0o777, 0, 0)
+            .file_with("/usr/share/data", "x", 0o666, 0, 0)
             .directory("/tmp", 0o1777, 0, 0)
             .link("/bin", "usr/bin")
             .link("/etc/loop", "/etc");
         let walk = Walk::read(&tree, &MountTable::default());
         assert_eq!(paths(&walk.set_id), ["/usr/bin/su"]);
-        assert_eq!(paths(&walk.writable), ["/etc/open", "/opt/open"]);
+        assert_eq!(paths(&walk.writable), ["/etc/open", "/opt/open", "/usr/share/open"]);
         assert_eq!(paths(&walk.keys), ["/etc/ssl/a.key"]);
         assert_eq!(paths(&walk.odd), ["/tmp/...", "/tmp/run"]);
         assert_eq!(walk.unseen, Vec::<String>::new());
@@ -484,9 +303,9 @@ mod tests {
         assert_eq!(
             walk.passed_by,
             [
+                "/srv (a nfs file system)",
                 "/usr/net (a fuse.x file system)",
-                "/var/lib/docker (belongs to containers)",
-                "/srv (a nfs file system)"
+                "/var/lib/docker (belongs to containers)"
             ]
         );
     }
@@ -499,14 +318,36 @@ mod tests {
         }
         let table = MountTable::default();
         // 20 directories and a file in each.
-        let whole = Pass::new(&tree, &table, 40).run(&[("/etc", DEPTH_MAX)], 2);
+        let whole = Pass::new(&tree, &table, 40).run(&[("/etc", DEPTH_MAX)], 2).finish();
         assert_eq!((whole.entries, whole.unseen.len()), (40, 0));
-        let cut = Pass::new(&tree, &table, 39).run(&[("/etc", DEPTH_MAX)], 1);
+        let cut = Pass::new(&tree, &table, 39).run(&[("/etc", DEPTH_MAX)], 1).finish();
         assert!(cut.unseen[0].contains("stopped after"), "{:?}", cut.unseen);
         let deep = format!("/etc{}/f", "/d".repeat(DEPTH_MAX as usize + 1));
         let deep = MemoryTree::new().file(&deep, "x");
-        let walk = Pass::new(&deep, &table, 100).run(&[("/etc", DEPTH_MAX)], 2);
+        let walk = Pass::new(&deep, &table, 100).run(&[("/etc", DEPTH_MAX)], 2).finish();
         assert!(walk.unseen[0].contains("too deep"), "{:?}", walk.unseen);
+    }
+
+    #[test]
+    fn a_real_tree_with_loops_fifos_and_strange_names_ends() {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let etc = dir.path().join("etc");
+        std::fs::create_dir_all(etc.join("sub")).unwrap();
+        symlink("..", etc.join("sub/up")).unwrap();
+        symlink("/", etc.join("root")).unwrap();
+        symlink(dir.path(), etc.join("out")).unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        let all = rustix::fs::Mode::from_bits_truncate(0o666);
+        rustix::fs::mknodat(rustix::fs::CWD, etc.join("a.key"), fifo, all, 0).unwrap();
+        let odd = etc.join(std::ffi::OsStr::from_bytes(b"\xff\n\x1b[31m"));
+        std::fs::write(&odd, "x").unwrap();
+        std::fs::set_permissions(&odd, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let tree = crate::RootedTree::open(dir.path()).unwrap();
+        let walk = Walk::read(&tree, &MountTable::default());
+        assert_eq!((walk.entries, walk.writable.len(), walk.keys.len()), (6, 1, 0));
+        assert_eq!(walk.unseen, Vec::<String>::new());
     }
 
     #[test]
@@ -524,7 +365,8 @@ mod tests {
         known.sort_unstable();
         let tree = crate::RootedTree::open(Path::new("/")).unwrap();
         let table = MountTable::read(&tree);
-        let walk = Pass::new(&tree, &table, ENTRIES_MAX).run(&[("/usr/bin", DEPTH_MAX)], 2);
+        let walk =
+            Pass::new(&tree, &table, ENTRIES_MAX).run(&[("/usr/bin", DEPTH_MAX)], 2).finish();
         assert_eq!(paths(&walk.set_id), known);
     }
 }
