@@ -28,10 +28,15 @@ use crate::settings::Settings;
 use crate::store::{Alert, News, Sighting, Store, StoreError};
 use crate::systemd::Notifier;
 
+pub mod host;
+
 /// Alerts told at once; the rest follows with the next step.
 const TOLD_AT_ONCE_MAX: usize = 1_000;
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
+/// After a sweep comes a rest of this many times what it took: busy logs are looked at less often, and
+/// never for more than a twentieth of the time.
+const SWEEP_REST: u32 = 19;
 /// How long the end waits for a step that is under way.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
@@ -94,6 +99,8 @@ pub struct Service {
     parts: Parts,
     /// Away while a step is under way.
     look: Option<Box<dyn Look>>,
+    /// When the last step began.
+    started: Instant,
     next_audit: Instant,
     next_sweep: Instant,
     incomplete: [usize; 2],
@@ -108,6 +115,7 @@ impl Service {
         Self {
             parts,
             look: Some(look),
+            started: now,
             next_audit: now,
             next_sweep: now,
             incomplete: [0; 2],
@@ -153,6 +161,7 @@ impl Service {
             () => return None,
         };
         let mut look = self.look.take()?;
+        self.started = now;
         let settings = self.parts.settings.clone();
         Some(tokio::task::spawn_blocking(move || {
             let looked = match step {
@@ -179,7 +188,10 @@ impl Service {
         let now = Instant::now();
         match step {
             Step::Audit => self.next_audit = now + audit_every,
-            Step::Sweep => self.next_sweep = now + sweep_every,
+            Step::Sweep => {
+                let took = now.duration_since(self.started);
+                self.next_sweep = now + sweep_every.max(took * SWEEP_REST);
+            }
         }
         let settled = looked.and_then(|looked| {
             self.store(step, &looked)?;

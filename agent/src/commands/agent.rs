@@ -2,29 +2,25 @@
 //! alerts in a SQLite store and as JSON lines.
 //!
 //! In the state directory: `wardmote.db` (the store), `alerts.jsonl` (what is new or has risen),
-//! `agent.lock` (one service at a time). SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
+//! `agent-logs.json` (the place in the logs), `agent.lock` (one service at a time). SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
-use scanner::checks::CheckResult;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::commands::Global;
-use crate::commands::audit::{create_private, examine, threads};
+use crate::commands::audit::create_private;
 use crate::exit::{Exit, failed, hinted};
-use crate::pipeline::accept;
-use crate::pipeline::look::Wanted;
-use crate::report::{Finding, Report};
-use crate::service::{Look, Looked, Parts, Service, Wish};
+use crate::service::host::Host;
+use crate::service::{Parts, Service, Wish};
 use crate::settings::{Settings, Span, state_directory};
+use crate::store::ALERTS_MAX;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ALERTS_MAX, Sighting, Source};
 use crate::systemd::Notifier;
 
 /// Shortest time between two audits.
@@ -47,6 +43,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let database = state.join("wardmote.db");
     let store =
         SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
+    let look = Host::new(PathBuf::from("/"), &state, clock)?;
     let parts = Parts {
         store: Box::new(store),
         settings,
@@ -55,7 +52,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         notifier,
         clock,
     };
-    let service = Service::new(Box::new(Host), parts);
+    let service = Service::new(Box::new(look), parts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let (wish, wishes) = channel(4);
@@ -83,63 +80,6 @@ fn load(named: Option<&Path>) -> anyhow::Result<Settings> {
         }
     }
     Ok(settings)
-}
-
-/// The real look: this host.
-struct Host;
-
-impl Look for Host {
-    fn audit(&mut self, settings: &Settings) -> anyhow::Result<Looked> {
-        let now = clock();
-        let wanted = Wanted {
-            root: PathBuf::from("/"),
-            only: Vec::new(),
-            since: now.saturating_sub(settings.audit.since.seconds()),
-            now,
-            threads: threads(),
-        };
-        let accepted = accept::read(&settings.audit.accept, false)?;
-        let report = examine(&wanted, &accepted, settings)?;
-        looked(&report)
-    }
-
-    fn sweep(&mut self, _settings: &Settings) -> anyhow::Result<Looked> {
-        Ok(Looked { incomplete: 1, ..Looked::default() })
-    }
-
-    fn keep_place(&mut self) -> anyhow::Result<()> {
-        Ok(())
-    }
-}
-
-/// An audit's report as what the service stores.
-fn looked(report: &Report) -> anyhow::Result<Looked> {
-    let partly: BTreeSet<&str> =
-        report.incomplete.iter().map(|entry| entry.what.as_str()).collect();
-    let wholly = |result| !matches!(result, CheckResult::NotRun | CheckResult::Unknown);
-    let checks = report
-        .checks
-        .iter()
-        .filter(|check| wholly(check.result) && !partly.contains(check.id.as_str()))
-        .map(|check| check.id.clone())
-        .collect();
-    let seen = report.findings.iter().map(sighting).collect::<Result<_, _>>()?;
-    let incomplete = report.incomplete.iter().filter(|entry| !entry.expected).count();
-    Ok(Looked { seen, checks, incomplete })
-}
-
-fn sighting(finding: &Finding) -> Result<Sighting, serde_json::Error> {
-    Ok(Sighting {
-        source: Source::Audit,
-        fingerprint: finding.fingerprint.clone(),
-        check: finding.check.clone(),
-        title: finding.title.clone(),
-        severity: finding.severity,
-        accepted: finding.accepted.is_some(),
-        count: finding.count,
-        verdict: serde_json::to_value(&finding.verdict)?,
-        evidence: serde_json::to_value(&finding.evidence)?,
-    })
 }
 
 fn clock() -> i64 {

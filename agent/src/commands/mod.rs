@@ -20,6 +20,7 @@ mod man;
 mod matches;
 mod open;
 mod parse;
+mod rule_files;
 mod scan;
 mod schema;
 mod seal;

@@ -39,6 +39,9 @@ pub const UNSEEN_MAX: u32 = 100;
 pub struct Checkpoint {
     version: u32,
     files: Vec<Mark>,
+    /// The journal's cursor after the last entry read.
+    #[serde(default)]
+    pub journal_cursor: Option<String>,
     /// What was said about unreadable sources last time.
     #[serde(default)]
     pub said: Vec<String>,
@@ -104,7 +107,7 @@ pub enum StateError {
 impl Checkpoint {
     /// No file known.
     pub fn new() -> Self {
-        Self { version: VERSION, files: Vec::new(), said: Vec::new() }
+        Self { version: VERSION, ..Self::default() }
     }
 
     /// Reads a state.

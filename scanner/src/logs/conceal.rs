@@ -14,6 +14,17 @@ use crate::redact;
 /// Most names that logs may add.
 const NAMES_MAX: usize = 10_000;
 
+/// The account names of a passwd(5) file.
+pub fn names_of_passwd(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .take(NAMES_MAX)
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.to_string())
+        .filter(|name| !name.is_empty() && !name.starts_with(['#', '+', '-']))
+        .collect()
+}
+
 /// Knows which names may be shown.
 #[derive(Clone, Debug, Default)]
 pub struct Concealer {

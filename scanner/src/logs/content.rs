@@ -17,7 +17,19 @@ macro_rules! file {
 }
 
 /// Every built-in rule file: name and text.
-pub const FILES: &[(&str, &str)] = &[file!("ssh-login")];
+pub const FILES: &[(&str, &str)] = &[
+    file!("accounts"),
+    file!("cron"),
+    file!("kernel"),
+    file!("ssh-attacks"),
+    file!("ssh-login"),
+    file!("su"),
+    file!("sudo"),
+    file!("systemd"),
+    file!("tampering"),
+    file!("web-probes"),
+    file!("web-storms"),
+];
 
 /// The documents of all built-in rules.
 pub fn documents() -> Result<Vec<Document>, Problem> {

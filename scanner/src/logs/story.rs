@@ -289,11 +289,12 @@ impl Detection {
         let key = self.key();
         let events = if self.count == 1 { "event" } else { "events" };
         let entered = match self.entered.as_slice() {
-            names @ [_, ..] if self.succeeded => {
+            [] => String::new(),
+            names => {
                 let names: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-                format!(", got in as {}", names.join(", "))
+                let how = if self.succeeded { "got in as" } else { "as" };
+                format!(", {how} {}", names.join(", "))
             }
-            _ => String::new(),
         };
         let of = if key.is_empty() { String::new() } else { format!(": {key}") };
         format!("{}{of} ({} {events}{entered})", self.title, self.count)

@@ -123,6 +123,8 @@ pub struct SweepOutcome {
     pub incomplete: Vec<String>,
     /// What was read, by name.
     pub sources: Vec<String>,
+    /// The journal's cursor after the last entry read.
+    pub journal_cursor: Option<String>,
 }
 
 /// The audit's sweep: the usual log files of a tree and, where the caller could start it, the output
@@ -174,7 +176,13 @@ pub fn sweep(
         merge(tree, batch, number, &mut sweeper, checkpoint.as_deref_mut());
         number += count;
     }
-    sweeper.finish()
+    let outcome = sweeper.finish();
+    if let Some(checkpoint) = checkpoint
+        && outcome.journal_cursor.is_some()
+    {
+        checkpoint.journal_cursor.clone_from(&outcome.journal_cursor);
+    }
+    outcome
 }
 
 /// Reads streams side by side and takes their hits in the order of time.
@@ -480,6 +488,9 @@ fn read_journal(
         sweeper.outcome.sources.push("journal".into());
     }
     *entries += 1;
+    if let Some(cursor) = entry.field("__CURSOR") {
+        sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
+    }
     let counts = &mut sweeper.outcome.summary;
     counts.lines += 1;
     counts.undecided += u64::from(entry.truncated);
