@@ -23,30 +23,30 @@ const PORTS_MAX: usize = 256;
 
 /// A value that a line gave.
 #[derive(Clone, Debug)]
-struct Given {
-    keyword: &'static Keyword,
-    value: Placed<String>,
+pub(super) struct Given {
+    pub keyword: &'static Keyword,
+    pub value: Placed<String>,
     within: Option<Arc<MatchPlace>>,
     won: Won,
 }
 
 /// What is known of one setting so far.
 #[derive(Clone, Debug, Default)]
-struct Slot {
-    winners: Vec<Given>,
+pub(super) struct Slot {
+    pub winners: Vec<Given>,
     losers: Vec<Given>,
 }
 
-type Slots = BTreeMap<&'static str, Slot>;
+pub(super) type Slots = BTreeMap<&'static str, Slot>;
 
 /// One pass over the lines.
 pub(super) struct Pass<'a> {
     loaded: &'a Loaded,
-    version: Option<Version>,
+    pub version: Option<Version>,
     /// `None` in the first pass.
     connection: Option<&'a Connection>,
     ports_given: bool,
-    slots: Slots,
+    pub slots: Slots,
     pub problems: Vec<Problem>,
     steps: usize,
     too_deep: bool,
@@ -397,72 +397,6 @@ fn join_listen(settings: &mut BTreeMap<&'static str, Setting>) {
         }
     }
     listen.values = joined;
-}
-
-/// What only shows once the first pass is done.
-pub(super) fn contradictions(global: &Pass<'_>) -> Vec<Problem> {
-    let slots = &global.slots;
-    let winner = |name: &str| slots.get(name).and_then(|slot| slot.winners.first());
-    let mut problems = Vec::new();
-    let mut wrong = |given: &Given, message: &str| {
-        let place = given.value.place.clone();
-        problems.push(Problem { place, message: message.to_string() });
-    };
-    for (command, user) in [
-        ("authorizedkeyscommand", "authorizedkeyscommanduser"),
-        ("authorizedprincipalscommand", "authorizedprincipalscommanduser"),
-    ] {
-        if let Some(given) = winner(command)
-            && !given.value.value.eq_ignore_ascii_case("none")
-            && winner(user).is_none()
-        {
-            wrong(given, &format!("{command} is set without {user}"));
-        }
-    }
-    for slot in slots.values() {
-        for given in slot.winners.iter().take(1) {
-            if let Form::Algorithms(family) = given.keyword.form
-                && algorithms::assemble(family, &given.value.value, global.version).is_none()
-            {
-                wrong(given, &format!("{}: no algorithm is left", given.keyword.name));
-            }
-        }
-    }
-    let family = winner("addressfamily").map(|given| given.value.value.as_str());
-    for given in slots.get("listenaddress").map_or(&[][..], |slot| &slot.winners) {
-        let ip = given.value.value.rsplit_once(' ').and_then(|(host, _)| numeric(host));
-        let wanted = match ip {
-            Some(ip) if ip.is_ipv4() => "inet",
-            Some(_) => "inet6",
-            None => continue,
-        };
-        if family.is_some_and(|family| family != "any" && family != wanted) {
-            wrong(given, "listenaddress: not of the configured address family");
-        }
-    }
-    if let Some(given) = winner("authenticationmethods")
-        && !given.value.value.split(' ').any(|list| satisfiable(list, slots))
-    {
-        wrong(given, "authenticationmethods: no list can be satisfied");
-    }
-    problems
-}
-
-/// Whether all methods of a list are enabled outside of `Match` blocks.
-fn satisfiable(list: &str, slots: &Slots) -> bool {
-    let is = |name: &str, otherwise: bool| {
-        let winner = slots.get(name).and_then(|slot| slot.winners.first());
-        winner.map_or(otherwise, |given| given.value.value == "yes")
-    };
-    list == "any"
-        || list.split(',').all(|method| match method.split(':').next().unwrap_or_default() {
-            "publickey" => is("pubkeyauthentication", true),
-            "password" => is("passwordauthentication", true),
-            "keyboard-interactive" => is("kbdinteractiveauthentication", true),
-            "hostbased" => is("hostbasedauthentication", false),
-            "gssapi-with-mic" | "gssapi-keyex" => is("gssapiauthentication", false),
-            _ => true,
-        })
 }
 
 /// Every `Match` block's first value of a keyword, with the chain of blocks ignored: what some

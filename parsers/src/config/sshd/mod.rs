@@ -12,6 +12,7 @@
 
 mod algorithms;
 mod command_line;
+mod contradictions;
 mod defaults;
 mod evaluate;
 mod keywords;
@@ -233,7 +234,7 @@ impl Sshd {
         let mut loaded = load::Loader::new(tree, version).load(path, &command.settings)?;
         let pass = evaluate::Pass::new(&loaded, version, None, command.ports_given).run();
         let outside = evaluate::effective(&pass, None);
-        let contradictions = evaluate::contradictions(&pass);
+        let contradictions = contradictions::find(&pass);
         let of_pass = pass.problems;
         let mut problems = std::mem::take(&mut loaded.problems);
         problems.extend(of_pass);
