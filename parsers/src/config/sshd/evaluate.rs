@@ -5,14 +5,14 @@
 //! An included file's `Match` ends with the file; a file included inside a block that does not hold
 //! is only checked for syntax.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::keywords::{Form, Keyword, Rule};
 use super::load::{Item, Line, Loaded};
 use super::matching::{holds, numeric};
 use super::{Connection, Effective, MatchPlace, Setting, Version, Won, algorithms};
-use crate::place::{Placed, Problem};
+use crate::place::{Place, Placed, Problem};
 
 /// Deepest nesting of includes, as in sshd.
 pub const DEPTH_MAX: usize = 16;
@@ -20,6 +20,8 @@ pub const DEPTH_MAX: usize = 16;
 pub const STEPS_MAX: usize = 1_000_000;
 /// Most ports, as in sshd.
 const PORTS_MAX: usize = 256;
+/// Most subsystems, as in sshd.
+const SUBSYSTEMS_MAX: usize = 256;
 
 /// A value that a line gave.
 #[derive(Clone, Debug)]
@@ -241,6 +243,7 @@ impl<'a> Pass<'a> {
         let winners = self.slots.get(keyword.shown).map_or(&[][..], |slot| &slot.winners);
         match keyword.form {
             Form::Port if !self.ports_given && winners.len() >= PORTS_MAX => Err("too many ports"),
+            Form::Subsystem if winners.len() >= SUBSYSTEMS_MAX => Err("too many subsystems"),
             Form::Subsystem => {
                 let Some((name, _)) = values.first().and_then(|value| value.split_once(' ')) else {
                     return Err("subsystem: missing command");
@@ -289,8 +292,9 @@ pub(super) fn effective(global: &Pass<'_>, matched: Option<Pass<'_>>) -> Effecti
             continue;
         }
         if let Some(mut old) = slots.remove(name) {
-            old.winners.retain(|given| !slot.has(given));
-            old.losers.retain(|given| !slot.has(given));
+            let own: HashSet<Place> = slot.places().cloned().collect();
+            old.winners.retain(|given| !own.contains(&given.value.place));
+            old.losers.retain(|given| !own.contains(&given.value.place));
             slot.losers.append(&mut old.winners);
             slot.losers.append(&mut old.losers);
         }
@@ -309,8 +313,8 @@ pub(super) fn effective(global: &Pass<'_>, matched: Option<Pass<'_>>) -> Effecti
 }
 
 impl Slot {
-    fn has(&self, given: &Given) -> bool {
-        self.winners.iter().chain(&self.losers).any(|own| own.value.place == given.value.place)
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.winners.iter().chain(&self.losers).map(|given| &given.value.place)
     }
 }
 
@@ -407,7 +411,15 @@ pub(super) fn in_blocks(
     shown: &str,
     version: Option<Version>,
 ) -> Vec<(MatchPlace, Setting)> {
-    let mut search = Search { loaded, shown, version, found: Vec::new(), steps: 0 };
+    let mut search = Search {
+        loaded,
+        shown,
+        version,
+        found: Vec::new(),
+        decided: HashSet::new(),
+        steps: 0,
+        everybody: false,
+    };
     search.file(0, None, 0);
     search.found
 }
@@ -417,7 +429,11 @@ struct Search<'a> {
     shown: &'a str,
     version: Option<Version>,
     found: Vec<(MatchPlace, Setting)>,
+    /// Lower-case lines of the blocks that have decided the keyword.
+    decided: HashSet<String>,
     steps: usize,
+    /// A `Match all` has decided it.
+    everybody: bool,
 }
 
 impl Search<'_> {
@@ -452,13 +468,13 @@ impl Search<'_> {
         values: &[String],
         line: &Line,
     ) {
-        let lower = block.text.to_ascii_lowercase();
-        let decided = self.found.iter().any(|(seen, _)| {
-            seen.everybody || seen.place == block.place || seen.text.to_ascii_lowercase() == lower
-        });
-        if decided || values.is_empty() {
+        if values.is_empty() || self.everybody {
             return;
         }
+        if !self.decided.insert(block.text.to_ascii_lowercase()) {
+            return;
+        }
+        self.everybody = block.everybody;
         let winners = values.iter().map(|value| Given {
             keyword,
             value: Placed {

@@ -12,6 +12,7 @@
 
 mod algorithms;
 mod command_line;
+mod connection;
 mod contradictions;
 mod defaults;
 mod evaluate;
@@ -32,6 +33,7 @@ use crate::place::{Place, Placed, Problem};
 use crate::tree::{LookError, Tree};
 
 pub use command_line::CommandLine;
+pub use connection::{BadConnection, Connection};
 pub use defaults::{default_of, defaults, parse_version};
 pub use evaluate::{DEPTH_MAX, STEPS_MAX};
 pub use load::{BYTES_MAX, FILES_MAX, LINES_MAX};
@@ -56,25 +58,6 @@ pub struct Sshd {
     outside: Effective,
     version: Option<Version>,
     ports_given: bool,
-}
-
-/// What is known of a connection; what is `None` meets no criterion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connection {
-    /// The account that is asked for.
-    pub user: Option<String>,
-    /// The client's name.
-    pub host: Option<String>,
-    /// The client's address.
-    pub addr: Option<String>,
-    /// The address that was connected to.
-    pub laddr: Option<String>,
-    /// The port that was connected to.
-    pub lport: Option<u16>,
-    /// Groups of the account, by name.
-    pub groups: Vec<String>,
-    /// Routing domain.
-    pub rdomain: Option<String>,
 }
 
 /// A `Match` line.

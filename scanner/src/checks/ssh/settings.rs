@@ -34,6 +34,9 @@ struct Judge<'a> {
     fault: &'a dyn Fn(&str) -> Option<Fault>,
 }
 
+/// Most findings of one check.
+const FINDINGS_MAX: usize = 50;
+
 fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
     let fact = facts.get::<SshFact>();
     let sshd = match fact.sshd() {
@@ -41,6 +44,7 @@ fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
         Err(outcome) => return outcome,
     };
     let mut observations = Vec::new();
+    let mut more = 0_usize;
     let mut seen = Vec::new();
     for judge in judges {
         for candidate in fact.possible(sshd, judge.keyword) {
@@ -51,6 +55,10 @@ fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
                 brief(&candidate.value)
             ));
             if let Some(fault) = (judge.fault)(&candidate.value) {
+                if observations.len() == FINDINGS_MAX {
+                    more += 1;
+                    continue;
+                }
                 let mut found = observe(&fact, judge.keyword, judge.wanted, &candidate, fault);
                 if judges.len() > 1 && found.key.is_empty() {
                     found.key = judge.keyword.to_string();
@@ -59,7 +67,11 @@ fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
             }
         }
     }
-    Outcome::failed_or(observations, seen.join(", ")).unseen(fact.unseen.iter().cloned())
+    let more = (more > 0).then(|| format!("{more} more Match blocks with the same fault"));
+    seen.truncate(FINDINGS_MAX);
+    Outcome::failed_or(observations, seen.join(", "))
+        .unseen(fact.unseen.iter().cloned())
+        .unseen(more)
 }
 
 /// A value for the reason of a pass: long lists are counted.
