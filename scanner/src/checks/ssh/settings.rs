@@ -34,6 +34,9 @@ struct Judge<'a> {
     fault: &'a dyn Fn(&str) -> Option<Fault>,
 }
 
+/// Most findings of one check.
+const FINDINGS_MAX: usize = 50;
+
 fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
     let fact = facts.get::<SshFact>();
     let sshd = match fact.sshd() {
@@ -41,21 +44,43 @@ fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
         Err(outcome) => return outcome,
     };
     let mut observations = Vec::new();
+    let mut more = 0_usize;
     let mut seen = Vec::new();
     for judge in judges {
         for candidate in fact.possible(sshd, judge.keyword) {
             seen.push(format!(
-                "{} {} ({})",
+                "{}: {} {}",
+                origin(&candidate),
                 judge.keyword,
-                shown(&candidate.value),
-                origin(&candidate)
+                brief(&candidate.value)
             ));
             if let Some(fault) = (judge.fault)(&candidate.value) {
-                observations.push(observe(&fact, judge.keyword, judge.wanted, &candidate, fault));
+                if observations.len() == FINDINGS_MAX {
+                    more += 1;
+                    continue;
+                }
+                let mut found = observe(&fact, judge.keyword, judge.wanted, &candidate, fault);
+                if judges.len() > 1 && found.key.is_empty() {
+                    found.key = judge.keyword.to_string();
+                }
+                observations.push(found);
             }
         }
     }
-    Outcome::failed_or(observations, seen.join(", ")).unseen(fact.unseen.iter().cloned())
+    let more = (more > 0).then(|| format!("{more} more Match blocks with the same fault"));
+    seen.truncate(FINDINGS_MAX);
+    Outcome::failed_or(observations, seen.join(", "))
+        .unseen(fact.unseen.iter().cloned())
+        .unseen(more)
+}
+
+/// A value for the reason of a pass: long lists are counted.
+fn brief(value: &str) -> String {
+    const SHOWN_BYTES_MAX: usize = 60;
+    if value.len() <= SHOWN_BYTES_MAX {
+        return shown(value).to_string();
+    }
+    format!("({} names)", value.split(',').count())
 }
 
 fn origin(candidate: &Candidate) -> String {
@@ -339,7 +364,11 @@ pub(super) fn key_exchange(facts: &Facts<'_>) -> Outcome {
 
 pub(super) fn signatures(facts: &Facts<'_>) -> Outcome {
     let is_weak = |name: &str| name.starts_with("ssh-rsa") || name.starts_with("ssh-dss");
-    let fault = move |value: &str| weak(value, "signature algorithms", is_weak);
+    // SHA-1 signatures need a costly forgery, 1024-bit DSA keys are simply too short.
+    let fault = move |value: &str| {
+        let level = if value.contains("ssh-dss") { Severity::Medium } else { Severity::Low };
+        weak(value, "signature algorithms", is_weak).map(|fault| fault.level(level))
+    };
     let judged = |keyword, wanted| Judge { keyword, wanted, fault: &fault };
     judge(
         facts,

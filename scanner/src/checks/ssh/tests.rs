@@ -221,6 +221,12 @@ fn the_running_daemons_command_line_beats_the_file() {
         );
     let outcome = look("ssh-permit-root-login", &other, Some(&inventory));
     assert_eq!(places(&outcome), [("/srv/sshd.conf".to_string(), 1, 1)]);
+    let mut unknown = running(7);
+    unknown.listeners[0].owners.clear();
+    unknown.listeners[0].owner_unknown = Some("needs CAP_SYS_PTRACE".into());
+    for id in ["ssh-command-line", "ssh-config-unapplied"] {
+        assert_eq!(look(id, &config(""), Some(&unknown)).result, CheckResult::NotRun, "{id}");
+    }
     let plain = config("").file("/proc/7/cmdline", "/usr/sbin/sshd\0-D\0");
     assert_eq!(look("ssh-command-line", &plain, Some(&inventory)).result, CheckResult::Passed);
 }
