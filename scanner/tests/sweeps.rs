@@ -37,8 +37,14 @@ fn every_failed_login_of_the_openssh_corpus_is_counted() {
     let login = outcome.detections.iter().find(|d| d.rule == "ssh-login").unwrap();
     assert_eq!((login.count, login.entered.as_slice()), (1, &["fztu".to_string()][..]));
     assert_eq!(login.subject.ip.as_deref(), Some("119.137.62.142"));
-    let worst = outcome.detections.iter().find(|d| d.subject.ip.as_deref() == Some("183.62.140.253"));
+    let worst =
+        outcome.detections.iter().find(|d| d.subject.ip.as_deref() == Some("183.62.140.253"));
     assert_eq!(worst.unwrap().count, 286);
-    for d in &outcome.detections { println!("{} {} {:?}", d.level, d.headline(), d.also); for s in &d.samples { println!("    {}:{} {}", s.line, s.column, s.text) } }
+    for d in &outcome.detections {
+        println!("{} {} {:?}", d.level, d.headline(), d.also);
+        for s in &d.samples {
+            println!("    {}:{} {}", s.line, s.column, s.text)
+        }
+    }
     println!("{:?}", outcome.summary);
 }

@@ -18,8 +18,8 @@ use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::{Detection, RuleSet, SweepOptions, conceal, content, source, sweep};
 use scanner::ports::Inventory;
 
-use crate::commands::audit::{examine, threads};
 use crate::output;
+use crate::pipeline::examine::{examine, threads};
 use crate::pipeline::judge::{self, Judged};
 use crate::pipeline::look::Wanted;
 use crate::pipeline::{accept, surround};
