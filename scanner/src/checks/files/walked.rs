@@ -86,6 +86,83 @@ const KNOWN_SET_ID: &[&str] = &[
 const PROGRAM_DIRECTORIES: &[&str] =
     &["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/lib"];
 
+/// Programs that give whoever runs them a shell, or let him write any file: with a set-user-id bit of
+/// root's on one of them every user is root, whichever package brought it. Versions are cut off.
+const NEVER_SET_UID: &[&str] = &[
+    "ash",
+    "awk",
+    "base64",
+    "bash",
+    "busybox",
+    "cat",
+    "chmod",
+    "chown",
+    "chroot",
+    "cp",
+    "curl",
+    "dash",
+    "dd",
+    "docker",
+    "ed",
+    "emacs",
+    "env",
+    "find",
+    "fish",
+    "gawk",
+    "gcc",
+    "gdb",
+    "git",
+    "install",
+    "ip",
+    "java",
+    "ksh",
+    "less",
+    "lua",
+    "make",
+    "mawk",
+    "more",
+    "mv",
+    "nano",
+    "nice",
+    "nmap",
+    "node",
+    "nohup",
+    "nsenter",
+    "openssl",
+    "perl",
+    "php",
+    "python",
+    "rsync",
+    "ruby",
+    "run-parts",
+    "rvim",
+    "sed",
+    "setarch",
+    "sh",
+    "socat",
+    "ssh",
+    "start-stop-daemon",
+    "strace",
+    "systemctl",
+    "tail",
+    "tar",
+    "taskset",
+    "tclsh",
+    "tcsh",
+    "tee",
+    "time",
+    "timeout",
+    "unshare",
+    "vi",
+    "vim",
+    "vim.basic",
+    "vim.tiny",
+    "watch",
+    "wget",
+    "xargs",
+    "zsh",
+];
+
 /// Directories whose files root runs or reads.
 const SYSTEM: &[&str] =
     &["/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/boot", "/opt", "/root"];
@@ -112,7 +189,9 @@ const SAMPLES: &[&str] = &[
 pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     let (walk, packages) = (facts.get::<Walk>(), facts.get::<Packages>());
     let owned = |found: &&Found| packages.owner_of(&found.path).is_some();
-    let (of_packages, others): (Vec<&Found>, Vec<&Found>) = walk.set_id.iter().partition(owned);
+    let (doors, rest): (Vec<&Found>, Vec<&Found>) =
+        walk.set_id.iter().partition(|found| is_open_door(found));
+    let (of_packages, others): (Vec<&Found>, Vec<&Found>) = rest.into_iter().partition(owned);
     let unknowable = packages.unavailable.is_some();
     let strange: Vec<&Found> =
         others.iter().copied().filter(|found| !(unknowable && is_known(&found.path))).collect();
@@ -121,9 +200,12 @@ pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     // Without a package database only the name is strange, not the origin.
     let level = if unknowable { Severity::Medium } else { Severity::High };
     let origin = if unknowable { "unknown: no package database" } else { "no package owns it" };
-    let mut seen = grouped(&root, "set-uid-root", "unexpected set-user-id root program", |one| {
-        one.level(level).fact("origin", origin)
+    let mut seen = grouped(&doors, "open-doors", "program that makes every user root", |one| {
+        one.floor(Severity::Critical)
     });
+    seen.extend(grouped(&root, "set-uid-root", "unexpected set-user-id root program", |one| {
+        one.level(level).fact("origin", origin)
+    }));
     seen.extend(grouped(&rest, "set-id", "unexpected set-id program", |one| {
         one.level(Severity::Medium).fact("origin", origin)
     }));
@@ -136,6 +218,13 @@ pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     outcome.unseen.extend(packages.unavailable.clone());
     outcome.unseen.extend(packages.incomplete.iter().take(3).cloned());
     outcome
+}
+
+/// A shell or the like that runs as root whoever starts it.
+fn is_open_door(found: &Found) -> bool {
+    let name = found.path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    found.stat.uid == 0 && found.stat.mode & 0o4001 == 0o4001 && NEVER_SET_UID.contains(&name)
 }
 
 fn is_known(path: &Path) -> bool {
@@ -341,6 +430,21 @@ mod tests {
         assert_eq!(outcome.observations[0].level, Some(Severity::High));
         assert_eq!(outcome.observations[1].level, Some(Severity::Medium));
         assert_eq!(outcome.observations[0].lines[0].text, "mode 4755, owner 0, group 0");
+    }
+
+    #[test]
+    fn a_set_uid_shell_is_critical_even_if_a_package_brought_it() {
+        let tree = hardened()
+            .file(
+                "/var/lib/dpkg/info/base.list",
+                "/usr/bin/python3.11\n/usr/bin/find\n/usr/bin/su\n",
+            )
+            .file_with("/usr/bin/odd-but-packaged", "x", 0o755, 0, 0)
+            .file_with("/usr/bin/python3.11", "x", 0o4755, 0, 0)
+            .file_with("/usr/bin/find", "x", 0o4750, 0, 0);
+        let outcome = run(&tree, "files-set-id");
+        assert_eq!(places(&outcome), ["/usr/bin/python3.11"]);
+        assert_eq!(outcome.observations[0].floor, Some(Severity::Critical));
     }
 
     #[test]
