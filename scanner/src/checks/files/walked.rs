@@ -6,162 +6,14 @@ use consensus::Severity;
 use parsers::tree::{FileKind, Why};
 
 use super::super::{Observation, Outcome};
-use super::{grouped, mode_text, of_file, reachable_by_others};
+use super::programs::{is_known, is_open_door};
+use super::{grouped, mode_text, of_file, reachable_by_others, replaced_places};
 use crate::Facts;
 use crate::files::{Found, Walk};
 use crate::packages::Packages;
 
 /// Most bytes of a file that are read to see whether it holds a key: no key is larger.
 const KEY_BYTES_MAX: usize = 64 << 10;
-
-/// Programs that distributions ship with a set-id bit, by name; consulted where no package database
-/// can be. A file of such a name elsewhere than [`PROGRAM_DIRECTORIES`] is not believed.
-const KNOWN_SET_ID: &[&str] = &[
-    "at",
-    "bsd-write",
-    "chage",
-    "chfn",
-    "chrome-sandbox",
-    "chsh",
-    "cockpit-session",
-    "crontab",
-    "dbus-daemon-launch-helper",
-    "dotlockfile",
-    "exim4",
-    "expiry",
-    "fusermount",
-    "fusermount3",
-    "gpasswd",
-    "grub2-set-bootflag",
-    "ksu",
-    "locate",
-    "lockdev",
-    "mail-lock",
-    "mail-touchlock",
-    "mail-unlock",
-    "mount",
-    "mount.cifs",
-    "mount.nfs",
-    "newgidmap",
-    "newgrp",
-    "newuidmap",
-    "ntfs-3g",
-    "opensmtpd",
-    "pam_extrausers_chkpwd",
-    "pam_timestamp_check",
-    "passwd",
-    "ping",
-    "ping6",
-    "pkexec",
-    "plocate",
-    "polkit-agent-helper-1",
-    "postdrop",
-    "postqueue",
-    "pppd",
-    "procmail",
-    "screen",
-    "sendmail",
-    "sg",
-    "snap-confine",
-    "ssh-agent",
-    "ssh-keysign",
-    "staprun",
-    "su",
-    "sudo",
-    "sudo-rs",
-    "sudoedit",
-    "traceroute6.iputils",
-    "umount",
-    "umount.nfs",
-    "unix_chkpwd",
-    "usernetctl",
-    "utempter",
-    "vmware-user-suid-wrapper",
-    "wall",
-    "write",
-    "Xorg.wrap",
-];
-
-/// Where distributions put such programs.
-const PROGRAM_DIRECTORIES: &[&str] =
-    &["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/lib"];
-
-/// Programs that give whoever runs them a shell, or let him write any file: with a set-user-id bit of
-/// root's on one of them every user is root, whichever package brought it. Versions are cut off.
-const NEVER_SET_UID: &[&str] = &[
-    "ash",
-    "awk",
-    "base64",
-    "bash",
-    "busybox",
-    "cat",
-    "chmod",
-    "chown",
-    "chroot",
-    "cp",
-    "curl",
-    "dash",
-    "dd",
-    "docker",
-    "ed",
-    "emacs",
-    "env",
-    "find",
-    "fish",
-    "gawk",
-    "gcc",
-    "gdb",
-    "git",
-    "install",
-    "ip",
-    "java",
-    "ksh",
-    "less",
-    "lua",
-    "make",
-    "mawk",
-    "more",
-    "mv",
-    "nano",
-    "nice",
-    "nmap",
-    "node",
-    "nohup",
-    "nsenter",
-    "openssl",
-    "perl",
-    "php",
-    "python",
-    "rsync",
-    "ruby",
-    "run-parts",
-    "rvim",
-    "sed",
-    "setarch",
-    "sh",
-    "socat",
-    "ssh",
-    "start-stop-daemon",
-    "strace",
-    "systemctl",
-    "tail",
-    "tar",
-    "taskset",
-    "tclsh",
-    "tcsh",
-    "tee",
-    "time",
-    "timeout",
-    "unshare",
-    "vi",
-    "vim",
-    "vim.basic",
-    "vim.tiny",
-    "watch",
-    "wget",
-    "xargs",
-    "zsh",
-];
 
 /// Directories whose files root runs or reads.
 const SYSTEM: &[&str] =
@@ -214,23 +66,10 @@ pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     } else {
         format!("{} set-id programs, all brought by packages", of_packages.len())
     };
-    let mut outcome = ended(&walk, seen, &reason);
+    let mut outcome = ended(facts, &walk, seen, &reason);
     outcome.unseen.extend(packages.unavailable.clone());
     outcome.unseen.extend(packages.incomplete.iter().take(3).cloned());
     outcome
-}
-
-/// A shell or the like that runs as root whoever starts it.
-fn is_open_door(found: &Found) -> bool {
-    let name = found.path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    found.stat.uid == 0 && found.stat.mode & 0o4001 == 0o4001 && NEVER_SET_UID.contains(&name)
-}
-
-fn is_known(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    KNOWN_SET_ID.contains(&name)
-        && PROGRAM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
 }
 
 pub(super) fn writable_files(facts: &Facts<'_>) -> Outcome {
@@ -267,7 +106,7 @@ fn writable(facts: &Facts<'_>, kind: FileKind, title: &str) -> Outcome {
     if !shut.is_empty() {
         reason += &format!(" that others can reach ({} behind closed directories)", shut.len());
     }
-    ended(&walk, seen, &reason)
+    ended(facts, &walk, seen, &reason)
 }
 
 pub(super) fn private_keys(facts: &Facts<'_>) -> Outcome {
@@ -304,7 +143,7 @@ pub(super) fn private_keys(facts: &Facts<'_>) -> Outcome {
          {too_large} too large to be keys)",
         walk.keys.len()
     );
-    ended(&walk, seen, &reason).unseen(unseen.into_iter().take(5))
+    ended(facts, &walk, seen, &reason).unseen(unseen.into_iter().take(5))
 }
 
 fn is_sample(path: &Path) -> bool {
@@ -346,7 +185,7 @@ pub(super) fn shared_executables(facts: &Facts<'_>) -> Outcome {
     }
     seen.extend(grouped(&programs, "programs", "hidden program in a shared directory", |one| one));
     let reason = format!("no hidden program ({plain} plain executable files there)");
-    ended(&walk, seen, &reason)
+    ended(facts, &walk, seen, &reason)
 }
 
 fn hiding_directory(found: &Found) -> Observation {
@@ -363,13 +202,14 @@ fn is_program(facts: &Facts<'_>, path: &Path) -> bool {
 }
 
 /// Failed, or passed with what was covered; what the walk could not see goes along.
-fn ended(walk: &Walk, seen: Vec<Observation>, reason: &str) -> Outcome {
+fn ended(facts: &Facts<'_>, walk: &Walk, seen: Vec<Observation>, reason: &str) -> Outcome {
     if walk.covered.is_empty() && seen.is_empty() {
         return Outcome::not_run("none of the system paths could be walked")
             .unseen(walk.unseen.iter().cloned());
     }
     Outcome::failed_or(seen, format!("{reason}; {}", walk.coverage()))
         .unseen(walk.unseen.iter().cloned())
+        .unseen(replaced_places(facts))
 }
 
 #[cfg(test)]
@@ -516,6 +356,18 @@ mod tests {
         let mut found = places(&outcome);
         found.sort_unstable();
         assert_eq!(found, ["/dev/shm/miner", "/tmp/.x", "/var/tmp/..."]);
+    }
+
+    #[test]
+    fn a_private_tmp_is_not_the_hosts() {
+        let vantage =
+            Vantage { sandbox: vec!["another /tmp than the host's".into()], ..Vantage::default() };
+        let (tree, spoken) = (hardened(), Spoken::default());
+        let facts = Facts::new(&tree, true, &vantage, None, &spoken, 0);
+        assert_eq!(
+            shared_executables(&facts).unseen,
+            ["files: another /tmp than the host's was walked"]
+        );
     }
 
     #[test]
