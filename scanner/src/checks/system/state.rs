@@ -412,6 +412,7 @@ mod tests {
     fn masked_units_do_not_count_and_running_processes_do() {
         let tree = hardened()
             .link("/etc/systemd/system/chrony.service", "/dev/null")
+            .file("/etc/rc3.d/S01chrony", "x")
             .file("/proc/9/comm", "systemd-timesyn\n");
         assert_eq!(run(&tree, false, time).result, CheckResult::Failed);
         assert!(run(&tree, true, time).reason.contains("systemd-timesyncd runs"));
