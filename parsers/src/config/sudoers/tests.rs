@@ -196,7 +196,8 @@ fn visudo_agrees_about_what_is_a_line() {
         std::fs::write(&path, format!("{line}\n")).unwrap();
         let asked = std::process::Command::new("visudo").arg("-cqf").arg(&path).output();
         let Ok(answer) = asked else {
-            assert!(std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_none(), "visudo is missing");
+            let is_required = std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_some_and(|v| v == "1");
+            assert!(!is_required, "visudo is missing");
             eprintln!("skipped: visudo is not installed");
             return;
         };

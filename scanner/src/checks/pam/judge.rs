@@ -156,7 +156,11 @@ fn needs(stack: Option<&Stack>, kind: Kind, modules: &[&str], title: &str) -> Ou
     let file = stack.files.first().map_or("/etc/pam.d", |file| &**file);
     let mut seen = Observation::default().key(stack.service.clone()).title(title);
     // The line next to which the module belongs shows where to look.
-    seen = match stack.of(kind).find(|rule| rule.name() == "pam_unix") {
+    let neighbour = |rule: &&Rule| match stack.service.as_str() {
+        "su" => rule.depth == 0,
+        _ => rule.name() == "pam_unix",
+    };
+    seen = match stack.of(kind).find(neighbour) {
         Some(rule) => seen.line(&rule.place, &rule.text),
         None => seen.line(&Place::whole(file), &format!("(no {} in this stack)", modules[0])),
     };
