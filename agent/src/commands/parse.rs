@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use parsers::config::keyvalue::{Dialect, KeyValues};
+use parsers::config::keyvalue::{Dialect, Entry, KeyValues};
 use parsers::config::problems::Problems;
 use parsers::config::sshd::{Connection, Sshd};
 use parsers::config::sysctl::Sysctl;
@@ -250,13 +250,15 @@ fn effective(source: &Source, kind: Kind) -> anyhow::Result<Parsed> {
         }
         _ => {
             let read = key_values(source, kind)?;
+            let mut by_key: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
             for entry in &read.entries {
-                let lost = read.overridden(&entry.key);
-                let lost = lost.iter().map(|old| (&old.place, old.value.as_str()));
-                settings.entry(entry.key.clone()).or_insert_with(|| match read.get(&entry.key) {
-                    Some(last) => setting(&last.place, &last.value, lost),
-                    None => Value::Null,
-                });
+                by_key.entry(&entry.key).or_default().push(entry);
+            }
+            for (key, mut entries) in by_key {
+                if let Some(last) = entries.pop() {
+                    let lost = entries.iter().map(|old| (&old.place, old.value.as_str()));
+                    settings.insert(key.to_string(), setting(&last.place, &last.value, lost));
+                }
             }
             (read.problems, Vec::new())
         }

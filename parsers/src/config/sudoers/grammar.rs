@@ -371,10 +371,13 @@ const OPTIONS: [&str; 10] = [
     "APPARMOR_PROFILE",
 ];
 
+/// Longest IPv6 address as text.
+const IPV6_BYTES_MAX: usize = 45;
+
 /// Whether a `:` in a host list belongs to an IPv6 address.
 fn is_ipv6_colon(word: &[u8], next: Option<&u8>) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b':';
-    word.iter().all(is_part) && next.is_some_and(is_part)
+    word.len() < IPV6_BYTES_MAX && word.iter().all(is_part) && next.is_some_and(is_part)
 }
 
 fn is_alias(word: &str) -> bool {

@@ -14,6 +14,9 @@ use crate::{Fact, Facts};
 /// Most services that are resolved.
 pub(super) const SERVICES_MAX: usize = 300;
 
+/// Most lines of all services together.
+pub(super) const RULES_MAX: usize = 20_000;
+
 /// The stacks of all services, read once.
 struct Stacks {
     all: Vec<Stack>,
@@ -38,8 +41,10 @@ impl Fact for Stacks {
             if entry.kind == FileKind::Directory || is_left || name.starts_with('.') {
                 continue;
             }
-            if stacks.all.len() == SERVICES_MAX {
-                stacks.unseen.push(format!("only {SERVICES_MAX} PAM services were looked at"));
+            let rules: usize = stacks.all.iter().map(|stack| stack.rules.len()).sum();
+            if stacks.all.len() == SERVICES_MAX || rules > RULES_MAX {
+                let count = stacks.all.len();
+                stacks.unseen.push(format!("only the first {count} PAM services were looked at"));
                 break;
             }
             match Stack::read(facts.tree, &name) {
