@@ -47,7 +47,7 @@ fn look(tree: &MemoryTree, id: &str) -> (CheckResult, usize) {
     for ran in &all {
         assert!(!ran.reason.contains("internal error"), "{}", ran.check.id);
     }
-    let ran = all.iter().find(|ran| ran.check.id == id).unwrap();
+    let ran = all.iter().find(|ran| ran.check.id == id).expect("the check is in its table");
     (ran.result, ran.unseen.len())
 }
 

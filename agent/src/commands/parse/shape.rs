@@ -2,21 +2,25 @@
 
 use serde_json::{Map, Value, json};
 
-/// Names of the fields of account files, by how many there are; the row's columns belong to them.
-const FIELDS: [&[&str]; 4] = [
-    &["name", "password", "uid", "gid", "gecos", "home", "shell"],
-    &[
+/// Names of the fields of account files, to which a row's columns belong, by a field that only this
+/// file has (shadow's come last: every other file has one of its own).
+const FIELDS: [(&str, &[&str]); 4] = [
+    ("uid", &["name", "password", "uid", "gid", "gecos", "home", "shell"]),
+    ("administrators", &["name", "password", "administrators", "members"]),
+    ("gid", &["name", "password", "gid", "members"]),
+    (
         "name",
-        "password",
-        "changed",
-        "min_days",
-        "max_days",
-        "warn_days",
-        "inactive_days",
-        "expires",
-    ],
-    &["name", "password", "gid", "members"],
-    &["name", "password", "administrators", "members"],
+        &[
+            "name",
+            "password",
+            "changed",
+            "min_days",
+            "max_days",
+            "warn_days",
+            "inactive_days",
+            "expires",
+        ],
+    ),
 ];
 
 /// Takes the places out of a value; with `spans` they come back as a parallel tree.
@@ -82,10 +86,11 @@ fn is_place(value: &Value) -> bool {
 
 /// The place of every field of a row.
 fn columns(row: &Value, entry: &Map<String, Value>) -> Map<String, Value> {
-    let names = FIELDS.iter().find(|names| names.iter().all(|name| entry.contains_key(*name)));
+    let names = FIELDS.iter().find(|(own, _)| entry.contains_key(*own)).map(|(_, names)| names);
     let columns = row["columns"].as_array().map_or(&[][..], Vec::as_slice);
     let places = names.into_iter().flat_map(|names| names.iter()).zip(columns);
     places
+        .filter(|(name, _)| entry.contains_key(**name))
         .map(|(name, column)| ((*name).to_string(), json!({"line": row["line"], "column": column})))
         .collect()
 }

@@ -77,7 +77,7 @@ fn excerpt(text: &str, place: &Place) -> String {
     let gutter = " ".repeat(number.len());
     let line = format!("\n {number} | {shown}");
     let column = usize::try_from(place.column).unwrap_or(0);
-    let before = text.get(..column.saturating_sub(1)).unwrap_or_default();
+    let before = text.get(..column.saturating_sub(1)).unwrap_or(text);
     let safe = redact::printable(before);
     // Where hiding or escaping moved the text, a caret would point at the wrong place.
     if column == 0 || !shown.starts_with(&safe) || safe.chars().count() > BEFORE_MAX {

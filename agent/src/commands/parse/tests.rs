@@ -38,6 +38,10 @@ fn each_kind_gives_its_structure() {
     assert_eq!(passwd["spans"]["entries"][0]["uid"], json!({"line": 1, "column": 7}));
     let shadow = json_of("/etc/shadow", "bob:$6$a$CANARY42:1::::::\n", &["--as", "shadow"]);
     assert_eq!(shadow["entries"][0]["password"], json!({"hash": "sha512"}));
+    let more = ["--as", "shadow", "--spans"];
+    let shadow = json_of("/etc/shadow", "bob:*:1::5:::9:\n", &more);
+    assert_eq!(shadow["entries"][0].get("min_days"), None);
+    assert_eq!(shadow["spans"]["entries"][0]["expires"], json!({"line": 1, "column": 14}));
     let sysctl = json_of("/etc/a.conf", "a.b = 1\n", &["--as", "sysctl"]);
     assert_eq!(sysctl["settings"]["a.b"]["value"], "1");
     let sudo = json_of("/etc/sudoers", "bob ALL=NOPASSWD: ALL\n", &["--as", "sudoers"]);

@@ -102,7 +102,8 @@ pub(super) fn line(policy: &mut Sudoers, file: &Arc<str>, line: &Logical) {
         None => entry.user_spec(&mut cursor),
     };
     if let Err((at, message)) = read {
-        let (place, _) = line.place(file, at);
+        // The joined text ends with a blank of its own: a fault at the end is where the line ends.
+        let (place, _) = line.place(file, at.min(line.text.trim_end().len()));
         entry.policy.problems.push(place, message);
     }
 }
