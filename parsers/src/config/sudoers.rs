@@ -16,6 +16,7 @@ use super::problems::Problems;
 use crate::place::Place;
 use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree, Why};
 
+mod cursor;
 mod grammar;
 mod query;
 
