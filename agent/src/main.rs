@@ -6,10 +6,15 @@
 mod commands;
 mod exit;
 mod output;
+mod pending;
 mod pipeline;
+mod progress;
 mod report;
+mod secrets;
+mod service;
 mod settings;
 mod store;
+mod systemd;
 
 use std::process::ExitCode;
 

@@ -49,6 +49,7 @@ pub fn write(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Replaces a file atomically; on any error the old file stays and no temporary one is left.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    crate::pending::replaceable(path)?;
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -76,7 +77,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// Files made under sudo inside the calling user's home belong to that user.
-fn give_to_sudo_user(path: &Path) {
+pub fn give_to_sudo_user(path: &Path) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     let (Some(uid), Some(gid)) = (number("SUDO_UID"), number("SUDO_GID")) else { return };
     let home = std::env::var_os("SUDO_USER").map(|user| PathBuf::from("/home").join(user));

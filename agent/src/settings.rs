@@ -1,1 +1,440 @@
-//! The operator's configuration: `/etc/wardmote/wardmote.yaml`, drop-ins, environment, flags.
+//! The operator's configuration: `/etc/wardmote/wardmote.yaml`, then `conf.d/*.yaml` in order of name,
+//! then `WARDMOTE_SECTION_KEY`, then flags. The later one wins, key by key; lists are replaced.
+//!
+//! Every file must hold by itself: an unknown key or a wrong value is an error with file, line, column,
+//! the line with a caret, and the key that was probably meant. A missing default file is fine; a file
+//! named with `--config` must exist.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use consensus::Severity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_yaml::Value;
+
+use crate::exit::hinted;
+
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/wardmote/wardmote.yaml";
+/// Most bytes of one configuration file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Most drop-ins.
+const DROP_INS_MAX: usize = 1_000;
+/// `WARDMOTE_…` variables that are no settings: the tests' own.
+const OTHER_VARIABLES: [&str; 2] = ["WARDMOTE_CORPORA", "WARDMOTE_REQUIRE_PEERS"];
+
+/// Everything that can be configured, with its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The audit.
+    pub audit: AuditSettings,
+    /// The service.
+    pub agent: AgentSettings,
+}
+
+/// The audit's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Exit code 1 from this level up.
+    pub fail_on: Severity,
+    /// How far back logs are read.
+    pub since: Span,
+    /// File of accepted findings.
+    pub accept: PathBuf,
+    /// Starts of `incomplete` entries that are known and do not count for the exit code.
+    pub expected_incomplete: Vec<String>,
+}
+
+/// The service's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSettings {
+    /// How often the whole host is audited again.
+    pub audit_every: Span,
+    /// How often logs are looked at.
+    pub sweep_every: Span,
+    /// Alerts as JSON lines; relative to the state directory.
+    pub alerts: PathBuf,
+    /// Alerts below this level are kept in the store but not written as lines.
+    pub alert_from: Severity,
+    /// How long a fixed alert is remembered.
+    pub keep: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { audit: AuditSettings::default(), agent: AgentSettings::default() }
+    }
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            fail_on: Severity::High,
+            since: Span::days(7),
+            accept: "/etc/wardmote/accepted.yaml".into(),
+            expected_incomplete: Vec::new(),
+        }
+    }
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            audit_every: Span::days(1),
+            sweep_every: Span(Duration::from_secs(2)),
+            alerts: "alerts.jsonl".into(),
+            alert_from: Severity::Low,
+            keep: Span::days(90),
+        }
+    }
+}
+
+/// A span of time written as `90s`, `15m`, `24h`, `7d` or `2w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// Whole days.
+    pub const fn days(days: u64) -> Self {
+        Self(Duration::from_secs(days * 86_400))
+    }
+
+    /// Whole seconds.
+    pub fn seconds(self) -> i64 {
+        i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Longest span that is taken: a hundred years.
+const SPAN_SECONDS_MAX: u64 = 100 * 366 * 86_400;
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "a span of time is a number and a unit: 90s, 15m, 24h, 7d, 2w".to_string();
+        let unit = text.chars().last().ok_or_else(wrong)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 7 * 86_400,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+        match number.checked_mul(seconds) {
+            Some(total) if total <= SPAN_SECONDS_MAX => Ok(Self(Duration::from_secs(total))),
+            _ => Err("longer than a hundred years".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let total = self.0.as_secs();
+        let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        match units.iter().find(|(size, _)| total > 0 && total.is_multiple_of(*size)) {
+            Some((size, unit)) => write!(out, "{}{unit}", total / size),
+            None => write!(out, "{total}s"),
+        }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Settings {
+    /// Loads the configuration: `named` must exist if given; the default may be missing.
+    pub fn load(named: Option<&Path>) -> anyhow::Result<Self> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::load_from(named, Path::new(DEFAULT_FILE), variables.collect())
+    }
+
+    fn load_from(
+        named: Option<&Path>,
+        default: &Path,
+        variables: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
+        let main = named.unwrap_or(default);
+        let mut merged = Value::Mapping(serde_yaml::Mapping::new());
+        for file in files(main, named.is_some())? {
+            if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
+                merge(&mut merged, check(&file, &text)?);
+            }
+        }
+        for (name, value) in variables {
+            set_from_variable(&mut merged, &name, &value)?;
+        }
+        serde_yaml::from_value(merged)
+            .map_err(|error| hinted(format!("configuration: {error}"), "see wardmote config show"))
+    }
+}
+
+/// The main file and its drop-ins, in the order in which they are read.
+fn files(main: &Path, must_exist: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = vec![main.to_path_buf()];
+    let folder = main.with_file_name("conf.d");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        Err(_) if must_exist => return Ok(files),
+        Err(error) => return Err(unreadable(&folder, &error)),
+    };
+    let mut drop_ins: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .take(DROP_INS_MAX + 1)
+        .collect();
+    if drop_ins.len() > DROP_INS_MAX {
+        return Err(hinted(
+            format!("{}: more than {DROP_INS_MAX} drop-ins", folder.display()),
+            "merge them into fewer files",
+        ));
+    }
+    drop_ins.sort();
+    files.append(&mut drop_ins);
+    Ok(files)
+}
+
+/// Reads one file; `None` when it may be missing and is.
+fn read(file: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
+    let meta = match std::fs::metadata(file) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+            return Ok(None);
+        }
+        Err(error) => return Err(unreadable(file, &error)),
+    };
+    if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
+        return Err(hinted(
+            format!("{}: not a regular file of at most {FILE_BYTES_MAX} bytes", file.display()),
+            "name a YAML file with --config",
+        ));
+    }
+    let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+            Err(hinted(format!("{}:{line}: not UTF-8", file.display()), "save the file as UTF-8"))
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    hinted(format!("{}: {error}", path.display()), "name another file with --config, or use sudo")
+}
+
+/// Checks that a file holds by itself, with a place for what does not; its value.
+fn check(file: &Path, text: &str) -> anyhow::Result<Value> {
+    if text.trim().is_empty()
+        || text.lines().all(|line| line.trim_start().starts_with('#') || line.trim().is_empty())
+    {
+        return Ok(Value::Mapping(serde_yaml::Mapping::new()));
+    }
+    serde_yaml::from_str::<Settings>(text).map_err(|error| placed(file, text, &error))?;
+    serde_yaml::from_str(text).map_err(|error| placed(file, text, &error))
+}
+
+/// An error of the YAML library as `file:line:column`, the line with a caret, and a suggestion.
+pub fn placed(file: &Path, text: &str, error: &serde_yaml::Error) -> anyhow::Error {
+    let message = error.to_string();
+    let short = message.split(" at line ").next().unwrap_or(&message).to_string();
+    let word = quoted(&short);
+    let found = word
+        .as_deref()
+        .filter(|_| short.contains("unknown field"))
+        .and_then(|key| find_key(text, key));
+    let (line, column) =
+        found.or_else(|| error.location().map(|at| (at.line(), at.column()))).unwrap_or((1, 1));
+    let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
+    let caret = format!("{}^", " ".repeat(column.saturating_sub(1)));
+    let safe = scanner::redact::line(shown);
+    let hint = match suggestion(&short, word.as_deref()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "`wardmote config show` prints every key with its value".to_string(),
+    };
+    hinted(format!("{}:{line}:{column}: {short}\n  {safe}\n  {caret}", file.display()), hint)
+}
+
+/// The first word in backquotes.
+fn quoted(message: &str) -> Option<String> {
+    message.split('`').nth(1).map(str::to_string)
+}
+
+/// Where a key stands in the text: line and column from 1.
+fn find_key(text: &str, key: &str) -> Option<(usize, usize)> {
+    text.lines().enumerate().find_map(|(index, line)| {
+        let trimmed = line.trim_start().trim_start_matches("- ");
+        let rest = trimmed.strip_prefix(key)?;
+        rest.trim_start().starts_with(':').then(|| (index + 1, line.len() - trimmed.len() + 1))
+    })
+}
+
+/// The expected name nearest to the unknown one, if it is near.
+fn suggestion(message: &str, word: Option<&str>) -> Option<String> {
+    let word = word.filter(|_| message.contains("unknown"))?;
+    let names = message.split('`').skip(3).step_by(2);
+    names
+        .map(|name| (distance(word, name), name.to_string()))
+        .filter(|(steps, name)| *steps <= name.len().div_ceil(2))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein distance of two short names.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let cost = (row[j] + 1).min(row[j + 1] + 1).min(corner + usize::from(a != *b));
+            corner = std::mem::replace(&mut row[j + 1], cost);
+        }
+    }
+    row[right.len()]
+}
+
+/// Lays `above` over `below`: mappings key by key, anything else whole.
+fn merge(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Mapping(below), Value::Mapping(above)) => {
+            for (key, value) in above {
+                match below.get_mut(&key) {
+                    Some(known) => merge(known, value),
+                    None => {
+                        below.insert(key, value);
+                    }
+                }
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
+
+/// `WARDMOTE_AUDIT_FAIL_ON=medium` sets `audit.fail_on`.
+fn set_from_variable(merged: &mut Value, name: &str, value: &str) -> anyhow::Result<()> {
+    let Some(rest) = name.strip_prefix("WARDMOTE_") else { return Ok(()) };
+    if OTHER_VARIABLES.contains(&name) {
+        return Ok(());
+    }
+    let rest = rest.to_ascii_lowercase();
+    let Some((section, key)) = rest.split_once('_') else {
+        return Err(hinted(
+            format!("environment: {name} names no setting"),
+            "WARDMOTE_SECTION_KEY",
+        ));
+    };
+    let scalar: Value = serde_yaml::from_str(value)
+        .map_err(|error| hinted(format!("environment: {name}: {error}"), "give a YAML value"))?;
+    let wanted = serde_yaml::Mapping::from_iter([(Value::from(key), scalar)]);
+    let layer =
+        Value::Mapping(serde_yaml::Mapping::from_iter([(Value::from(section), wanted.into())]));
+    serde_yaml::from_value::<Settings>(layer.clone()).map_err(|error| {
+        hinted(format!("environment: {name}: {error}"), "see wardmote config show for the names")
+    })?;
+    merge(merged, layer);
+    Ok(())
+}
+
+/// The state directory: the flag, or root's, or the user's own (XDG Base Directory).
+pub fn state_directory(flag: Option<&Path>) -> PathBuf {
+    if let Some(given) = flag {
+        return given.to_path_buf();
+    }
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/wardmote".into();
+    }
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+    base.unwrap_or_else(std::env::temp_dir).join("wardmote")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+        std::fs::write(&file, text).unwrap();
+        (dir, file)
+    }
+
+    #[test]
+    fn drop_ins_and_variables_win_key_by_key() {
+        let (dir, file) = write("w.yaml", "audit:\n  fail_on: low\n  since: 3d\n");
+        std::fs::write(dir.path().join("conf.d/50.yaml"), "audit: {fail_on: medium}\n").unwrap();
+        let variables = vec![("WARDMOTE_AGENT_KEEP".to_string(), "5d".to_string())];
+        let settings = Settings::load_from(Some(&file), &file, variables).unwrap();
+        assert_eq!(settings.audit.fail_on, Severity::Medium);
+        assert_eq!(settings.audit.since, Span::days(3));
+        assert_eq!(settings.agent.keep, Span::days(5));
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_place_and_the_one_that_was_meant() {
+        let (_dir, file) = write("w.yaml", "audit:\n  since: 3d\n  fail_onn: low\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err();
+        let text = format!("{:?}", error.downcast_ref::<crate::exit::Hinted>());
+        assert!(error.to_string().contains("w.yaml:3:3: "), "{error}");
+        assert!(error.to_string().ends_with("\n    fail_onn: low\n    ^"), "{error}");
+        assert!(text.contains("did you mean `fail_on`?"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error_and_a_missing_default_is_fine() {
+        let (_dir, file) = write("w.yaml", "audit:\n  since: soon\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("w.yaml:2:"), "{error}");
+        let none = Path::new("/nonexistent/wardmote.yaml");
+        assert_eq!(Settings::load_from(None, none, Vec::new()).unwrap(), Settings::default());
+        assert!(Settings::load_from(Some(none), none, Vec::new()).is_err());
+        let variables = vec![("WARDMOTE_AUDIT_NONE".to_string(), "1".to_string())];
+        assert!(Settings::load_from(None, none, variables).is_err());
+    }
+
+    #[test]
+    fn empty_and_comment_only_files_change_nothing() {
+        for text in ["", "# nothing\n", "\n\n"] {
+            let (_dir, file) = write("w.yaml", text);
+            assert_eq!(
+                Settings::load_from(Some(&file), &file, vec![]).unwrap(),
+                Settings::default()
+            );
+        }
+    }
+
+    #[test]
+    fn spans_have_units_and_a_bound() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("24h", 86_400), ("2w", 1_209_600)] {
+            assert_eq!(text.parse::<Span>().unwrap().seconds(), seconds);
+        }
+        assert_eq!(Span(Duration::from_secs(86_400)).to_string(), "1d");
+        for wrong in ["", "7", "d", "7y", "-1d", "99999999999d", "7日"] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+}

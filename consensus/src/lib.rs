@@ -12,15 +12,17 @@ pub mod context;
 pub mod evidence;
 pub mod experts;
 pub mod labels;
+pub mod likelihood;
 pub mod opinion;
 pub mod panel;
 pub mod pool;
 pub mod severity;
+pub mod trace;
 pub mod verdict;
 
 pub use context::{Attack, Context, Exposure, Service};
 pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};
-pub use opinion::Opinion;
+pub use opinion::{BadOpinion, Opinion};
 pub use panel::{Expert, Panel};
 pub use severity::Severity;
 pub use verdict::{Dissent, Verdict};

@@ -1,9 +1,19 @@
 //! What one expert says about one piece of evidence.
+//!
+//! Opinions of built-in experts are well formed by construction; those from outside pass
+//! [`Opinion::checked`] first, which normalises what can be normalised and refuses the rest (no
+//! NaN, no negative or empty distribution). [`crate::pool`] checks again and drops, visibly, what
+//! does not pass, so that no opinion can make it panic.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Severity;
+
+/// Longest name of an expert, in bytes.
+pub const MAX_NAME: usize = 128;
+/// Longest rationale that is kept, in characters.
+pub const MAX_RATIONALE: usize = 512;
 
 /// A distribution over the five severities, how sure the expert is, and why in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +28,23 @@ pub struct Opinion {
     pub rationale: String,
 }
 
+/// Why an opinion cannot be used; whoever gave the opinion is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadOpinion {
+    /// The expert gave no name, or one that is too long.
+    #[error("the expert's name is empty or longer than {MAX_NAME} bytes")]
+    Name,
+    /// A probability is negative, infinite or not a number.
+    #[error("a probability is negative or not a number")]
+    Probability,
+    /// All probabilities are zero.
+    #[error("the distribution is empty")]
+    Empty,
+    /// The confidence lies outside 0 to 1 or is not a number.
+    #[error("the confidence is not between 0 and 1")]
+    Confidence,
+}
+
 impl Opinion {
     /// The most probable level; the higher one of equals, so that doubt is not hidden.
     pub fn level(&self) -> Severity {
@@ -28,5 +55,82 @@ impl Opinion {
             }
         }
         Severity::from_index(best)
+    }
+
+    /// The opinion with a distribution that sums to 1 and a rationale of one bounded line; an error
+    /// where there is nothing to make sense of.
+    pub fn checked(mut self) -> Result<Self, BadOpinion> {
+        if self.expert.is_empty() || self.expert.len() > MAX_NAME {
+            return Err(BadOpinion::Name);
+        }
+        if !(0.0..=1.0).contains(&self.confidence) {
+            return Err(BadOpinion::Confidence);
+        }
+        if self.distribution.iter().any(|p| !p.is_finite() || *p < 0.0) {
+            return Err(BadOpinion::Probability);
+        }
+        // Divided by the largest first: the sum of five finite numbers may be infinite.
+        let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
+        if largest <= 0.0 {
+            return Err(BadOpinion::Empty);
+        }
+        let sum: f64 = self.distribution.iter().map(|p| p / largest).sum();
+        for p in &mut self.distribution {
+            *p = *p / largest / sum;
+        }
+        if self.rationale.chars().any(char::is_control) {
+            self.rationale =
+                self.rationale.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        }
+        if let Some((end, _)) = self.rationale.char_indices().nth(MAX_RATIONALE) {
+            self.rationale.truncate(end);
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opinion(distribution: [f64; 5], confidence: f64) -> Opinion {
+        Opinion { expert: "e".into(), distribution, confidence, rationale: String::new() }
+    }
+
+    #[test]
+    fn counts_are_normalised() {
+        let checked = opinion([1.0, 1.0, 2.0, 0.0, 0.0], 0.5).checked().unwrap();
+        assert_eq!(checked.distribution, [0.25, 0.25, 0.5, 0.0, 0.0]);
+        let huge = opinion([f64::MAX; 5], 0.5).checked().unwrap();
+        assert!((huge.distribution.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        let tiny = opinion([f64::MIN_POSITIVE; 5], 0.5).checked().unwrap();
+        assert!((tiny.distribution.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let good = [0.2; 5];
+        assert_eq!(opinion([0.0; 5], 0.5).checked(), Err(BadOpinion::Empty));
+        for bad in [f64::NAN, f64::INFINITY, -0.1] {
+            assert_eq!(
+                opinion([0.2, bad, 0.2, 0.2, 0.2], 0.5).checked(),
+                Err(BadOpinion::Probability)
+            );
+            assert_eq!(opinion(good, bad).checked(), Err(BadOpinion::Confidence));
+        }
+        let nameless = Opinion { expert: String::new(), ..opinion(good, 0.5) };
+        assert_eq!(nameless.checked(), Err(BadOpinion::Name));
+        let at_most = Opinion { expert: "e".repeat(MAX_NAME), ..opinion(good, 0.5) };
+        assert!(at_most.checked().is_ok());
+        let too_long = Opinion { expert: "e".repeat(MAX_NAME + 1), ..opinion(good, 0.5) };
+        assert_eq!(too_long.checked(), Err(BadOpinion::Name));
+    }
+
+    #[test]
+    fn a_rationale_is_one_bounded_line() {
+        let long = "é\n\u{1b}[31m".repeat(MAX_RATIONALE);
+        let checked = Opinion { rationale: long, ..opinion([0.2; 5], 1.0) }.checked().unwrap();
+        assert_eq!(checked.rationale.chars().count(), MAX_RATIONALE);
+        assert!(!checked.rationale.chars().any(char::is_control));
     }
 }

@@ -36,7 +36,7 @@ pub struct Verdict {
     /// Whether the experts are too uncertain for the level to stand alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_human: bool,
-    /// What each expert said, in panel order.
+    /// What each expert said, in the order of the experts' names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opinions: Vec<Opinion>,
 }

@@ -1,9 +1,17 @@
 //! Secrets and proofs: password hashing in batches, sealed files, message authentication.
 //!
-//! Values in, values out: no clock, no environment, no files; randomness is given by the caller.
-//! Secrets are zeroized and compared in constant time.
+//! Values and streams in, values and streams out: no clock, no environment, no file is opened here;
+//! randomness is given by the caller. Secrets are zeroized and compared in constant time, and no
+//! error quotes one.
 #![forbid(unsafe_code)]
 
+mod batch;
+mod error;
+mod lines;
 pub mod mac;
 pub mod password;
+pub mod phc;
 pub mod seal;
+
+pub use batch::ordered;
+pub use error::Error;

@@ -5,6 +5,7 @@
 //! link out of its root, never blocks on a FIFO or device, and never reads past the limit.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 /// Most bytes a configuration file may have before it is refused (8 MiB).
@@ -64,6 +65,16 @@ pub struct Entry {
     pub path: PathBuf,
     /// What it is (a link is `Link`).
     pub kind: FileKind,
+}
+
+/// An entry of a directory while it is visited; its facts cost a system call only if they are asked for.
+pub struct Visited<'a> {
+    /// Its name.
+    pub name: &'a OsStr,
+    /// What it is (a link is `Link`).
+    pub kind: FileKind,
+    /// Asks for its facts, without following a link.
+    pub stat: &'a dyn Fn() -> Result<Stat, LookError>,
 }
 
 /// Why something could not be looked at. Only `NotFound` means "it is not there".
@@ -127,6 +138,20 @@ pub trait Tree: Send + Sync {
 
     /// Where a link points, as written.
     fn read_link(&self, path: &Path) -> Result<PathBuf, LookError>;
+
+    /// Calls `each` for every entry of a directory, in any order, without `.` and `..`. A directory
+    /// that is itself a link is not followed. Walks use this: nothing is sorted, copied or asked in vain.
+    fn visit(&self, directory: &Path, each: &mut dyn FnMut(Visited<'_>)) -> Result<(), LookError> {
+        if self.stat(directory, Links::Keep)?.kind != FileKind::Directory {
+            return Err(LookError::new(directory, Why::NotDirectory));
+        }
+        for entry in self.list(directory)? {
+            let stat = || self.stat(&entry.path, Links::Keep);
+            let name = entry.path.file_name().unwrap_or_default();
+            each(Visited { name, kind: entry.kind, stat: &stat });
+        }
+        Ok(())
+    }
 
     /// Reads a configuration file: [`Tree::read`] with [`CONFIG_BYTES_MAX`].
     fn read_config(&self, path: &str) -> Result<Vec<u8>, LookError> {
@@ -336,6 +361,24 @@ mod tests {
         assert_eq!(tree.read_config("/etc/a").unwrap(), b"x");
         assert_eq!(tree.read_config("/up").unwrap(), b"x");
         assert!(matches!(tree.read_config("/loop").unwrap_err().why, Why::Io(_)));
+    }
+
+    #[test]
+    fn visiting_gives_what_listing_gives_and_follows_no_link() {
+        let tree = MemoryTree::new()
+            .file_with("/d/a", "x", 0o4755, 0, 0)
+            .link("/d/l", "a")
+            .link("/k", "d");
+        let mut seen = Vec::new();
+        tree.visit(Path::new("/d"), &mut |entry| {
+            seen.push((entry.name.to_owned(), entry.kind, (entry.stat)().unwrap().mode));
+        })
+        .unwrap();
+        assert_eq!(
+            seen,
+            [("a".into(), FileKind::Regular, 0o4755), ("l".into(), FileKind::Link, 0o777)]
+        );
+        assert_eq!(tree.visit(Path::new("/k"), &mut |_| {}).unwrap_err().why, Why::NotDirectory);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod checks;
 pub mod facts;
 pub mod files;
 pub mod logs;
+pub mod packages;
 pub mod ports;
 pub mod redact;
 pub mod root;

@@ -47,7 +47,10 @@ pub fn secrets(text: &str) -> Cow<'_, str> {
         if pattern.is_match(&text) {
             let hidden = pattern.replace_all(&text, |found: &Captures<'_>| match keep {
                 Keep::First if is_no_secret(&found[0]) => found[0].to_string(),
-                Keep::First => format!("{}{HIDDEN}", &found[1]),
+                Keep::First => {
+                    let end = if found[0].ends_with('@') { "@" } else { "" };
+                    format!("{}{HIDDEN}{end}", &found[1])
+                }
                 Keep::Nothing => HIDDEN.to_string(),
             });
             text = Cow::Owned(hidden.into_owned());

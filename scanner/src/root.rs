@@ -12,12 +12,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use parsers::tree::{Entry, FileKind, Links, LookError, Stat, Tree, Why};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use parsers::tree::{Entry, FileKind, Links, LookError, Stat, Tree, Visited, Why};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
 /// Most entries of one directory that are listed.
 pub const ENTRIES_MAX: usize = 100_000;
+
+/// Bytes of directory entries asked for at a time.
+const ENTRY_BUFFER_BYTES: usize = 32 << 10;
 
 /// A file system below one directory.
 #[derive(Debug)]
@@ -108,24 +111,59 @@ impl Tree for RootedTree {
         };
         let fd = self.open_at(path, flags)?;
         let stat = rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH).map_err(|e| look(path, e))?;
-        #[allow(clippy::unnecessary_cast)]
-        // the width of these fields differs between architectures
-        Ok(Stat {
-            kind: kind(FileType::from_raw_mode(stat.st_mode)),
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: stat.st_mtime as i64,
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-        })
+        Ok(facts(&stat))
+    }
+
+    fn visit(&self, directory: &Path, each: &mut dyn FnMut(Visited<'_>)) -> Result<(), LookError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let fd = self.open_at(directory, flags)?;
+        let mut buffer = Vec::with_capacity(ENTRY_BUFFER_BYTES);
+        let mut entries = RawDir::new(&fd, buffer.spare_capacity_mut());
+        let mut count = 0;
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(|e| look(directory, e))?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if count == ENTRIES_MAX {
+                return Err(LookError::new(directory, Why::TooMany(ENTRIES_MAX)));
+            }
+            count += 1;
+            let spelled = std::ffi::OsStr::from_bytes(name.to_bytes());
+            let stat = || {
+                let at = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+                rustix::fs::statat(&fd, name, at)
+                    .map(|stat| facts(&stat))
+                    .map_err(|e| look(&directory.join(spelled), e))
+            };
+            let kind = match entry.file_type() {
+                FileType::Unknown => stat()?.kind,
+                known => kind(known),
+            };
+            each(Visited { name: spelled, kind, stat: &stat });
+        }
+        Ok(())
     }
 
     fn read_link(&self, path: &Path) -> Result<PathBuf, LookError> {
         let fd = self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let to = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(|e| look(path, e))?;
         Ok(PathBuf::from(std::ffi::OsStr::from_bytes(to.as_bytes())))
+    }
+}
+
+#[allow(clippy::unnecessary_cast)] // the width of these fields differs between architectures
+fn facts(stat: &rustix::fs::Stat) -> Stat {
+    Stat {
+        kind: kind(FileType::from_raw_mode(stat.st_mode)),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: stat.st_mtime as i64,
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
     }
 }
 
@@ -203,5 +241,15 @@ mod tests {
         assert_eq!(why("/dir"), Why::NotRegular(FileKind::Directory));
         assert_eq!(why("/file"), Why::TooLarge(4));
         assert_eq!(tree.list(Path::new("/")).unwrap().len(), 3);
+        let mut visited = Vec::new();
+        tree.visit(Path::new("/"), &mut |entry| {
+            visited.push((entry.name.to_owned(), entry.kind, (entry.stat)().unwrap().size_bytes));
+        })
+        .unwrap();
+        visited.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(visited[1], ("fifo".into(), FileKind::Fifo, 0));
+        assert_eq!((visited.len(), visited[2].2), (3, 5));
+        symlink("dir", dir.path().join("link")).unwrap();
+        assert!(tree.visit(Path::new("/link"), &mut |_| {}).is_err());
     }
 }

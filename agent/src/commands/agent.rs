@@ -1,13 +1,133 @@
-//! `wardmote agent`.
+//! `wardmote agent`: the service. It follows the logs, audits the host on a timer, judges, and keeps
+//! alerts in a SQLite store and as JSON lines.
+//!
+//! In the state directory: `wardmote.db` (the store), `alerts.jsonl` (what is new or has risen),
+//! `agent-logs.json` (the place in the logs), `agent.lock` (one service at a time). SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Sender, channel};
 
 use crate::commands::Global;
-use crate::exit::Exit;
+use crate::commands::audit::create_private;
+use crate::exit::{Exit, failed, hinted};
+use crate::service::host::Host;
+use crate::service::{Parts, Service, Wish};
+use crate::settings::{Settings, Span, state_directory};
+use crate::store::ALERTS_MAX;
+use crate::store::sqlite::SqliteStore;
+use crate::systemd::Notifier;
+
+/// Shortest time between two audits.
+const AUDIT_EVERY_MIN: Span = Span(Duration::from_secs(60));
+/// Shortest time between two sweeps.
+const SWEEP_EVERY_MIN: Span = Span(Duration::from_secs(1));
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+/// Runs the service until it is told to stop.
+pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let notifier = Notifier::from_environment();
+    let named = global.config.clone();
+    let settings = load(named.as_deref())?;
+    let state = state_directory(global.state_dir.as_deref());
+    create_private(&state).map_err(|error| unusable(&state, &error))?;
+    let _lock = lock(&state)?;
+    let database = state.join("wardmote.db");
+    let store =
+        SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
+    let look = Host::new(PathBuf::from("/"), &state, clock)?;
+    let parts = Parts {
+        store: Box::new(store),
+        settings,
+        reload: Box::new(move || load(named.as_deref())),
+        state_directory: state,
+        notifier,
+        clock,
+    };
+    let service = Service::new(Box::new(look), parts);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let (wish, wishes) = channel(4);
+        forward_signals(&wish)?;
+        service.run(wishes).await
+    });
+    // A look that does not end is left behind; it only reads.
+    runtime.shutdown_background();
+    ended?;
+    Ok(Exit::Clean)
+}
+
+/// Loads the configuration, and refuses a pace that would do nothing but look.
+fn load(named: Option<&Path>) -> anyhow::Result<Settings> {
+    let settings = Settings::load(named)?;
+    for (key, span, least) in [
+        ("agent.audit_every", settings.agent.audit_every, AUDIT_EVERY_MIN),
+        ("agent.sweep_every", settings.agent.sweep_every, SWEEP_EVERY_MIN),
+    ] {
+        if span.0 < least.0 {
+            return Err(hinted(
+                format!("configuration: {key} is {span}, less than {least}"),
+                "the service would do nothing else",
+            ));
+        }
+    }
+    Ok(settings)
+}
+
+fn clock() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads.
+fn forward_signals(wishes: &Sender<Wish>) -> anyhow::Result<()> {
+    let kinds = [
+        (SignalKind::terminate(), Wish::Stop),
+        (SignalKind::interrupt(), Wish::Stop),
+        (SignalKind::hangup(), Wish::Reload),
+    ];
+    for (kind, wish) in kinds {
+        let mut signals = signal(kind)?;
+        let wishes = wishes.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() && wishes.send(wish).await.is_ok() {}
+        });
+    }
+    Ok(())
+}
+
+/// One service a state directory.
+fn lock(state: &Path) -> anyhow::Result<File> {
+    let path = state.join("agent.lock");
+    let careful = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(careful.bits().cast_signed())
+        .open(&path)
+        .map_err(|error| unusable(&path, &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(failed(
+            format!("{}: another agent is running", path.display()),
+            "`systemctl status wardmote` shows it; --state-dir runs one more beside it",
+            Exit::Busy,
+        )),
+        Err(error) => Err(unusable(&path, &error)),
+    }
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> anyhow::Error {
+    hinted(
+        format!("{}: {error}", path.display()),
+        "run it as root or under its unit, or name another place with --state-dir",
+    )
 }

@@ -1,13 +1,22 @@
-//! `wardmote completions`.
+//! `wardmote completions`: completion scripts for the shells.
 
-use crate::commands::Global;
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::commands::{Cli, Global};
 use crate::exit::Exit;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Shell to complete for
+    shell: Shell,
+}
 
-/// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+/// Prints the script.
+pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "wardmote", &mut script);
+    crate::output::write(global.output.as_deref(), &script)?;
+    Ok(Exit::Clean)
 }

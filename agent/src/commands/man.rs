@@ -1,13 +1,61 @@
-//! `wardmote man`.
+//! `wardmote man`: the manual page of the program or of one command.
 
-use crate::commands::Global;
-use crate::exit::Exit;
+use clap::CommandFactory;
+
+use crate::commands::{Cli, Global};
+use crate::exit::{Exit, hinted};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Command to describe [default: the program]
+    command: Option<String>,
+}
 
-/// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+/// Exit codes and files, as section text in roff.
+const MORE: &str = r#".SH "EXIT STATUS"
+.TP
+.B 0
+nothing at or above \-\-fail\-on (match: a hit)
+.TP
+.B 1
+something at or above it (match: no hit; verify, mac \-\-check, open: something does not hold)
+.TP
+.B 2
+bad usage, bad configuration or unusable input: nothing was examined
+.TP
+.B 3
+ran, but a part could not be examined; 1 wins over 3
+.TP
+.B 4
+internal error
+.TP
+.B 75
+another sweep is running
+.TP
+.B 141
+the reader of standard output went away
+.SH FILES
+/etc/wardmote/wardmote.yaml, /etc/wardmote/conf.d/*.yaml, /etc/wardmote/accepted.yaml, /var/lib/wardmote
+"#;
+
+/// Prints the page (section 8) in roff: pipe it to `man -l -`.
+pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let program = Cli::command();
+    let (command, name) = match &args.command {
+        None => (program, "wardmote".to_string()),
+        Some(name) => {
+            let found = program.find_subcommand(name).cloned();
+            let unknown = || hinted(format!("no command `{name}`"), "wardmote --help lists them");
+            (found.ok_or_else(unknown)?, format!("wardmote-{name}"))
+        }
+    };
+    // Subcommands carry no version of their own; the page names the program's.
+    let command = command.name(name.clone()).version(env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command).section("8").title(name);
+    let mut roff = Vec::new();
+    page.render(&mut roff)?;
+    roff.extend_from_slice(MORE.as_bytes());
+    crate::output::write(global.output.as_deref(), &roff)?;
+    Ok(Exit::Clean)
 }

@@ -1,13 +1,272 @@
-//! `wardmote match`.
+//! `wardmote match`: every (line, rule) hit with its fields. The rule author's tool.
+//!
+//! Exits as grep does: 0 a hit, 1 none, 2 an error.
 
-use crate::commands::Global;
-use crate::exit::Exit;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use parsers::map::{EXPANDED_BYTES_MAX, Lines, gunzip, is_gzip};
+use parsers::time::{Clock, Stamp, first_year};
+use regex::bytes::{Regex, RegexBuilder};
+use scanner::RootedTree;
+use scanner::logs::RuleSet;
+use scanner::logs::conceal::Concealer;
+use scanner::logs::event::{Event, Form};
+use scanner::logs::matcher::Scratch;
+use serde_json::json;
+
+use crate::commands::{Global, rule_files, sweep};
+use crate::exit::{self, Exit};
+
+/// Most patterns of one file.
+const PATTERNS_MAX: usize = 10_000;
+
+/// Most bytes of a compiled pattern.
+const REGEX_BYTES_MAX: usize = 64 << 20;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["rules", "patterns"])))]
+pub struct Args {
+    /// Sigma rules: a file or a directory
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Regular expressions, one a line
+    #[arg(long, value_name = "FILE")]
+    patterns: Vec<PathBuf>,
+    /// Log to read, plain or gzip; `-` is stdin
+    #[arg(value_name = "LOG", default_value = "-")]
+    log: PathBuf,
+    /// Print only the number of lines that anything matched
+    #[arg(long)]
+    count: bool,
+    /// The time by which missing years are told, seconds since the epoch [default: now]
+    #[arg(long, value_name = "EPOCH")]
+    now: Option<i64>,
+    /// Time zone of stamps that name none [default: the system's]
+    #[arg(long, value_name = "TZ")]
+    tz: Option<String>,
+    /// How to show hits
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Jsonl,
+}
 
 /// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
+    let patterns = Patterns::load(&args.patterns)?;
+    let tree = RootedTree::open(Path::new("/"))?;
+    let mut asked = Asked {
+        conceal: Concealer::new(sweep::known_users(&tree)),
+        zone: sweep::zone(args.tz.as_deref())?,
+        now: args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
+        args: &args,
+        rules,
+        patterns,
+        clock: None,
+        scratch: Scratch::default(),
+        truncated: 0,
+    };
+    let reader = open(&tree, &args.log)?;
+    let matched = match &global.output {
+        None => asked.all(reader, &mut BufWriter::new(std::io::stdout().lock()))?,
+        Some(_) => {
+            let mut out = Vec::new();
+            let matched = asked.all(reader, &mut out)?;
+            crate::output::write(global.output.as_deref(), &out)?;
+            matched
+        }
+    };
+    if asked.truncated > 0 && !global.quiet {
+        eprintln!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
+    }
+    Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
+}
+
+fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
+    let mut raw: Box<dyn Read> = if log == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let path = std::path::absolute(log)?;
+        let file: File = tree.open_file(&path).map_err(|error| {
+            exit::hinted(error.to_string(), "name a log file that this user can read, or `-`")
+        })?;
+        Box::new(file)
+    };
+    let mut head = Vec::new();
+    raw.by_ref().take(3).read_to_end(&mut head)?;
+    let packed = is_gzip(&head);
+    let whole = std::io::Cursor::new(head).chain(raw);
+    Ok(if packed { Box::new(gunzip(whole, EXPANDED_BYTES_MAX)) } else { Box::new(whole) })
+}
+
+/// Everything that a line is held against.
+struct Asked<'a> {
+    args: &'a Args,
+    rules: RuleSet,
+    patterns: Patterns,
+    conceal: Concealer,
+    zone: TimeZone,
+    now: i64,
+    clock: Option<Clock>,
+    scratch: Scratch,
+    truncated: u64,
+}
+
+impl Asked<'_> {
+    /// Reads every line; the number of those that anything matched.
+    fn all(&mut self, reader: Box<dyn Read>, out: &mut dyn Write) -> anyhow::Result<u64> {
+        let mut lines = Lines::new(reader);
+        let mut form = Form::default();
+        let mut matched = 0;
+        let has_rules = !self.rules.rules.is_empty();
+        while let Some(line) = lines.next_line()? {
+            self.truncated += u64::from(line.truncated);
+            let mut hits: Vec<String> = Vec::new();
+            let mut seen = None;
+            if has_rules {
+                let event = Event::read(line.bytes, &mut form);
+                let rules = &self.rules;
+                rules.each_match(&event, &mut self.scratch, |rule| {
+                    hits.push(rules.rules[rule].rule.header.key().to_string());
+                });
+                seen = Some(event);
+            }
+            if self.args.count && hits.is_empty() && self.patterns.any(line.bytes) {
+                matched += 1;
+                continue;
+            }
+            if !self.args.count {
+                hits.extend(self.patterns.each(line.bytes));
+            }
+            let time = seen.as_ref().and_then(|event| event.stamp).and_then(|s| self.time(s));
+            if hits.is_empty() {
+                continue;
+            }
+            matched += 1;
+            if self.args.count {
+                continue;
+            }
+            let fields = seen.as_ref().map(|event| self.fields(event)).unwrap_or_default();
+            for rule in hits {
+                self.show(out, &line, &rule, time, &fields)?;
+            }
+        }
+        if self.args.count {
+            writeln!(out, "{matched}")?;
+        }
+        out.flush()?;
+        Ok(matched)
+    }
+
+    fn time(&mut self, stamp: Stamp) -> Option<i64> {
+        let (zone, now) = (&self.zone, self.now);
+        let clock = self.clock.get_or_insert_with(|| {
+            let first = match stamp {
+                Stamp::Yearless(wall) => Some(wall),
+                _ => None,
+            };
+            Clock::new(zone.clone(), first_year(first.into_iter(), now, zone))
+        });
+        clock.resolve(stamp)
+    }
+
+    /// What the line names; a word that somebody typed as a user name is hidden.
+    fn fields(&mut self, event: &Event<'_>) -> BTreeMap<&'static str, String> {
+        let who = event.who();
+        self.conceal.learn(&who);
+        let user = who.user.map(|user| self.conceal.user(&user));
+        let parts = [("ip", who.ip), ("user", user), ("unit", who.unit)];
+        parts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    fn show(
+        &self,
+        out: &mut dyn Write,
+        line: &parsers::map::RawLine<'_>,
+        rule: &str,
+        time: Option<i64>,
+        fields: &BTreeMap<&'static str, String>,
+    ) -> anyhow::Result<()> {
+        if self.args.format == Format::Text {
+            let text = self.conceal.line(&String::from_utf8_lossy(line.bytes));
+            writeln!(out, "{}: {}: {text}", line.number, scanner::redact::printable(rule))?;
+            return Ok(());
+        }
+        let mut hit = json!({ "line": line.number, "offset": line.offset, "rule": rule });
+        if let Some(time) = time {
+            hit["time"] = json!(sweep::time(time));
+        }
+        hit["fields"] = json!(fields);
+        serde_json::to_writer(&mut *out, &hit)?;
+        writeln!(out)?;
+        Ok(())
+    }
+}
+
+/// Plain regular expressions: one alternation says whether a line is worth a closer look.
+#[derive(Default)]
+struct Patterns {
+    any: Option<Regex>,
+    each: Vec<(String, Regex)>,
+}
+
+impl Patterns {
+    fn load(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let tree = RootedTree::open(Path::new("/"))?;
+        let mut patterns = Self::default();
+        for file in files {
+            use parsers::tree::{CONFIG_BYTES_MAX, Tree};
+            let path = std::path::absolute(file)?;
+            let bytes = tree.read(&path, CONFIG_BYTES_MAX)?;
+            for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+                if line.is_empty() {
+                    continue;
+                }
+                let place = format!("{}:{}", file.display(), index + 1);
+                let regex = compile(line).map_err(|_| {
+                    let message = format!("{place}: not a regular expression, or too big");
+                    exit::hinted(message, "the syntax is that of the regex crate, as in ripgrep")
+                })?;
+                if patterns.each.len() == PATTERNS_MAX {
+                    let message = format!("{place}: more than {PATTERNS_MAX} patterns");
+                    return Err(exit::hinted(message, "split the file"));
+                }
+                patterns.each.push((line.to_string(), regex));
+            }
+        }
+        if !patterns.each.is_empty() {
+            let parts: Vec<String> = patterns.each.iter().map(|(p, _)| format!("(?:{p})")).collect();
+            patterns.any = compile(&parts.join("|")).ok();
+        }
+        Ok(patterns)
+    }
+
+    fn any(&self, line: &[u8]) -> bool {
+        match &self.any {
+            Some(any) => any.is_match(line),
+            None => self.each.iter().any(|(_, regex)| regex.is_match(line)),
+        }
+    }
+
+    fn each(&self, line: &[u8]) -> Vec<String> {
+        if self.each.is_empty() || !self.any(line) {
+            return Vec::new();
+        }
+        let hits = self.each.iter().filter(|(_, regex)| regex.is_match(line));
+        hits.map(|(pattern, _)| pattern.clone()).collect()
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build()
 }

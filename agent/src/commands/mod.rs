@@ -20,6 +20,7 @@ mod man;
 mod matches;
 mod open;
 mod parse;
+mod rule_files;
 mod scan;
 mod schema;
 mod seal;
@@ -48,7 +49,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub state_dir: Option<PathBuf>,
     /// Write the result to a file, atomically and with mode 0600
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(short, long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub output: Option<PathBuf>,
     /// Colour the text
     #[arg(

@@ -1,13 +1,510 @@
-//! `wardmote sweep`.
+//! `wardmote sweep`: looks through logs with rules, once, or for cron only at what is new.
+//!
+//! Reads and judges; the only thing it writes is its state file (0600, replaced atomically), under a
+//! lock, so that two sweeps never both move it.
 
-use crate::commands::Global;
-use crate::exit::Exit;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use consensus::{Context, Panel, Severity, Verdict};
+use jiff::tz::TimeZone;
+use parsers::tree::Tree;
+use scanner::RootedTree;
+use scanner::logs::checkpoint::{Checkpoint, STATE_BYTES_MAX};
+use scanner::logs::source::{self, Found};
+use scanner::logs::sweep::Summary;
+use scanner::logs::{Detection, SweepOptions, SweepOutcome, conceal, content, sweep};
+use serde_json::{Value, json};
+
+use crate::commands::{Global, rule_files};
+use crate::exit::{self, Exit};
+use crate::output;
+
+/// How far back a sweep of the host's logs looks when it has no state.
+const DAY_SECONDS: i64 = 86_400;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Log files or directories [default: the host's logs and its journal]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Sigma rules (a file or directory) beside the built-in ones
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Leave out older events: a duration (36h, 7d) or a time (RFC 3339) [default: the host's logs
+    /// without a state: 24h, else everything]
+    #[arg(long, value_name = "DUR|T")]
+    since: Option<String>,
+    /// Year of the last line of each file whose stamps name none [default: from the file's last change]
+    #[arg(long, value_name = "Y", value_parser = clap::value_parser!(i16).range(1970..=9999))]
+    year: Option<i16>,
+    /// Time zone of stamps that name none: Europe/Berlin, UTC, a POSIX TZ [default: the system's]
+    #[arg(long, value_name = "TZ")]
+    tz: Option<String>,
+    /// Remember in this file how far was read, and judge only what is new
+    #[arg(long, value_name = "FILE", conflicts_with = "no_state")]
+    state: Option<PathBuf>,
+    /// Keep no state
+    #[arg(long, conflicts_with = "only_new")]
+    no_state: bool,
+    /// For cron: no output at all when nothing is new (keeps a state in the state directory)
+    #[arg(long)]
+    only_new: bool,
+    /// How to show the result
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Exit with 1 from this severity on
+    #[arg(long, value_name = "LEVEL", default_value = "high")]
+    fail_on: Severity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Jsonl,
+}
 
 /// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let now = jiff::Timestamp::now().as_second();
+    let mut documents = content::documents()?;
+    documents.extend(rule_files::load(&args.rules)?);
+    let rules = rule_files::rule_set(documents)?;
+    let mut state = State::open(&args, global)?;
+    let tree = RootedTree::open(Path::new("/"))?;
+    let options = SweepOptions {
+        since: since(&args, state.as_ref(), now)?,
+        zone: zone(args.tz.as_deref())?,
+        year: args.year,
+        known_users: known_users(&tree),
+        ..SweepOptions::new(now)
+    };
+    let found = if args.paths.is_empty() {
+        source::discover(&tree)
+    } else {
+        let paths: std::io::Result<Vec<PathBuf>> =
+            args.paths.iter().map(std::path::absolute).collect();
+        source::named(&tree, &paths?)
+    };
+    refuse_unusable(&args, &found)?;
+    let mut journal = match args.paths.is_empty() {
+        true => Journal::start(options.since, state.as_ref()),
+        false => Journal::none(),
+    };
+    let checkpoint = state.as_mut().map(|state| &mut state.checkpoint);
+    let mut outcome = sweep(&tree, found, journal.reader(), &rules, &options, checkpoint);
+    outcome.incomplete.extend(journal.end());
+    if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
+        outcome.incomplete.push("no log source: no readable log file and no journal".into());
+    }
+    let news = match &mut state {
+        Some(state) => state.news(&outcome.incomplete),
+        None => true,
+    };
+    let judged = judge(&outcome, now);
+    let elapsed_ms = started.elapsed().as_secs_f64() * 1000.0;
+    let view = View { args: &args, global, outcome: &outcome, judged: &judged, elapsed_ms };
+    if !args.only_new || view.has_something() || news {
+        output::write(global.output.as_deref(), &view.bytes()?)?;
+    }
+    // Only what was reported is done: a report that could not be written is tried again.
+    if let Some(state) = state {
+        state.save()?;
+    }
+    Ok(ended(&outcome, &judged, args.fail_on))
+}
+
+fn ended(outcome: &SweepOutcome, judged: &[(Detection, Verdict)], fail_on: Severity) -> Exit {
+    if judged.iter().any(|(_, verdict)| verdict.severity >= fail_on) {
+        Exit::Found
+    } else if outcome.incomplete.is_empty() {
+        Exit::Clean
+    } else {
+        Exit::Incomplete
+    }
+}
+
+/// Paths that the user names and of which none can be read: nothing would be examined.
+fn refuse_unusable(args: &Args, found: &Found) -> anyhow::Result<()> {
+    if args.paths.is_empty() || !found.families.is_empty() {
+        return Ok(());
+    }
+    let reason = found.incomplete.first().cloned();
+    let reason = reason.unwrap_or_else(|| "no log files in the given directories".into());
+    Err(exit::hinted(reason, "name log files that this user can read, or use sudo"))
+}
+
+/// Every detection with its verdict, worst first.
+fn judge(outcome: &SweepOutcome, now: i64) -> Vec<(Detection, Verdict)> {
+    let evidence: Vec<_> = outcome.detections.iter().map(Detection::evidence).collect();
+    let mut mentions: BTreeMap<String, std::collections::BTreeSet<String>> = BTreeMap::new();
+    for one in &evidence {
+        let subject = [("ip", &one.subject.ip), ("user", &one.subject.user)];
+        for (kind, name) in subject {
+            if let Some(name) = name {
+                mentions.entry(format!("{kind}:{name}")).or_default().insert(one.check.clone());
+            }
+        }
+    }
+    let context = Context {
+        now,
+        logs_known: true,
+        attacks: outcome.detections.iter().filter_map(Detection::attack).collect(),
+        mentions,
+        ..Context::default()
+    };
+    let panel = Panel::cold();
+    let verdicts = evidence.iter().map(|evidence| panel.judge(evidence, &context));
+    let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(verdicts).collect();
+    judged.sort_by(|a, b| b.1.severity.cmp(&a.1.severity));
+    judged
+}
+
+struct View<'a> {
+    args: &'a Args,
+    global: &'a Global,
+    outcome: &'a SweepOutcome,
+    judged: &'a [(Detection, Verdict)],
+    elapsed_ms: f64,
+}
+
+impl View<'_> {
+    /// Whether there is a detection that the chosen format shows.
+    fn has_something(&self) -> bool {
+        self.shown().next().is_some()
+    }
+
+    /// Text leaves out what is only worth knowing, unless asked for more.
+    fn shown(&self) -> impl Iterator<Item = &(Detection, Verdict)> {
+        let all = self.args.format != Format::Text || self.global.verbose > 0;
+        self.judged.iter().filter(move |(_, verdict)| all || verdict.severity > Severity::Info)
+    }
+
+    fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        match self.args.format {
+            Format::Text => out.extend_from_slice(self.text().as_bytes()),
+            Format::Jsonl => {
+                for (detection, verdict) in self.shown() {
+                    serde_json::to_writer(&mut out, &object(detection, verdict)?)?;
+                    out.push(b'\n');
+                }
+                serde_json::to_writer(&mut out, &json!({ "summary": self.summary()? }))?;
+                out.push(b'\n');
+            }
+            Format::Json => {
+                let detections: anyhow::Result<Vec<Value>> =
+                    self.shown().map(|(detection, verdict)| object(detection, verdict)).collect();
+                let whole = json!({
+                    "schema": "wardmote.sweep/1",
+                    "detections": detections?,
+                    "activity": self.outcome.activity,
+                    "sources": self.outcome.sources,
+                    "summary": self.summary()?,
+                    "incomplete": self.outcome.incomplete,
+                });
+                serde_json::to_writer_pretty(&mut out, &whole)?;
+                out.push(b'\n');
+            }
+        }
+        Ok(out)
+    }
+
+    fn summary(&self) -> anyhow::Result<Value> {
+        let mut summary = serde_json::to_value(self.outcome.summary)?;
+        summary["elapsed_ms"] = json!((self.elapsed_ms * 10.0).round() / 10.0);
+        if self.args.format == Format::Jsonl {
+            summary["incomplete"] = json!(self.outcome.incomplete);
+        }
+        Ok(summary)
+    }
+
+    fn text(&self) -> String {
+        let colour = self.global.color.on_stdout(self.global.output.is_some());
+        let mut out = String::new();
+        for (detection, verdict) in self.shown() {
+            let level = format!("{:<8}", verdict.severity);
+            let level = if colour { painted(&level, verdict.severity) } else { level };
+            out.push_str(&format!("{level} {}\n", detection.headline()));
+            if let (Some(first), Some(last)) = (detection.first, detection.last) {
+                out.push_str(&format!("         {} to {}, rule {}", time(first), time(last), detection.rule));
+                if !detection.also.is_empty() {
+                    out.push_str(&format!(", also {}", detection.also.join(", ")));
+                }
+                out.push('\n');
+            }
+            for sample in &detection.samples {
+                let at = format!("{}:{}:{}", sample.path, sample.line, sample.column);
+                out.push_str(&format!("         {at}: {}\n", sample.text));
+            }
+        }
+        for line in &self.outcome.incomplete {
+            out.push_str(&format!("incomplete: {line}\n"));
+        }
+        let Summary { lines, files, undecided, gaps, .. } = self.outcome.summary;
+        let quiet = self.judged.len() - self.shown().count();
+        let words = |count: u64, one: &str| {
+            format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+        };
+        out.push_str(&format!(
+            "{} in {} and {} read, {} detections",
+            words(lines, "line"),
+            words(files, "file"),
+            if self.outcome.sources.iter().any(|s| s == "journal") { "the journal" } else { "no journal" },
+            self.shown().count(),
+        ));
+        for (count, what) in [
+            (quiet as u64, "only worth knowing (-v)"),
+            (undecided, "over-long"),
+            (gaps, "cut since last time"),
+        ] {
+            if count > 0 {
+                out.push_str(&format!(", {count} {what}"));
+            }
+        }
+        out.push('\n');
+        out
+    }
+}
+
+/// One detection as the contract writes it.
+fn object(detection: &Detection, verdict: &Verdict) -> anyhow::Result<Value> {
+    let mut object = json!({
+        "rule": detection.rule,
+        "title": detection.title,
+        "severity": verdict.severity,
+        "subject": detection.subject,
+        "count": detection.count,
+        "also": detection.also,
+        "entered": detection.entered,
+        "succeeded": detection.succeeded,
+        "tags": detection.tags,
+        "samples": detection.samples,
+        "verdict": verdict,
+    });
+    if let Some(sample) = detection.samples.first() {
+        object["path"] = json!(sample.path);
+        object["line"] = json!(sample.line);
+        object["offset"] = json!(sample.offset);
+        if let Some(at) = sample.time {
+            object["time"] = json!(time(at));
+        }
+    }
+    for (key, value) in [("first", detection.first), ("last", detection.last)] {
+        if let Some(value) = value {
+            object[key] = json!(time(value));
+        }
+    }
+    Ok(object)
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn time(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
+}
+
+fn painted(text: &str, severity: Severity) -> String {
+    let code = match severity {
+        Severity::Critical => "1;31",
+        Severity::High => "31",
+        Severity::Medium => "33",
+        Severity::Low => "36",
+        Severity::Info => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Accounts that exist here: their names are shown.
+pub(super) fn known_users(tree: &RootedTree) -> Vec<String> {
+    tree.read_config("/etc/passwd").map(|bytes| conceal::names_of_passwd(&bytes)).unwrap_or_default()
+}
+
+/// The zone of stamps that name none.
+pub(super) fn zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
+    let Some(name) = name else { return Ok(TimeZone::system()) };
+    TimeZone::get(name).or_else(|_| TimeZone::posix(name)).map_err(|_| {
+        exit::hinted("unknown time zone", "use a name such as Europe/Berlin, or UTC")
+    })
+}
+
+fn since(args: &Args, state: Option<&State>, now: i64) -> anyhow::Result<Option<i64>> {
+    match &args.since {
+        Some(text) => moment(text, now).map(Some),
+        None => {
+            let has_state = state.is_some_and(|state| !state.fresh);
+            Ok((args.paths.is_empty() && !has_state).then_some(now - DAY_SECONDS))
+        }
+    }
+}
+
+/// `36h`, `7d`, `2026-01-01T00:00:00Z`, `2026-01-01`, seconds since the epoch.
+fn moment(text: &str, now: i64) -> anyhow::Result<i64> {
+    let wrong = || {
+        exit::hinted("--since: neither a duration nor a time", "use 90s, 15m, 36h, 7d, 2w or RFC 3339")
+    };
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at.as_second());
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        let zoned = date.to_zoned(TimeZone::system()).map_err(|_| wrong())?;
+        return Ok(zoned.timestamp().as_second());
+    }
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Ok(seconds);
+    }
+    let unit = match text.chars().next_back() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => DAY_SECONDS,
+        Some('w') => 7 * DAY_SECONDS,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(now - i64::from(number) * unit)
+}
+
+/// The state file, locked while the sweep runs.
+struct State {
+    path: PathBuf,
+    checkpoint: Checkpoint,
+    fresh: bool,
+    _lock: File,
+}
+
+impl State {
+    fn open(args: &Args, global: &Global) -> anyhow::Result<Option<Self>> {
+        let path = match (&args.state, args.only_new) {
+            (Some(path), _) => path.clone(),
+            (None, true) => {
+                let directory = state_directory(global)?;
+                std::fs::create_dir_all(&directory).map_err(|error| {
+                    let hint = "name a file with --state, or a directory with --state-dir";
+                    exit::hinted(format!("{}: {error}", directory.display()), hint)
+                })?;
+                directory.join("sweep.json")
+            }
+            (None, false) => return Ok(None),
+        };
+        let lock = lock(&path)?;
+        let mut bytes = Vec::new();
+        let fresh = match File::open(&path) {
+            Ok(file) => {
+                file.take(STATE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+                false
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(error) => return Err(anyhow::anyhow!("{}: {error}", path.display())),
+        };
+        let checkpoint = if fresh {
+            Checkpoint::new()
+        } else {
+            Checkpoint::from_json(&bytes).map_err(|error| {
+                let hint = "move it away: the next sweep then begins anew";
+                exit::hinted(format!("{}: {error}", path.display()), hint)
+            })?
+        };
+        Ok(Some(Self { path, checkpoint, fresh, _lock: lock }))
+    }
+
+    /// Whether what could not be looked at differs from last time.
+    fn news(&mut self, incomplete: &[String]) -> bool {
+        let news = !incomplete.is_empty() && self.checkpoint.said != incomplete;
+        self.checkpoint.said = incomplete.to_vec();
+        news
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        output::replace(&self.path, &self.checkpoint.to_json(), 0o600)
+            .map_err(|error| anyhow::anyhow!("{}: {error}", self.path.display()))
+    }
+}
+
+/// Holds the lock of a state file, or ends with 75.
+fn lock(path: &Path) -> anyhow::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&name)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", Path::new(&name).display()))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => {
+            let message = format!("{}: another sweep is running", path.display());
+            Err(exit::failed(message, "wait for it, or use another --state", Exit::Busy))
+        }
+    }
+}
+
+fn state_directory(global: &Global) -> anyhow::Result<PathBuf> {
+    if let Some(directory) = &global.state_dir {
+        return Ok(directory.clone());
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/wardmote".into());
+    }
+    let user = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
+    });
+    let directory = user.map(|directory| directory.join("wardmote"));
+    directory.ok_or_else(|| exit::hinted("no state directory", "name one with --state-dir"))
+}
+
+/// `journalctl -o export`, read as it comes and ended with us.
+struct Journal {
+    child: Option<Child>,
+    output: Option<std::process::ChildStdout>,
+}
+
+impl Journal {
+    fn none() -> Self {
+        Self { child: None, output: None }
+    }
+
+    /// Starts it; where there is no journalctl there is no journal.
+    fn start(since: Option<i64>, state: Option<&State>) -> Self {
+        let mut command = Command::new("journalctl");
+        command.args(["--output=export", "--no-pager", "--quiet"]);
+        let cursor = state.and_then(|state| state.checkpoint.journal_cursor.as_ref());
+        match (cursor, since) {
+            (Some(cursor), _) => command.arg(format!("--after-cursor={cursor}")),
+            (None, Some(since)) => command.arg(format!("--since=@{since}")),
+            (None, None) => command.arg(format!("--since=-{DAY_SECONDS}s")),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        match command.spawn() {
+            Ok(mut child) => {
+                let output = child.stdout.take();
+                Self { child: Some(child), output }
+            }
+            Err(_) => Self::none(),
+        }
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        self.output.as_mut().map(|output| output as &mut dyn Read)
+    }
+
+    /// What to say when it failed.
+    fn end(mut self) -> Option<String> {
+        drop(self.output.take());
+        let mut child = self.child.take()?;
+        match child.wait() {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("journal: journalctl ended with {status}")),
+            Err(error) => Some(format!("journal: {error}")),
+        }
+    }
 }

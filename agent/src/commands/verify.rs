@@ -1,13 +1,43 @@
-//! `wardmote verify`.
+//! `wardmote verify`: whether the passwords on stdin are those of their PHC strings.
+
+use std::io::Write;
+
+use crypto::password::{Checked, verify_lines};
 
 use crate::commands::Global;
-use crate::exit::Exit;
+use crate::commands::hash::{jobs, of_batch, secret_stdin};
+use crate::exit::{Exit, hinted};
+use crate::pending::Stream;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Each line of stdin is `PHC<TAB>password`. One answer a line, in input order: \
+    `ok`, `mismatch` or `error: …`. Exit code 1 when any line is not ok."
+)]
+pub struct Args {
+    /// Lines verified at the same time [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
 
 /// Runs the command.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let input = secret_stdin("lines of PHC<TAB>password; end with Ctrl-D", global.quiet)?;
+    let mut out = Stream::open(global.output.as_deref())?;
+    let mut holds = true;
+    let count = verify_lines(jobs(args.jobs), input, |checked| {
+        holds &= checked == Checked::Ok;
+        match checked {
+            Checked::Ok => writeln!(out, "ok"),
+            Checked::Mismatch => writeln!(out, "mismatch"),
+            Checked::Error(why) => writeln!(out, "error: {why}"),
+        }
+    })
+    .map_err(of_batch)?;
+    out.finish()?;
+    if count == 0 {
+        return Err(hinted("nothing to verify on stdin", "give lines of PHC<TAB>password"));
+    }
+    Ok(if holds { Exit::Clean } else { Exit::Found })
 }

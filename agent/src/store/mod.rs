@@ -1,1 +1,378 @@
-//! Where alerts and findings are kept.
+//! Where the service keeps its alerts: in SQLite, or in memory for tests and one-shot runs.
+//!
+//! An alert is one fingerprint and its life: open until fixed, accepted or expired. Both stores follow
+//! the same rules and run the same tests:
+//!
+//! - A sighting is `New` when its fingerprint was not there, was fixed, or was accepted and is no more;
+//!   `Risen` when it is worse than it ever was while open; `Known` otherwise. Only the first two are
+//!   worth telling somebody, and stay [`Alert::untold`] until the caller says that they were told: a
+//!   crash or a full disk between storing and telling loses nothing.
+//! - Only an audit that really ran a check can mark that check's alerts fixed: what could not be looked
+//!   at stays open.
+//! - At most [`ALERTS_MAX`] are kept, because names in logs are chosen by attackers: over that the
+//!   mildest and oldest makes room, and is counted.
+
+use std::collections::BTreeSet;
+
+use consensus::Severity;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[cfg(test)] // until one-shot runs keep their findings
+pub mod memory;
+pub mod sqlite;
+
+/// Most alerts that a store keeps.
+pub const ALERTS_MAX: usize = 100_000;
+
+/// Where an alert is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Somebody should do something.
+    Open,
+    /// The operator lives with it, for now.
+    Accepted,
+    /// It was not seen when it was last looked for.
+    Fixed,
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A state of the host, found by the audit; it can be fixed.
+    Audit,
+    /// Something that happened, found in a log; it can only grow old.
+    Sweep,
+}
+
+/// Something that was seen and judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Who found it.
+    pub source: Source,
+    /// What makes it the same thing next time.
+    pub fingerprint: String,
+    /// Check or rule.
+    pub check: String,
+    /// One line.
+    pub title: String,
+    /// How bad.
+    pub severity: Severity,
+    /// The operator has accepted it.
+    pub accepted: bool,
+    /// Events it stands for; 1 for a state.
+    pub count: u64,
+    /// The verdict, as in reports.
+    pub verdict: Value,
+    /// The evidence, as in reports (redacted).
+    pub evidence: Value,
+}
+
+/// An alert as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// What was last seen of it; `count` is the sum over all sightings.
+    #[serde(flatten)]
+    pub seen: Sighting,
+    /// Where it is in its life.
+    pub state: State,
+    /// The worst level since it was opened.
+    pub worst: Severity,
+    /// First sighting since it was opened, seconds since the epoch.
+    pub first_seen: i64,
+    /// Last sighting.
+    pub last_seen: i64,
+    /// News that nobody was told yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untold: Option<News>,
+}
+
+/// What is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum News {
+    /// It was opened.
+    New,
+    /// It is worse than it was when it was told.
+    Risen,
+}
+
+/// What a sighting changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Not there before, or back again.
+    New,
+    /// Worse than ever since it was opened.
+    Risen,
+    /// Nothing to tell.
+    Known,
+}
+
+/// What went wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file's: it belongs to another program.
+    #[error("it is a database of another program")]
+    Foreign,
+    /// The operator's: a newer wardmote wrote it.
+    #[error("a newer wardmote wrote it (schema {found}, this one knows {known})")]
+    Newer {
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The system's: the file could not be made or opened.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The database's word.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    /// The file's: a value that we did not write.
+    #[error("a value that cannot be read: {0}")]
+    Value(#[from] serde_json::Error),
+}
+
+/// Keeps alerts.
+pub trait Store {
+    /// Takes note of sightings, all or none; says of each whether it is news.
+    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError>;
+
+    /// At most `limit` open alerts at this level or above whose news was not told, oldest first.
+    fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError>;
+
+    /// These were told.
+    fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError>;
+
+    /// At most `limit` open alerts: worst first, then the one seen last.
+    fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError>;
+
+    /// How many alerts are open at this level or above.
+    fn open_count(&self, from: Severity) -> Result<usize, StoreError>;
+
+    /// Marks as fixed the open and accepted alerts of an audit's checks that were `looked` at and whose
+    /// fingerprints were not `seen`; gives their fingerprints.
+    fn mark_fixed(
+        &mut self,
+        looked: &BTreeSet<String>,
+        seen: &BTreeSet<String>,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Forgets what was last seen before `older` and is fixed, or comes from logs. Gives their number.
+    fn prune(&mut self, older: i64) -> Result<usize, StoreError>;
+
+    /// How many alerts had to make room since the store was opened.
+    fn evicted(&self) -> u64;
+}
+
+/// How a sighting changes what was known: the one rule that both stores follow.
+fn change(known: Option<&(State, Severity)>, seen: &Sighting) -> Change {
+    match known {
+        _ if seen.accepted => Change::Known,
+        None | Some((State::Fixed | State::Accepted, _)) => Change::New,
+        Some((State::Open, worst)) if seen.severity > *worst => Change::Risen,
+        Some((State::Open, _)) => Change::Known,
+    }
+}
+
+/// What is still to be told after a change.
+fn untold(before: Option<News>, change: Change) -> Option<News> {
+    match change {
+        Change::New => Some(News::New),
+        Change::Risen => before.or(Some(News::Risen)),
+        Change::Known => before,
+    }
+}
+
+/// The state that a sighting leaves behind.
+fn state(seen: &Sighting) -> State {
+    if seen.accepted { State::Accepted } else { State::Open }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::memory::MemoryStore;
+    use super::sqlite::SqliteStore;
+    use super::*;
+
+    fn seen(fingerprint: &str, check: &str, severity: Severity) -> Sighting {
+        Sighting {
+            source: Source::Audit,
+            fingerprint: fingerprint.into(),
+            check: check.into(),
+            title: format!("{check} is wrong"),
+            severity,
+            accepted: false,
+            count: 1,
+            verdict: json!({"severity": severity, "agreement": 0.5}),
+            evidence: json!([{"file": "/etc/x", "line": 3}]),
+        }
+    }
+
+    fn one(store: &mut dyn Store, sighting: &Sighting, now: i64) -> Change {
+        store.upsert(std::slice::from_ref(sighting), now).unwrap().remove(0)
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    /// Runs a test on both stores.
+    fn on_both(test: impl Fn(&mut dyn Store)) {
+        test(&mut MemoryStore::new(ALERTS_MAX));
+        let dir = tempfile::tempdir().unwrap();
+        test(&mut SqliteStore::open(&dir.path().join("wardmote.db"), ALERTS_MAX).unwrap());
+    }
+
+    #[test]
+    fn a_sighting_is_new_then_known_then_risen_and_new_again_after_a_fix() {
+        on_both(|store| {
+            let mut sighting = seen("f1", "ssh-root", Severity::Medium);
+            assert_eq!(one(store, &sighting, 10), Change::New);
+            assert_eq!(one(store, &sighting, 20), Change::Known);
+            sighting.severity = Severity::Critical;
+            assert_eq!(one(store, &sighting, 30), Change::Risen);
+            sighting.severity = Severity::Low;
+            assert_eq!(one(store, &sighting, 40), Change::Known);
+            sighting.severity = Severity::Critical;
+            assert_eq!(one(store, &sighting, 50), Change::Known, "no flapping");
+            let alert = store.open_alerts(10).unwrap().remove(0);
+            assert_eq!((alert.first_seen, alert.last_seen, alert.seen.count), (10, 50, 5));
+            assert_eq!(alert.worst, Severity::Critical);
+            assert_eq!(alert.seen.verdict, sighting.verdict);
+            assert_eq!(store.mark_fixed(&set(&["ssh-root"]), &set(&[])).unwrap(), ["f1"]);
+            assert!(store.open_alerts(10).unwrap().is_empty());
+            assert_eq!(one(store, &sighting, 60), Change::New);
+            let alert = store.open_alerts(10).unwrap().remove(0);
+            assert_eq!((alert.first_seen, alert.seen.count), (60, 1));
+        });
+    }
+
+    #[test]
+    fn what_was_not_looked_at_or_came_from_a_log_is_not_fixed() {
+        on_both(|store| {
+            one(store, &seen("f1", "ssh-root", Severity::High), 1);
+            one(store, &seen("f2", "ssh-empty", Severity::High), 1);
+            one(store, &seen("f3", "ssh-root", Severity::High), 1);
+            let log = Sighting { source: Source::Sweep, ..seen("f4", "ssh-root", Severity::High) };
+            one(store, &log, 1);
+            let fixed = store.mark_fixed(&set(&["ssh-root"]), &set(&["f3"])).unwrap();
+            assert_eq!(fixed, ["f1"]);
+            assert_eq!(store.open_count(Severity::Info).unwrap(), 3);
+            assert!(store.mark_fixed(&set(&["ssh-root"]), &set(&["f3"])).unwrap().is_empty());
+        });
+    }
+
+    #[test]
+    fn accepted_ones_are_silent_and_come_back_as_new() {
+        on_both(|store| {
+            let mut sighting = Sighting { accepted: true, ..seen("f1", "c", Severity::High) };
+            assert_eq!(one(store, &sighting, 1), Change::Known);
+            assert_eq!(store.open_count(Severity::Info).unwrap(), 0);
+            sighting.accepted = false;
+            assert_eq!(one(store, &sighting, 2), Change::New);
+            sighting.accepted = true;
+            one(store, &sighting, 3);
+            assert_eq!(store.open_count(Severity::Info).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn open_alerts_come_worst_first_and_bounded() {
+        on_both(|store| {
+            for (name, severity, now) in [
+                ("a", Severity::Low, 1),
+                ("b", Severity::Critical, 2),
+                ("c", Severity::Low, 3),
+                ("d", Severity::High, 1),
+            ] {
+                one(store, &seen(name, "x", severity), now);
+            }
+            let names = |limit| -> Vec<String> {
+                let alerts = store.open_alerts(limit).unwrap();
+                alerts.into_iter().map(|alert| alert.seen.fingerprint).collect()
+            };
+            assert_eq!(names(9), ["b", "d", "c", "a"]);
+            assert_eq!(names(2), ["b", "d"]);
+            assert_eq!(store.open_count(Severity::High).unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn pruning_forgets_the_fixed_and_the_old_of_logs_but_no_open_fault() {
+        on_both(|store| {
+            one(store, &seen("open", "a", Severity::High), 1);
+            one(store, &seen("fixed", "b", Severity::High), 1);
+            let log = Sighting { source: Source::Sweep, ..seen("log", "r", Severity::High) };
+            one(store, &log, 1);
+            one(store, &Sighting { fingerprint: "late".into(), ..log }, 9);
+            store.mark_fixed(&set(&["b"]), &set(&[])).unwrap();
+            assert_eq!(store.prune(1).unwrap(), 0);
+            assert_eq!(store.prune(9).unwrap(), 2);
+            assert_eq!(store.open_count(Severity::Info).unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn a_full_store_makes_room_with_the_mildest_and_oldest() {
+        let dir = tempfile::tempdir().unwrap();
+        let stores: [Box<dyn Store>; 2] = [
+            Box::new(MemoryStore::new(2)),
+            Box::new(SqliteStore::open(&dir.path().join("x.db"), 2).unwrap()),
+        ];
+        for mut store in stores {
+            one(&mut *store, &seen("bad", "x", Severity::High), 1);
+            one(&mut *store, &seen("mild", "x", Severity::Low), 2);
+            assert_eq!(store.evicted(), 0);
+            one(&mut *store, &seen("more", "x", Severity::Medium), 3);
+            assert_eq!(store.evicted(), 1);
+            let alerts = store.open_alerts(9).unwrap();
+            let names: Vec<&str> = alerts.iter().map(|a| a.seen.fingerprint.as_str()).collect();
+            assert_eq!(names, ["bad", "more"]);
+        }
+    }
+
+    #[test]
+    fn news_stay_untold_until_they_were_told() {
+        on_both(|store| {
+            let mut sighting = seen("a", "x", Severity::Low);
+            one(store, &sighting, 1);
+            one(store, &seen("b", "x", Severity::High), 2);
+            one(store, &Sighting { accepted: true, ..seen("c", "x", Severity::High) }, 2);
+            let untold = |store: &dyn Store, from| -> Vec<(String, Option<News>)> {
+                let alerts = store.untold(from, 9).unwrap();
+                alerts.into_iter().map(|alert| (alert.seen.fingerprint, alert.untold)).collect()
+            };
+            let new = |name: &str| (name.to_string(), Some(News::New));
+            assert_eq!(untold(store, Severity::Info), [new("a"), new("b")]);
+            assert_eq!(untold(store, Severity::High), [new("b")]);
+            store.mark_told(&["b"]).unwrap();
+            sighting.severity = Severity::High;
+            one(store, &sighting, 3);
+            assert_eq!(untold(store, Severity::High), [new("a")], "never told, so still new");
+            store.mark_told(&["a", "nobody"]).unwrap();
+            one(store, &sighting, 4);
+            assert!(untold(store, Severity::Info).is_empty());
+            sighting.severity = Severity::Critical;
+            one(store, &sighting, 5);
+            assert_eq!(untold(store, Severity::Info), [("a".to_string(), Some(News::Risen))]);
+            store.mark_fixed(&set(&["x"]), &set(&[])).unwrap();
+            assert!(untold(store, Severity::Info).is_empty(), "what is fixed is no news");
+        });
+    }
+
+    #[test]
+    fn a_batch_is_stored_as_a_whole() {
+        on_both(|store| {
+            let both = [seen("a", "x", Severity::Low), seen("b", "x", Severity::Low)];
+            assert_eq!(store.upsert(&both, 1).unwrap(), [Change::New, Change::New]);
+            let twice = [both[0].clone(), both[0].clone()];
+            assert_eq!(store.upsert(&twice, 1).unwrap(), [Change::Known, Change::Known]);
+            assert!(store.upsert(&[], 1).unwrap().is_empty());
+        });
+    }
+}

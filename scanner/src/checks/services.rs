@@ -1,6 +1,681 @@
-//! Listening services and their owners.
+//! Listening services: who can reach what, and what runs behind it.
 
-use super::Check;
+use consensus::{Exposure, Kind, Privilege, Severity, SourceLine, Subject};
+use parsers::tree::Links;
+
+use super::{Check, Observation, Outcome};
+use crate::Facts;
+use crate::ports::{BEYOND, Inventory, Listener, Owner};
 
 /// The checks of this area.
-pub const CHECKS: &[Check] = &[];
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "services-database-exposed",
+        title: "A database or cache can be reached from other machines",
+        why: "Databases and caches often have no password or a weak one, and they hold what matters: \
+              open ones are found and emptied within hours.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::Service,
+        services: &[
+            "redis",
+            "memcached",
+            "mongodb",
+            "elasticsearch",
+            "mysql",
+            "postgresql",
+            "etcd",
+        ],
+        remediation: "Bind it to 127.0.0.1 or to a private address, or let only the machines that need \
+                      it through the firewall.",
+        snippet: "# redis.conf: bind 127.0.0.1 ::1\n# my.cnf: bind-address = 127.0.0.1\n# postgresql.conf: listen_addresses = 'localhost'",
+        references: &["CIS Controls v8 4.4", "redis.io: security", "memcached(1) -l"],
+        run: databases,
+    },
+    Check {
+        id: "services-container-api",
+        title: "A container engine's interface listens on the network",
+        why: "Whoever can speak to the Docker API, a kubelet or etcd can start a privileged container, \
+              which is root on this host.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::Root,
+        services: &["docker", "kubernetes"],
+        remediation: "Use the unix socket, or ssh; if it must be TCP, demand client certificates on \
+                      2376 and limit the sources in the firewall.",
+        snippet: "# /etc/docker/daemon.json\n{ \"hosts\": [\"unix:///run/docker.sock\"] }",
+        references: &["dockerd(8) -H", "docs.docker.com: Protect the Docker daemon socket"],
+        run: container_apis,
+    },
+    Check {
+        id: "services-clear-text",
+        title: "A clear-text service can be reached from other machines",
+        why: "Telnet, rsh, FTP and TFTP send passwords and data readable and changeable by anybody on \
+              the way.",
+        kind: Kind::Service,
+        level: Severity::Medium,
+        privilege: Privilege::User,
+        services: &["telnet", "rsh", "ftp", "tftp"],
+        remediation: "Replace it by ssh and sftp, and remove the package.",
+        snippet: "apt-get purge telnetd rsh-server tftpd-hpa",
+        references: &["CIS Debian Linux 12: special purpose services", "RFC 4251"],
+        run: clear_text,
+    },
+    Check {
+        id: "services-file-sharing-exposed",
+        title: "RPC, NFS or SMB can be reached from the internet",
+        why: "These protocols are made for local networks; exposed ones are read, written and used to \
+              amplify attacks on others.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::Information,
+        services: &["rpcbind", "nfs", "smb"],
+        remediation: "Close ports 111, 137-139, 445 and 2049 to the internet, or stop the service.",
+        snippet: "systemctl disable --now rpcbind.service rpcbind.socket",
+        references: &["CIS Controls v8 4.4", "rpcbind(8)", "smb.conf(5): interfaces"],
+        run: file_sharing,
+    },
+    Check {
+        id: "services-remote-desktop-exposed",
+        title: "A remote desktop or X11 display can be reached from other machines",
+        why: "X11 lets whoever connects watch and type; VNC and RDP are guessed at all day long.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::User,
+        services: &["x11", "vnc", "rdp"],
+        remediation: "Bind it to 127.0.0.1 and go there through ssh, or close the port.",
+        snippet: "ssh -L 5901:127.0.0.1:5901 HOST",
+        references: &["Xserver(1) -nolisten tcp", "Xvnc(1) -localhost"],
+        run: remote_desktops,
+    },
+    Check {
+        id: "services-old-executable",
+        title: "A listening process runs an executable that was replaced or removed",
+        why: "After an update the old code, with the fault that was fixed, goes on serving until the \
+              process is restarted.",
+        kind: Kind::Patch,
+        level: Severity::Medium,
+        privilege: Privilege::Service,
+        services: &[],
+        remediation: "Restart the unit.",
+        snippet: "systemctl restart UNIT",
+        references: &["needrestart(1)", "proc_pid_exe(5)"],
+        run: old_executables,
+    },
+    Check {
+        id: "services-writable-executable",
+        title: "A listening executable can be changed by somebody other than root",
+        why: "Who can write the executable, or the directory it is in, decides what the service runs.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::Root,
+        services: &[],
+        remediation: "Give the executable and its directory to root, and take the write bits from \
+                      group and others.",
+        snippet: "chown root:root FILE && chmod go-w FILE",
+        references: &["chmod(1)", "CIS Controls v8 3.3"],
+        run: writable_executables,
+    },
+    Check {
+        id: "services-transient-executable",
+        title: "A listening process runs from memory or a temporary directory",
+        why: "Services are not installed in /tmp, /dev/shm or an anonymous file; intruders' programs \
+              are.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::Service,
+        services: &[],
+        remediation: "Find out who started it before you stop it: keep a copy of /proc/PID/exe and the \
+                      output of `ps` and `ss`.",
+        snippet: "cp /proc/PID/exe /root/evidence && systemctl status PID",
+        references: &["memfd_create(2)", "MITRE ATT&CK T1620"],
+        run: transient_executables,
+    },
+    Check {
+        id: "services-no-owner",
+        title: "A listening socket belongs to no process that can be seen",
+        why: "Kernel services and other namespaces look like this, and so does a process that hides \
+              itself.",
+        kind: Kind::Service,
+        level: Severity::Low,
+        privilege: Privilege::None,
+        services: &[],
+        remediation: "Say what it is: compare with `ss -lntup`, the containers that run, and kernel \
+                      services such as nfsd and WireGuard.",
+        snippet: "ss -lntup; lsns -t net",
+        references: &["sock_diag(7)", "network_namespaces(7)"],
+        run: without_owner,
+    },
+    Check {
+        id: "services-queue-full",
+        title: "A service does not accept connections as fast as they come",
+        why: "When the accept queue is full, new clients wait or fail: the service hangs, is too slow, \
+              or is being flooded.",
+        kind: Kind::Service,
+        level: Severity::Low,
+        privilege: Privilege::None,
+        services: &[],
+        remediation: "Look why the process does not accept; raise its backlog and net.core.somaxconn \
+                      if the load is honest.",
+        snippet: "ss -lnt; nstat -az TcpExtListenOverflows",
+        references: &["listen(2)", "tcp(7)"],
+        run: full_queues,
+    },
+    Check {
+        id: "services-needless-root",
+        title: "A service runs as root that can run without",
+        why: "A fault in a process of root's is a fault in the whole host.",
+        kind: Kind::Service,
+        level: Severity::Info,
+        privilege: Privilege::Root,
+        services: &[],
+        remediation: "Give the service an account of its own.",
+        snippet: "# systemctl edit UNIT\n[Service]\nUser=ACCOUNT",
+        references: &["systemd.exec(5): User=", "CIS Controls v8 5.4"],
+        run: needless_root,
+    },
+    Check {
+        id: "services-world-reachable",
+        title: "Ports that the internet can reach",
+        why: "What the internet can reach is what it attacks: each port should be there on purpose.",
+        kind: Kind::Service,
+        level: Severity::Info,
+        privilege: Privilege::Information,
+        services: &[],
+        remediation: "Stop what is not needed, bind the rest to the narrowest address, and let the \
+                      firewall drop everything else.",
+        snippet: "ss -lntup",
+        references: &["CIS Controls v8 4.4", "CIS Controls v8 4.8"],
+        run: world_reachable,
+    },
+];
+
+/// Services that run as root although their software can do without.
+const ROOTLESS: &[&str] = &[
+    "redis",
+    "memcached",
+    "mongodb",
+    "elasticsearch",
+    "mysql",
+    "postgresql",
+    "etcd",
+    "prometheus",
+    "grafana",
+    "mqtt",
+    "rabbitmq",
+    "dns",
+    "ntp",
+    "snmp",
+    "proxy",
+    "zabbix",
+];
+
+/// Where nothing that listens is installed.
+const TRANSIENT: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", "/memfd:", "memfd:"];
+
+/// Most listeners that one summary shows.
+const SUMMARY_LINES_MAX: usize = 50;
+
+/// Runs a check on the inventory, or says why there is none.
+fn with(facts: &Facts<'_>, look: impl FnOnce(&Inventory) -> Outcome) -> Outcome {
+    match facts.inventory {
+        Some(inventory) => look(inventory),
+        None if facts.live => Outcome::not_run("the listening sockets could not be looked at"),
+        None => Outcome::not_applicable("a mounted tree has no listening sockets"),
+    }
+}
+
+/// Fails with one observation per listener of these services that reaches at least that far.
+fn exposed(
+    facts: &Facts<'_>,
+    services: &[&str],
+    from: Exposure,
+    level: impl Fn(&Listener) -> Severity,
+) -> Outcome {
+    with(facts, |inventory| {
+        let concerned: Vec<&Listener> =
+            inventory.listeners.iter().filter(|one| services.contains(&&*one.service)).collect();
+        if concerned.is_empty() {
+            return Outcome::not_applicable(format!("none of {} listens", services.join(", ")));
+        }
+        let found: Vec<Observation> = concerned
+            .iter()
+            .filter(|one| one.exposure >= from)
+            .map(|one| {
+                let title = format!("{} on {}: {}", one.service, shown(one), reached(one.exposure));
+                observation(one).title(title).level(level(one))
+            })
+            .collect();
+        Outcome::failed_or(found, format!("{} listening, none reachable", concerned.len()))
+    })
+}
+
+fn databases(facts: &Facts<'_>) -> Outcome {
+    let services =
+        ["redis", "memcached", "mongodb", "elasticsearch", "mysql", "postgresql", "etcd"];
+    exposed(facts, &services, Exposure::Private, |one| match one.exposure {
+        Exposure::World => Severity::High,
+        _ => Severity::Medium,
+    })
+}
+
+fn container_apis(facts: &Facts<'_>) -> Outcome {
+    with(facts, |inventory| {
+        let found: Vec<Observation> = inventory
+            .listeners
+            .iter()
+            .filter(|one| matches!(&*one.service, "docker" | "kubernetes") && one.protocol == "tcp")
+            .filter(|one| one.exposure != Exposure::Loopback)
+            .map(|one| {
+                let title = format!("{} on {}: {}", one.service, shown(one), reached(one.exposure));
+                let seen = observation(one).title(title);
+                // 2375 is Docker without TLS: no password between the network and root.
+                let bare = one.port == 2375 && one.exposure != Exposure::Unknown;
+                if bare { seen.floor(Severity::Critical) } else { seen }
+            })
+            .collect();
+        Outcome::failed_or(found, "no container engine listens on the network")
+    })
+}
+
+fn clear_text(facts: &Facts<'_>) -> Outcome {
+    let services = ["telnet", "rsh", "ftp", "tftp"];
+    exposed(facts, &services, Exposure::Private, |one| {
+        match (one.exposure, matches!(&*one.service, "telnet" | "rsh")) {
+            (Exposure::World, true) => Severity::High,
+            _ => Severity::Medium,
+        }
+    })
+}
+
+fn file_sharing(facts: &Facts<'_>) -> Outcome {
+    exposed(facts, &["rpcbind", "nfs", "smb"], Exposure::Unknown, |one| match one.exposure {
+        Exposure::World => Severity::High,
+        _ => Severity::Medium,
+    })
+}
+
+fn remote_desktops(facts: &Facts<'_>) -> Outcome {
+    exposed(facts, &["x11", "vnc", "rdp"], Exposure::Private, |one| match one.exposure {
+        Exposure::World => Severity::High,
+        _ => Severity::Medium,
+    })
+}
+
+/// One observation per executable that the judge finds something about; `unseen` lists listeners whose
+/// owners are not known.
+fn by_executable(
+    facts: &Facts<'_>,
+    passed: &str,
+    judge: impl Fn(&Listener, &Owner, &str) -> Option<Observation>,
+) -> Outcome {
+    with(facts, |inventory| {
+        let mut seen = std::collections::BTreeMap::new();
+        for listener in &inventory.listeners {
+            for owner in &listener.owners {
+                let Some(exe) = &owner.exe else { continue };
+                if let Some(found) = judge(listener, owner, exe) {
+                    let mut found = found.key(exe.clone()).fact("executable", exe.clone());
+                    found.subject.path = Some(exe.clone());
+                    seen.entry(exe.clone()).or_insert(found);
+                }
+            }
+        }
+        let hidden = unseen_owners(inventory);
+        if seen.is_empty() && hidden.is_some() {
+            let known = inventory.listeners.iter().any(|one| !one.owners.is_empty());
+            if !known {
+                return Outcome::not_run(hidden.unwrap_or_default());
+            }
+        }
+        Outcome::failed_or(seen.into_values().collect(), passed).unseen(hidden)
+    })
+}
+
+/// How many listeners' owners could not be seen, and why.
+fn unseen_owners(inventory: &Inventory) -> Option<String> {
+    let blind: Vec<&String> = inventory
+        .listeners
+        .iter()
+        .filter_map(|one| one.owner_unknown.as_ref())
+        .filter(|why| !is_elsewhere(why))
+        .collect();
+    let why = blind.first()?;
+    Some(format!("owners of {} listening sockets: {why}", blind.len()))
+}
+
+fn is_elsewhere(why: &str) -> bool {
+    why == BEYOND || why == crate::ports::FORWARDED
+}
+
+fn old_executables(facts: &Facts<'_>) -> Outcome {
+    by_executable(facts, "every listening process runs what is on disk", |listener, owner, exe| {
+        // A program that was never a file on disk is another check's.
+        (owner.deleted && !is_transient(exe)).then(|| {
+            let restart = owner.unit.as_ref().map(|unit| format!("systemctl restart {unit}"));
+            let title = format!("{exe} was replaced or removed, and the old code still listens");
+            Observation { snippet: restart, ..observation(listener).title(title) }
+        })
+    })
+}
+
+fn writable_executables(facts: &Facts<'_>) -> Outcome {
+    by_executable(facts, "only root can write them", |listener, owner, exe| {
+        if owner.deleted || !exe.starts_with('/') || is_transient(exe) {
+            return None;
+        }
+        let path = std::path::Path::new(exe);
+        let file = writable(facts, path, "the executable");
+        let problem = file.or_else(|| writable(facts, path.parent()?, "its directory"))?;
+        let title = format!("{exe}: {problem}");
+        Some(observation(listener).title(title).floor(Severity::High))
+    })
+}
+
+/// What lets somebody other than root write there, if anything does.
+fn writable(facts: &Facts<'_>, path: &std::path::Path, what: &str) -> Option<String> {
+    let stat = facts.tree.stat(path, Links::Follow).ok()?;
+    let sticky_directory = stat.mode & 0o1000 != 0;
+    if stat.uid != 0 {
+        Some(format!("{what} belongs to uid {}", stat.uid))
+    } else if stat.mode & 0o002 != 0 && !sticky_directory {
+        Some(format!("{what} is writable by everybody (mode {:04o})", stat.mode))
+    } else if stat.mode & 0o020 != 0 && stat.gid != 0 {
+        Some(format!("{what} is writable by group {} (mode {:04o})", stat.gid, stat.mode))
+    } else {
+        None
+    }
+}
+
+fn transient_executables(facts: &Facts<'_>) -> Outcome {
+    by_executable(facts, "every listening process runs an installed file", |listener, _, exe| {
+        is_transient(exe).then(|| {
+            let floor = match exe.contains("memfd:") {
+                true => Severity::Critical,
+                false => Severity::High,
+            };
+            observation(listener)
+                .title(format!("{exe} listens on {}", shown(listener)))
+                .floor(floor)
+        })
+    })
+}
+
+fn is_transient(exe: &str) -> bool {
+    TRANSIENT.iter().any(|start| exe.starts_with(start))
+}
+
+fn without_owner(facts: &Facts<'_>) -> Outcome {
+    with(facts, |inventory| {
+        if let Some(hidden) = unseen_owners(inventory) {
+            return Outcome::not_run(hidden);
+        }
+        let found: Vec<Observation> = inventory
+            .listeners
+            .iter()
+            .filter(|one| one.owner_unknown.as_deref() == Some(BEYOND))
+            .map(|one| {
+                let level = match one.exposure {
+                    Exposure::World => Severity::Medium,
+                    _ => Severity::Low,
+                };
+                let title =
+                    format!("{} {} belongs to no visible process", one.protocol, shown(one));
+                observation(one).title(title).level(level)
+            })
+            .collect();
+        Outcome::failed_or(found, "every listening socket has its process")
+    })
+}
+
+fn full_queues(facts: &Facts<'_>) -> Outcome {
+    with(facts, |inventory| {
+        let found: Vec<Observation> = inventory
+            .listeners
+            .iter()
+            .filter(|one| one.queue.1 > 0 && one.queue.0 >= one.queue.1)
+            .map(|one| {
+                let (waiting, most) = one.queue;
+                let title = format!("{} on {}: accept queue full", one.service, shown(one));
+                observation(one).title(title).fact("queue", format!("{waiting} of {most}"))
+            })
+            .collect();
+        Outcome::failed_or(found, "no accept queue is full")
+    })
+}
+
+fn needless_root(facts: &Facts<'_>) -> Outcome {
+    by_executable(facts, "none that can do without runs as root", |listener, owner, exe| {
+        let rootless = ROOTLESS.contains(&&*listener.service) && owner.uid == 0;
+        // PID 1 only holds the socket for the service.
+        (rootless && owner.pid != 1)
+            .then(|| observation(listener).title(format!("{exe} runs as root (pid {})", owner.pid)))
+    })
+}
+
+fn world_reachable(facts: &Facts<'_>) -> Outcome {
+    with(facts, |inventory| {
+        let open: Vec<&Listener> =
+            inventory.listeners.iter().filter(|one| one.exposure == Exposure::World).collect();
+        if open.is_empty() {
+            return Outcome::passed("the internet can reach no port, as far as this host can tell");
+        }
+        let mut ports: Vec<String> =
+            open.iter().map(|one| format!("{}/{}", one.port, one.protocol)).collect();
+        ports.dedup();
+        let mut services: Vec<String> = open.iter().map(|one| one.service.clone()).collect();
+        services.sort();
+        services.dedup();
+        Outcome::failed(Observation {
+            title: Some(format!("{} ports can be reached from the internet", ports.len())),
+            lines: open.iter().take(SUMMARY_LINES_MAX).map(|one| line(one)).collect(),
+            facts: [("ports".to_string(), ports.join(" "))].into(),
+            services: Some(services),
+            ..Observation::default()
+        })
+    })
+}
+
+/// What every observation about a listener has.
+fn observation(listener: &Listener) -> Observation {
+    let owner = listener.owners.first();
+    Observation {
+        key: format!("{} {}", listener.protocol, shown(listener)),
+        lines: vec![line(listener)],
+        facts: [
+            ("exposure".to_string(), reached(listener.exposure).to_string()),
+            ("because".to_string(), crate::redact::line(&listener.because)),
+        ]
+        .into(),
+        services: Some(vec![listener.service.clone()]),
+        subject: Subject {
+            unit: owner.and_then(|owner| owner.unit.clone()),
+            port: Some(listener.port),
+            ..Subject::default()
+        },
+        ..Observation::default()
+    }
+}
+
+fn reached(exposure: Exposure) -> &'static str {
+    match exposure {
+        Exposure::Loopback => "reachable from this host only",
+        Exposure::Private => "reachable from private networks",
+        Exposure::Unknown => "not known from where it can be reached",
+        Exposure::World => "reachable from the internet",
+    }
+}
+
+fn shown(listener: &Listener) -> String {
+    std::net::SocketAddr::new(listener.address, listener.port).to_string()
+}
+
+/// `tcp 0.0.0.0:6379 redis-server (pid 412, uid 111, redis-server.service)`.
+fn line(listener: &Listener) -> SourceLine {
+    let mut text = format!("{} {}", listener.protocol, shown(listener));
+    match listener.owners.first() {
+        Some(owner) => {
+            let name = owner.exe.as_deref().and_then(|exe| exe.rsplit('/').next());
+            text.push_str(&format!(" {} (pid {}", name.unwrap_or("?"), owner.pid));
+            text.push_str(&format!(", uid {}", owner.uid));
+            for detail in [&owner.unit, &owner.package].into_iter().flatten() {
+                text.push_str(&format!(", {detail}"));
+            }
+            text.push(')');
+            if listener.owners.len() > 1 {
+                text.push_str(&format!(" and {} more", listener.owners.len() - 1));
+            }
+        }
+        None => {
+            let why = listener.owner_unknown.as_deref().unwrap_or("owner unknown");
+            text.push_str(&format!(" ({why})"));
+        }
+    }
+    SourceLine {
+        file: "kernel:sock_diag".to_string(),
+        line: 0,
+        column: 0,
+        text: crate::redact::line(&text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::{CheckResult, Ran, run_all};
+    use crate::facts::Spoken;
+    use crate::vantage::Vantage;
+    use parsers::tree::{MemoryTree, Tree};
+
+    fn listener(service: &str, port: u16, exposure: Exposure, exe: &str) -> Listener {
+        let owner = Owner {
+            pid: 412,
+            exe: Some(exe.to_string()),
+            deleted: false,
+            unit: Some(format!("{service}.service")),
+            package: None,
+            uid: 111,
+        };
+        Listener {
+            protocol: "tcp".into(),
+            address: [0, 0, 0, 0].into(),
+            port,
+            dual_stack: false,
+            uid: 111,
+            inode: 1,
+            queue: (0, 128),
+            owners: vec![owner],
+            owner_unknown: None,
+            service: service.into(),
+            exposure,
+            because: "bound to 0.0.0.0".into(),
+        }
+    }
+
+    fn ran(tree: &dyn Tree, live: bool, inventory: Option<&Inventory>) -> Vec<Ran> {
+        let (vantage, spoken) = (Vantage::default(), Spoken::default());
+        let facts = Facts::new(tree, live, &vantage, inventory, &spoken, 0);
+        run_all(&facts, &["services".to_string()], 2)
+    }
+
+    fn result<'r>(all: &'r [Ran], id: &str) -> &'r Ran {
+        all.iter().find(|one| one.check.id == id).unwrap()
+    }
+
+    fn inventory(listeners: Vec<Listener>) -> Inventory {
+        Inventory { listeners, incomplete: Vec::new() }
+    }
+
+    #[test]
+    fn each_planted_fault_is_found_with_its_level() {
+        let tree = MemoryTree::new()
+            .file_with("/usr/bin/x", "", 0o755, 0, 0)
+            .file_with("/opt/acme/acmed", "", 0o775, 0, 50)
+            .file_with("/srv/app/app", "", 0o755, 0, 0)
+            .directory("/srv/app", 0o777, 0, 0);
+        let (world, private) = (Exposure::World, Exposure::Private);
+        let mut old = listener("http", 80, world, "/usr/sbin/nginx");
+        old.owners[0].deleted = true;
+        let mut full = listener("smtp", 25, world, "/usr/bin/x");
+        full.queue = (129, 128);
+        let mut hidden = listener("port-7", 7, world, "/usr/bin/x");
+        (hidden.owners, hidden.owner_unknown) = (Vec::new(), Some(BEYOND.to_string()));
+        let mut root = listener("redis", 6379, world, "/usr/bin/redis-server");
+        root.owners[0].uid = 0;
+        let found = inventory(vec![
+            root,
+            listener("docker", 2375, private, "/usr/bin/dockerd"),
+            listener("telnet", 23, world, "/usr/sbin/in.telnetd"),
+            listener("smb", 445, world, "/usr/sbin/smbd"),
+            listener("vnc", 5900, private, "/usr/bin/Xvnc"),
+            listener("acmed", 4000, world, "/opt/acme/acmed"),
+            listener("app", 4001, world, "/srv/app/app"),
+            listener("kit", 4002, world, "/memfd:kit"),
+            listener("tmp", 4003, world, "/tmp/.x/y"),
+            old,
+            full,
+            hidden,
+        ]);
+        let all = ran(&tree, true, Some(&found));
+        for (id, level, floor, count) in [
+            ("services-database-exposed", Severity::High, None, 1),
+            ("services-container-api", Severity::Critical, Some(Severity::Critical), 1),
+            ("services-clear-text", Severity::High, None, 1),
+            ("services-file-sharing-exposed", Severity::High, None, 1),
+            ("services-remote-desktop-exposed", Severity::Medium, None, 1),
+            ("services-old-executable", Severity::Medium, None, 1),
+            ("services-writable-executable", Severity::High, Some(Severity::High), 2),
+            ("services-transient-executable", Severity::Critical, Some(Severity::Critical), 2),
+            ("services-no-owner", Severity::Medium, None, 1),
+            ("services-queue-full", Severity::Low, None, 1),
+            ("services-needless-root", Severity::Info, None, 1),
+            ("services-world-reachable", Severity::Info, None, 1),
+        ] {
+            let one = result(&all, id);
+            assert_eq!(one.result, CheckResult::Failed, "{id}: {}", one.reason);
+            assert_eq!(one.evidence.len(), count, "{id}");
+            assert_eq!(one.evidence[0].0.level, level, "{id}");
+            assert_eq!(one.evidence[0].0.floor, floor, "{id}");
+            assert_eq!(one.evidence[0].0.sources[0].file, "kernel:sock_diag");
+        }
+        let redis = &result(&all, "services-database-exposed").evidence[0].0;
+        assert_eq!(redis.services, ["redis"]);
+        assert_eq!(redis.subject.port, Some(6379));
+        assert_eq!(
+            redis.sources[0].text,
+            "tcp 0.0.0.0:6379 redis-server (pid 412, uid 0, redis.service)"
+        );
+    }
+
+    #[test]
+    fn a_hardened_host_passes_everything() {
+        let tree = MemoryTree::new().file("/usr/sbin/sshd", "").file("/usr/bin/redis-server", "");
+        let found = inventory(vec![
+            listener("redis", 6379, Exposure::Loopback, "/usr/bin/redis-server"),
+            listener("ssh", 22, Exposure::Private, "/usr/sbin/sshd"),
+        ]);
+        for one in ran(&tree, true, Some(&found)) {
+            let fine = matches!(one.result, CheckResult::Passed | CheckResult::NotApplicable);
+            assert!(fine, "{}: {:?} {}", one.check.id, one.result, one.reason);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_never_a_pass() {
+        let tree = MemoryTree::new();
+        assert!(ran(&tree, true, None).iter().all(|one| one.result == CheckResult::NotRun));
+        assert!(ran(&tree, false, None).iter().all(|one| one.result == CheckResult::NotApplicable));
+        let mut blind = listener("ssh", 22, Exposure::World, "");
+        (blind.owners, blind.owner_unknown) = (Vec::new(), Some("no CAP_SYS_PTRACE".into()));
+        let found = inventory(vec![blind]);
+        let all = ran(&tree, true, Some(&found));
+        for id in [
+            "services-old-executable",
+            "services-writable-executable",
+            "services-transient-executable",
+            "services-no-owner",
+        ] {
+            assert_eq!(result(&all, id).result, CheckResult::NotRun, "{id}");
+        }
+    }
+}

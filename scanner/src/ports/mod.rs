@@ -1,8 +1,34 @@
 //! Ports and services: what listens, who holds it, from where it can be reached.
+//!
+//! [`look`] goes through the files of this folder in this order: [`inventory`] (the kernel's sockets),
+//! [`addresses`], [`firewall`], [`owner`], [`service`] (one name per daemon), [`exposure`].
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use consensus::Exposure;
+use parsers::tree::Tree;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::facts::Spoken;
+use crate::packages::Packages;
+
+use self::addresses::OwnAddresses;
+use self::exposure::Firewall;
+use self::firewall::{Ruleset, iptables, nft};
+use self::inventory::{Socket, Transport};
+use self::owner::Holders;
+
+pub mod addresses;
+pub mod connect;
+pub mod exposure;
+pub mod firewall;
+pub mod inventory;
+mod netlink;
+pub mod owner;
+pub mod service;
+pub mod targets;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -62,4 +88,285 @@ pub struct Inventory {
     pub listeners: Vec<Listener>,
     /// What could not be looked at, with the reason.
     pub incomplete: Vec<String>,
+}
+
+/// Most ports of one redirection that get an entry of their own.
+const PUBLISHED_MAX: u16 = 64;
+
+/// Looks at everything that listens on this host. `tree` is the live host's `/`; `spoken` holds what
+/// `nft` and `iptables-save` said.
+pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
+    let (sockets, mut incomplete) = inventory::sockets(tree);
+    let (own, unread) = addresses::own(tree);
+    incomplete.extend(unread);
+    let (firewall, unread) = read_firewall(tree, spoken);
+    incomplete.extend(unread);
+    let holders = owner::holders(tree, &sockets);
+    let mut listeners = listeners(tree, &sockets, &own, &firewall, &holders);
+    if let Some(blind) = &holders.blind {
+        let hidden = listeners.iter().filter(|listener| listener.owners.is_empty()).count();
+        if hidden > 0 {
+            incomplete.push(format!("owners of {hidden} listening sockets: {blind}"));
+        }
+    }
+    if let Firewall::Unread(why) = &firewall
+        && listeners.iter().any(|listener| listener.exposure != Exposure::Loopback)
+    {
+        incomplete.push(format!("firewall rules: not read ({why})"));
+    }
+    add_packages(tree, &mut listeners, &holders.contained);
+    Inventory { listeners, incomplete }
+}
+
+fn listeners(
+    tree: &dyn Tree,
+    sockets: &[Socket],
+    own: &OwnAddresses,
+    firewall: &Firewall,
+    holders: &Holders,
+) -> Vec<Listener> {
+    let activated = sockets.iter().any(|socket| {
+        holders.by_inode.get(&socket.inode).is_some_and(|all| all.iter().any(|one| one.pid == 1))
+    });
+    let units = if activated { owner::socket_units(tree) } else { Vec::new() };
+    let groups = match &holders.blind {
+        Some(_) => owner::cgroup_units(tree),
+        None => Default::default(),
+    };
+    let mut listeners = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let mut owners = holders.by_inode.get(&socket.inode).cloned().unwrap_or_default();
+        for owner in owners.iter_mut().filter(|owner| owner.pid == 1) {
+            if let Some(unit) = owner::socket_unit(&units, socket) {
+                owner.unit = Some(unit.to_string());
+            }
+        }
+        let unit = socket.cgroup.and_then(|id| groups.get(&id)).filter(|_| owners.is_empty());
+        let owner_unknown = owners.is_empty().then(|| match (&holders.blind, unit) {
+            (Some(blind), Some(unit)) => format!("{blind}; made in {unit}"),
+            (Some(blind), None) => blind.clone(),
+            (None, _) => BEYOND.to_string(),
+        });
+        let (exposure, because) = exposure::judge(socket, own, firewall);
+        let unit = unit.map(String::as_str);
+        listeners.push(Listener {
+            protocol: socket.transport.name().to_string(),
+            address: socket.address,
+            port: socket.port,
+            dual_stack: socket.dual_stack,
+            uid: socket.uid,
+            inode: socket.inode,
+            queue: socket.queue,
+            service: service::name(&owners, unit, socket.transport, socket.port),
+            owners,
+            owner_unknown,
+            exposure,
+            because,
+        });
+    }
+    listeners.extend(published(sockets, own, firewall));
+    listeners
+        .sort_by(|a, b| (&a.protocol, a.port, a.address).cmp(&(&b.protocol, b.port, b.address)));
+    listeners
+}
+
+/// Why a socket has no owner although every process could be looked into.
+pub const BEYOND: &str = "held by the kernel or in another namespace";
+/// Why a published port has no owner.
+pub const FORWARDED: &str = "no socket: the firewall hands the port on";
+
+/// Ports that a redirection takes although nothing listens on them: what Docker publishes without its
+/// proxy, and forwards to other machines.
+fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec<Listener> {
+    let Firewall::Known(rules) = firewall else { return Vec::new() };
+    let mut taken: BTreeSet<(Transport, u16)> =
+        sockets.iter().map(|socket| (socket.transport, socket.port)).collect();
+    let mut found = Vec::new();
+    for (transport, first, last) in rules.redirects.iter().flat_map(firewall::Redirect::ports) {
+        for port in first..=last.min(first.saturating_add(PUBLISHED_MAX - 1)) {
+            let address = std::net::Ipv6Addr::UNSPECIFIED.into();
+            let (uid, inode, queue, cgroup) = (0, 0, (0, 0), None);
+            let socket =
+                Socket { transport, port, address, dual_stack: true, uid, inode, queue, cgroup };
+            if exposure::redirection(&socket, own, firewall).is_none()
+                || !taken.insert((transport, port))
+            {
+                continue;
+            }
+            let (exposure, because) = exposure::judge(&socket, own, firewall);
+            found.push(Listener {
+                protocol: transport.name().to_string(),
+                address,
+                port,
+                dual_stack: true,
+                uid,
+                inode,
+                queue,
+                owners: Vec::new(),
+                owner_unknown: Some(FORWARDED.to_string()),
+                service: service::name(&[], None, transport, port),
+                exposure,
+                because,
+            });
+        }
+    }
+    found
+}
+
+/// The host's packet filter from what its tools said, and what could not be read of it.
+fn read_firewall(tree: &dyn Tree, spoken: &Spoken) -> (Firewall, Vec<String>) {
+    let mut rules = Ruleset::default();
+    let (mut known, mut unread) = (false, Vec::new());
+    let texts = [
+        (iptables::Program::Four, spoken.iptables_save.as_deref(), "iptables-save"),
+        (iptables::Program::Six, spoken.ip6tables_save.as_deref(), "ip6tables-save"),
+    ];
+    let mut elsewhere: Vec<(&str, String)> = Vec::new();
+    for (program, text, name) in texts {
+        let Some(text) = text else { continue };
+        match iptables::read(program, text) {
+            Ok((more, malformed)) => {
+                known = true;
+                rules.merge(more);
+                let family = if program == iptables::Program::Four { "ip" } else { "ip6" };
+                elsewhere.extend(iptables::tables(text).into_iter().map(|table| (family, table)));
+                if malformed > 0 {
+                    unread.push(format!("{name}: {malformed} lines were not understood"));
+                }
+            }
+            Err(why) => unread.push(format!("{name}: {why}")),
+        }
+    }
+    if let Some(text) = &spoken.nft_json {
+        let skip = |family: &str, table: &str| {
+            elsewhere.iter().any(|(known, name)| *known == family && name == table)
+        };
+        match nft::read(text, skip) {
+            Ok(more) => {
+                known = true;
+                rules.merge(more);
+            }
+            Err(why) => unread.push(format!("nft ruleset: {why}")),
+        }
+    }
+    for (path, family) in
+        [("/proc/net/ip_tables_names", "ip"), ("/proc/net/ip6_tables_names", "ip6")]
+    {
+        let names = tree.read(Path::new(path), 4096).unwrap_or_default();
+        for name in String::from_utf8_lossy(&names).lines() {
+            if known && !elsewhere.iter().any(|(of, table)| *of == family && table == name) {
+                unread.push(format!("firewall: table {name} of {path} was not read"));
+            }
+        }
+    }
+    if known {
+        (Firewall::Known(rules), unread)
+    } else {
+        (Firewall::Unread(silent(spoken)), unread)
+    }
+}
+
+/// Why no firewall tool said anything.
+fn silent(spoken: &Spoken) -> String {
+    let told: Vec<String> = spoken
+        .unanswered
+        .iter()
+        .filter(|(name, _)| name.contains("nft") || name.contains("tables"))
+        .map(|(name, why)| crate::redact::line(&format!("{name}: {why}")))
+        .collect();
+    if told.is_empty() { "needs CAP_NET_ADMIN".to_string() } else { told.join("; ") }
+}
+
+fn add_packages(tree: &dyn Tree, listeners: &mut [Listener], contained: &BTreeSet<u32>) {
+    let here = |owner: &&mut Owner| !contained.contains(&owner.pid);
+    let wanted: BTreeSet<PathBuf> = listeners
+        .iter_mut()
+        .flat_map(|listener| listener.owners.iter_mut().filter(here))
+        .filter_map(|owner| owner.exe.as_ref().map(PathBuf::from))
+        .collect();
+    let wanted: Vec<PathBuf> = wanted.into_iter().collect();
+    let packages = Packages::load(tree, &wanted);
+    for owner in listeners.iter_mut().flat_map(|listener| listener.owners.iter_mut().filter(here)) {
+        let exe = owner.exe.as_ref().map(PathBuf::from);
+        owner.package = exe.and_then(|exe| packages.get(&exe).cloned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RootedTree;
+    use parsers::tree::MemoryTree;
+
+    #[test]
+    fn a_listener_of_this_test_is_found_with_this_process_as_owner() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tree = RootedTree::open(Path::new("/")).unwrap();
+        let found = look(&tree, &Spoken::default());
+        let ours = found.listeners.iter().find(|one| one.port == port).unwrap();
+        assert_eq!((ours.protocol.as_str(), ours.exposure), ("tcp", Exposure::Loopback));
+        let owner = ours.owners.iter().find(|owner| owner.pid == std::process::id()).unwrap();
+        let exe = std::env::current_exe().unwrap();
+        assert_eq!(owner.exe.as_deref(), exe.to_str());
+        assert!(found.listeners.is_sorted_by_key(|one| (
+            one.protocol.clone(),
+            one.port,
+            one.address
+        )));
+    }
+
+    #[test]
+    fn ports_that_docker_publishes_without_a_listener_are_listed() {
+        let spoken = Spoken {
+            iptables_save: Some(include_bytes!("../../testdata/ports/iptables.txt").to_vec()),
+            ..Spoken::default()
+        };
+        let (firewall, unread) = read_firewall(&MemoryTree::new(), &spoken);
+        assert!(unread.is_empty());
+        let own = OwnAddresses::known(&[("203.0.113.5", "eth0"), ("2001:db8::5", "eth0")]);
+        let found = listeners(&MemoryTree::new(), &[], &own, &firewall, &Holders::default());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].port, found[0].exposure), (8080, Exposure::World));
+        assert!(found[0].because.contains("172.17.0.2:80"), "{}", found[0].because);
+        assert_eq!(found[0].owner_unknown.as_deref(), Some(FORWARDED));
+    }
+
+    #[test]
+    fn what_could_not_be_read_of_the_firewall_is_told() {
+        let tree = MemoryTree::new();
+        let (firewall, _) = read_firewall(&tree, &Spoken::default());
+        assert_eq!(firewall, Firewall::Unread("needs CAP_NET_ADMIN".into()));
+        let asked = Spoken {
+            unanswered: vec![("nft".into(), "not installed".into()), ("getent".into(), "x".into())],
+            ..Spoken::default()
+        };
+        assert_eq!(read_firewall(&tree, &asked).0, Firewall::Unread("nft: not installed".into()));
+        let broken = Spoken { nft_json: Some(b"{".to_vec()), ..Spoken::default() };
+        let (firewall, unread) = read_firewall(&tree, &broken);
+        assert!(matches!(firewall, Firewall::Unread(_)) && unread.len() == 1);
+        let legacy = MemoryTree::new().file("/proc/net/ip_tables_names", "filter\n");
+        let empty = Spoken { nft_json: Some(b"{\"nftables\":[]}".to_vec()), ..Spoken::default() };
+        let (firewall, unread) = read_firewall(&legacy, &empty);
+        assert!(matches!(firewall, Firewall::Known(_)));
+        assert!(unread[0].contains("table filter"), "{unread:?}");
+    }
+
+    #[test]
+    fn tables_of_iptables_over_nftables_are_read_once() {
+        let text = br#"{"nftables":[
+            {"chain":{"family":"ip","table":"filter","name":"INPUT","type":"filter","hook":"input","policy":"accept"}},
+            {"rule":{"family":"ip","table":"filter","chain":"INPUT","handle":1,"expr":[{"xt":{"type":"target","name":"X"}}]}}]}"#;
+        let iptables =
+            b"*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+        let spoken = Spoken {
+            nft_json: Some(text.to_vec()),
+            iptables_save: Some(iptables.to_vec()),
+            ..Spoken::default()
+        };
+        let (Firewall::Known(rules), _) = read_firewall(&MemoryTree::new(), &spoken) else {
+            panic!("read");
+        };
+        assert_eq!(rules.bases.len(), 1);
+    }
 }

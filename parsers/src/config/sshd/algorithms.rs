@@ -171,7 +171,7 @@ pub(super) fn defaults(family: Family, version: Option<Version>) -> Vec<&'static
         Family::Mac => MACS_DEFAULT.to_vec(),
         Family::Kex => match version {
             Some(known) if known >= (10, 0) => KEX_DEFAULT_10.to_vec(),
-            Some((9, 9)) => [&KEX_DEFAULT_10[..], &KEX_DEFAULT[7..]].concat(),
+            Some((9, 9)) => [KEX_DEFAULT_10, &KEX_DEFAULT[7..]].concat(),
             _ => KEX_DEFAULT.to_vec(),
         },
         Family::Key => KEYS_DEFAULT.to_vec(),
@@ -192,7 +192,7 @@ fn known(family: Family) -> Vec<&'static str> {
 }
 
 /// Most bytes of one list.
-const LIST_BYTES_MAX: usize = 16 << 10;
+const LIST_BYTES_MAX: usize = 4 << 10;
 
 /// Whether the daemon accepts a list as written.
 pub(super) fn is_valid(family: Family, list: &str, version: Option<Version>) -> bool {

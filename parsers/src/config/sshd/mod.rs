@@ -12,12 +12,16 @@
 
 mod algorithms;
 mod command_line;
+mod connection;
+mod contradictions;
 mod defaults;
 mod evaluate;
 mod keywords;
 mod load;
 mod matching;
 mod numbers;
+#[cfg(test)]
+mod tests;
 mod values;
 mod words;
 
@@ -29,6 +33,7 @@ use crate::place::{Place, Placed, Problem};
 use crate::tree::{LookError, Tree};
 
 pub use command_line::CommandLine;
+pub use connection::{BadConnection, Connection};
 pub use defaults::{default_of, defaults, parse_version};
 pub use evaluate::{DEPTH_MAX, STEPS_MAX};
 pub use load::{BYTES_MAX, FILES_MAX, LINES_MAX};
@@ -49,27 +54,10 @@ pub struct Sshd {
     /// Included files and directories that could not be looked at: the rest may be incomplete.
     pub unread: Vec<LookError>,
     loaded: load::Loaded,
+    /// What stands outside of blocks (and in `Match all`) by the first pass.
+    outside: Effective,
     version: Option<Version>,
     ports_given: bool,
-}
-
-/// What is known of a connection; what is `None` meets no criterion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connection {
-    /// The account that is asked for.
-    pub user: Option<String>,
-    /// The client's name.
-    pub host: Option<String>,
-    /// The client's address.
-    pub addr: Option<String>,
-    /// The address that was connected to.
-    pub laddr: Option<String>,
-    /// The port that was connected to.
-    pub lport: Option<u16>,
-    /// Groups of the account, by name.
-    pub groups: Vec<String>,
-    /// Routing domain.
-    pub rdomain: Option<String>,
 }
 
 /// A `Match` line.
@@ -132,7 +120,7 @@ impl Setting {
             many => many.iter().map(|value| json!(value.value)).collect(),
         };
         let place = self.place();
-        let overrides: Vec<Value> = self.overrides.iter().map(|lost| placed(lost)).collect();
+        let overrides: Vec<Value> = self.overrides.iter().map(placed).collect();
         let mut out = json!({
             "value": value,
             "file": &*place.file,
@@ -149,6 +137,16 @@ impl Setting {
         }
         out
     }
+}
+
+fn problem(problem: &Problem) -> Value {
+    let place = &problem.place;
+    json!({
+        "file": &*place.file,
+        "line": place.line,
+        "column": place.column,
+        "message": problem.message,
+    })
 }
 
 fn placed(value: &Placed<String>) -> Value {
@@ -217,17 +215,19 @@ impl Sshd {
         command: &CommandLine,
     ) -> Result<Self, LookError> {
         let mut loaded = load::Loader::new(tree, version).load(path, &command.settings)?;
-        let global = evaluate::Pass::new(&loaded, version, None, command.ports_given).run();
-        let mut found = evaluate::contradictions(&global);
-        let mut problems = std::mem::take(&mut { global }.problems);
-        problems.append(&mut found);
-        let mut all = std::mem::take(&mut loaded.problems);
-        all.append(&mut problems);
+        let pass = evaluate::Pass::new(&loaded, version, None, command.ports_given).run();
+        let outside = evaluate::effective(&pass, None);
+        let contradictions = contradictions::find(&pass);
+        let of_pass = pass.problems;
+        let mut problems = std::mem::take(&mut loaded.problems);
+        problems.extend(of_pass);
+        problems.extend(contradictions);
         Ok(Self {
-            problems: all,
+            problems,
             notes: std::mem::take(&mut loaded.notes),
             unread: std::mem::take(&mut loaded.unread),
             loaded,
+            outside,
             version,
             ports_given: command.ports_given,
         })
@@ -237,7 +237,8 @@ impl Sshd {
     pub fn effective(&self, connection: &Connection) -> Effective {
         let matched =
             evaluate::Pass::new(&self.loaded, self.version, Some(connection), self.ports_given);
-        evaluate::effective(&self.first_pass(), Some(matched.run()))
+        let first = evaluate::Pass::new(&self.loaded, self.version, None, self.ports_given);
+        evaluate::effective(&first.run(), Some(matched.run()))
     }
 
     /// What is in effect for a connection that meets no `Match` block but `Match all`.
@@ -251,8 +252,8 @@ impl Sshd {
     pub fn possible(&self, keyword: &str) -> Vec<(Option<MatchPlace>, Setting)> {
         let blocks = evaluate::in_blocks(&self.loaded, keyword, self.version);
         let for_all = blocks.iter().any(|(block, _)| block.everybody);
-        let global = evaluate::effective(&self.first_pass(), None).settings.remove(keyword);
-        let global = global.filter(|_| !for_all).map(|setting| (None, setting));
+        let global = self.outside.get(keyword).filter(|_| !for_all);
+        let global = global.map(|setting| (None, setting.clone()));
         global.into_iter().chain(blocks.into_iter().map(|(at, value)| (Some(at), value))).collect()
     }
 
@@ -300,14 +301,10 @@ impl Sshd {
             .collect();
         json!({
             "lines": lines,
-            "problems": self.problems,
-            "notes": self.notes,
+            "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
+            "notes": self.notes.iter().map(problem).collect::<Vec<_>>(),
             "unread": self.unread.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
-    }
-
-    fn first_pass(&self) -> evaluate::Pass<'_> {
-        evaluate::Pass::new(&self.loaded, self.version, None, self.ports_given).run()
     }
 
     fn lines(&self) -> impl Iterator<Item = &load::Line> {

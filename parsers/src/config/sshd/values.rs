@@ -7,7 +7,7 @@ use super::algorithms;
 use super::keywords::{Form, Keyword};
 use super::matching::addresses_valid;
 use super::numbers::{integer, leading_integer, port, seconds, size};
-use super::words::{arguments, skip_blanks};
+use super::words::{WORDS_MAX, arguments, skip_blanks};
 
 /// What stands behind a keyword.
 pub(super) struct Arguments<'a> {
@@ -15,9 +15,6 @@ pub(super) struct Arguments<'a> {
     raw: &'a str,
     words: std::vec::IntoIter<String>,
 }
-
-/// Most arguments of one line that are kept.
-const WORDS_MAX: usize = 10_000;
 
 type Wrong = &'static str;
 const MISSING: Wrong = "missing argument";

@@ -1,0 +1,78 @@
+//! Sigma rules from files and directories that the user names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parsers::rules::sigma::{self, Document, FILE_BYTES_MAX};
+use parsers::tree::{Entry, FileKind, Links, Tree};
+use scanner::RootedTree;
+use scanner::logs::RuleSet;
+
+use crate::exit;
+
+/// Most rule files of one run.
+const FILES_MAX: usize = 20_000;
+
+/// Deepest directory below a path that the user names.
+const DEPTH_MAX: usize = 8;
+
+/// Every document of the rules in these files and directories (`*.yml`, `*.yaml`); the first thing
+/// wrong ends it, because a rule that is left out silently is worse.
+pub fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+    let tree = RootedTree::open(Path::new("/"))?;
+    let mut documents = Vec::new();
+    for path in paths {
+        let mut files = Vec::new();
+        gather(&tree, &std::path::absolute(path)?, 0, &mut files)?;
+        if files.is_empty() {
+            let message = format!("{}: no *.yml or *.yaml in it", path.display());
+            return Err(exit::hinted(message, "name a Sigma rule file or a directory of them"));
+        }
+        for file in files {
+            let bytes = tree.read(&file, FILE_BYTES_MAX).map_err(|error| {
+                exit::hinted(error.to_string(), "name a Sigma rule file or a directory of them")
+            })?;
+            let name: Arc<str> = file.to_string_lossy().into();
+            let found = sigma::parse(&name, &bytes).map_err(|problem| {
+                exit::hinted(problem.to_string(), "correct the rule, or leave the file out")
+            })?;
+            documents.extend(found);
+        }
+    }
+    Ok(documents)
+}
+
+/// The rules ready to be asked.
+pub fn rule_set(documents: Vec<Document>) -> anyhow::Result<RuleSet> {
+    RuleSet::new(documents).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
+        exit::hinted(lines.join("\n"), "each name and id belongs to one rule; load what it refers to")
+    })
+}
+
+fn gather(
+    tree: &RootedTree,
+    path: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
+    let kind = tree.stat(path, Links::Follow).map(|stat| stat.kind);
+    if kind != Ok(FileKind::Directory) {
+        files.push(path.to_path_buf());
+        return Ok(());
+    }
+    let too_many = depth == DEPTH_MAX || files.len() > FILES_MAX;
+    if too_many {
+        let message = format!("{}: too many files or directories below it", path.display());
+        return Err(exit::hinted(message, "name a directory of rules only"));
+    }
+    for Entry { path, kind } in tree.list(path)? {
+        let is_rule = path.extension().is_some_and(|e| e == "yml" || e == "yaml");
+        match kind {
+            FileKind::Directory => gather(tree, &path, depth + 1, files)?,
+            FileKind::Regular | FileKind::Link if is_rule => files.push(path),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Evidence to findings: the panel's verdict, the fix, and a fingerprint that is stable over runs.
+
+use std::collections::BTreeSet;
+
+use consensus::{Context, Evidence, Panel};
+use sha2::{Digest, Sha256};
+
+use crate::report::{Finding, Remediation};
+
+/// Evidence with what to do about it.
+pub struct Judged {
+    /// The evidence.
+    pub evidence: Evidence,
+    /// Why it matters.
+    pub why: String,
+    /// What to do.
+    pub remediation: Remediation,
+    /// Where to read more.
+    pub references: Vec<String>,
+}
+
+/// Judges everything in one context; worst first, then in the order given.
+pub fn findings(panel: &Panel, context: &Context, items: Vec<Judged>) -> Vec<Finding> {
+    let mut taken = BTreeSet::new();
+    let mut findings: Vec<Finding> = items
+        .into_iter()
+        .map(|item| {
+            let verdict = panel.judge(&item.evidence, context);
+            let fingerprint = unique(&item.evidence, &mut taken);
+            Finding {
+                id: fingerprint.clone(),
+                check: item.evidence.check,
+                title: item.evidence.title,
+                severity: verdict.severity,
+                verdict,
+                why: item.why,
+                evidence: item.evidence.sources,
+                facts: item.evidence.facts,
+                count: item.evidence.count,
+                first: item.evidence.first,
+                last: item.evidence.last,
+                remediation: item.remediation,
+                references: item.references,
+                fingerprint,
+                accepted: None,
+            }
+        })
+        .collect();
+    findings.sort_by(|a, b| {
+        let weight = |finding: &Finding| {
+            let levels = finding.verdict.probabilities.iter();
+            levels.map(|(level, p)| level.index() as f64 * p).sum::<f64>()
+        };
+        b.severity.cmp(&a.severity).then(weight(b).total_cmp(&weight(a)))
+    });
+    findings
+}
+
+/// A fingerprint from what does not change between runs: check, key, and the file; no line numbers. Two
+/// findings that would share one are told apart by the text of their first line.
+fn unique(evidence: &Evidence, taken: &mut BTreeSet<String>) -> String {
+    let first = evidence.sources.first();
+    let file = first.map_or("", |source| source.file.as_str());
+    let text = first.map_or("", |source| source.text.as_str());
+    let mut parts = vec![evidence.check.as_str(), evidence.key.as_str()];
+    if evidence.key.is_empty() {
+        parts.push(file);
+    }
+    let mut fingerprint = hash(&parts);
+    let mut round = 0_u32;
+    while !taken.insert(fingerprint.clone()) {
+        round += 1;
+        fingerprint = hash(&[parts.as_slice(), &[text, &round.to_string()]].concat());
+    }
+    fingerprint
+}
+
+/// Twelve hex digits: 48 bits, enough for the findings of one host.
+fn hash(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\0").as_bytes());
+    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}

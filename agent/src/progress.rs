@@ -1,0 +1,66 @@
+//! One progress line on stderr, on a terminal only, when something takes longer than a second.
+
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Shows what is being done until it is dropped.
+pub struct Progress {
+    say: Option<(Sender<String>, JoinHandle<()>)>,
+}
+
+/// Silence before the first line.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two redraws.
+const REDRAW: Duration = Duration::from_millis(250);
+
+impl Progress {
+    /// Starts; shows nothing when quiet or when stderr is no terminal.
+    pub fn start(quiet: bool, doing: &str) -> Self {
+        if quiet || !std::io::stderr().is_terminal() {
+            return Self { say: None };
+        }
+        let (sender, receiver) = channel::<String>();
+        let mut doing = doing.to_string();
+        let started = Instant::now();
+        let handle = std::thread::spawn(move || {
+            let mut wait = PATIENCE;
+            let mut drawn = false;
+            loop {
+                match receiver.recv_timeout(wait) {
+                    Ok(next) => {
+                        doing = next;
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                wait = REDRAW;
+                drawn = true;
+                eprint!("\r\x1b[Kwardmote: {doing} ({} s)", started.elapsed().as_secs());
+                let _ = std::io::stderr().flush();
+            }
+            if drawn {
+                eprint!("\r\x1b[K");
+            }
+        });
+        Self { say: Some((sender, handle)) }
+    }
+
+    /// Says what is being done now.
+    pub fn now(&self, doing: &str) {
+        if let Some((sender, _)) = &self.say {
+            let _ = sender.send(doing.to_string());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((sender, handle)) = self.say.take() {
+            drop(sender);
+            let _ = handle.join();
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The service's real look: this host, through the audit's pipeline and the log sweep.
+//!
+//! The sweep's place in the logs is kept in `agent-logs.json` in the state directory, apart from the one
+//! of `wardmote sweep`: each has seen what it has told. It is written only when the service has stored
+//! what was seen; until then a sweep begins at the old place.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use consensus::Panel;
+use parsers::tree::Tree;
+use scanner::RootedTree;
+use scanner::checks::CheckResult;
+use scanner::logs::checkpoint::Checkpoint;
+use scanner::logs::{Detection, RuleSet, SweepOptions, conceal, content, source, sweep};
+use scanner::ports::Inventory;
+
+use crate::commands::audit::{examine, threads};
+use crate::output;
+use crate::pipeline::judge::{self, Judged};
+use crate::pipeline::look::Wanted;
+use crate::pipeline::{accept, surround};
+use crate::report::{Finding, Remediation, Report};
+use crate::service::{Look, Looked};
+use crate::settings::Settings;
+use crate::store::{Sighting, Source};
+
+/// Most bytes of the kept place.
+const PLACE_BYTES_MAX: u64 = 64 << 20;
+
+/// Looks at one host.
+pub struct Host {
+    root: PathBuf,
+    place_file: PathBuf,
+    rules: RuleSet,
+    clock: fn() -> i64,
+    /// The place that is kept; `None` before the first sweep.
+    kept: Option<Checkpoint>,
+    /// The place after the last sweep.
+    reached: Option<Checkpoint>,
+    /// What listened at the last audit: whom an attack concerns.
+    inventory: Option<Inventory>,
+}
+
+impl Host {
+    /// A look at the tree under `root` (`/`), with the place in the logs that `state` holds, if any.
+    pub fn new(root: PathBuf, state: &std::path::Path, clock: fn() -> i64) -> anyhow::Result<Self> {
+        let place_file = state.join("agent-logs.json");
+        let kept = read_place(&place_file)?;
+        let rules = content::rules();
+        Ok(Self { root, place_file, rules, clock, kept, reached: None, inventory: None })
+    }
+
+    fn known_users(tree: &RootedTree) -> Vec<String> {
+        let passwd = tree.read_config("/etc/passwd");
+        passwd.map(|bytes| conceal::names_of_passwd(&bytes)).unwrap_or_default()
+    }
+
+    fn judge(&self, detections: &[Detection]) -> anyhow::Result<Vec<Sighting>> {
+        let evidence: Vec<_> = detections.iter().map(Detection::evidence).collect();
+        let attacks = detections.iter().filter_map(Detection::attack).collect();
+        let all: Vec<_> = evidence.iter().collect();
+        let context =
+            surround::context((self.clock)(), self.inventory.as_ref(), Some(attacks), &all);
+        let items = detections.iter().zip(evidence).map(|(detection, evidence)| Judged {
+            evidence,
+            why: detection.description.clone(),
+            remediation: Remediation::default(),
+            references: Vec::new(),
+        });
+        let findings = judge::findings(&Panel::cold(), &context, items.collect());
+        findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?)).collect()
+    }
+}
+
+impl Look for Host {
+    fn audit(&mut self, settings: &Settings) -> anyhow::Result<Looked> {
+        let now = (self.clock)();
+        let wanted = Wanted {
+            root: self.root.clone(),
+            only: Vec::new(),
+            since: now.saturating_sub(settings.audit.since.seconds()),
+            now,
+            threads: threads(),
+        };
+        let accepted = accept::read(&settings.audit.accept, false)?;
+        let report = examine(&wanted, &accepted, settings)?;
+        self.inventory = report
+            .services
+            .clone()
+            .map(|listeners| Inventory { listeners, ..Inventory::default() });
+        looked(&report)
+    }
+
+    fn sweep(&mut self, settings: &Settings) -> anyhow::Result<Looked> {
+        let now = (self.clock)();
+        let tree = RootedTree::open(&self.root)?;
+        let first = self.kept.is_none();
+        let options = SweepOptions {
+            since: first.then(|| now.saturating_sub(settings.audit.since.seconds())),
+            zone: jiff::tz::TimeZone::system(),
+            known_users: Self::known_users(&tree),
+            ..SweepOptions::new(now)
+        };
+        let mut place = self.kept.clone().unwrap_or_else(Checkpoint::new);
+        let found = source::discover(&tree);
+        let outcome = sweep(&tree, found, None, &self.rules, &options, Some(&mut place));
+        self.reached = Some(place);
+        let seen = self.judge(&outcome.detections)?;
+        Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
+    }
+
+    fn keep_place(&mut self) -> anyhow::Result<()> {
+        let Some(reached) = self.reached.take() else { return Ok(()) };
+        let bytes = reached.to_json();
+        // Marks that were met are told apart from old ones while the place is written: read it back.
+        let reached = Checkpoint::from_json(&bytes)?;
+        if self.kept.as_ref() != Some(&reached) {
+            output::replace(&self.place_file, &bytes, 0o600)
+                .with_context(|| self.place_file.display().to_string())?;
+        }
+        self.kept = Some(reached);
+        Ok(())
+    }
+}
+
+fn read_place(path: &std::path::Path) -> anyhow::Result<Option<Checkpoint>> {
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(PLACE_BYTES_MAX).read_to_end(&mut bytes)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(crate::pending::at(path, &error)),
+    };
+    Checkpoint::from_json(&bytes).map(Some).map_err(|error| {
+        crate::exit::hinted(
+            format!("{}: {error}", path.display()),
+            "move it away: the service then looks through the logs anew",
+        )
+    })
+}
+
+/// An audit's report as what the service stores.
+fn looked(report: &Report) -> anyhow::Result<Looked> {
+    let partly: BTreeSet<&str> =
+        report.incomplete.iter().map(|entry| entry.what.as_str()).collect();
+    let wholly = |result| !matches!(result, CheckResult::NotRun | CheckResult::Unknown);
+    let checks = report
+        .checks
+        .iter()
+        .filter(|check| wholly(check.result) && !partly.contains(check.id.as_str()))
+        .map(|check| check.id.clone())
+        .collect();
+    // What the audit reads in logs is its context; the sweep follows them and tells.
+    let states = report
+        .findings
+        .iter()
+        .filter(|finding| report.checks.iter().any(|check| check.id == finding.check));
+    let seen = states
+        .map(|finding| sighting(finding, Source::Audit))
+        .collect::<Result<_, serde_json::Error>>()?;
+    let incomplete = report.incomplete.iter().filter(|entry| !entry.expected).count();
+    Ok(Looked { seen, checks, incomplete })
+}
+
+fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::Error> {
+    Ok(Sighting {
+        source,
+        fingerprint: finding.fingerprint.clone(),
+        check: finding.check.clone(),
+        title: finding.title.clone(),
+        severity: finding.severity,
+        accepted: finding.accepted.is_some(),
+        count: finding.count,
+        verdict: serde_json::to_value(&finding.verdict)?,
+        evidence: serde_json::to_value(&finding.evidence)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::*;
+
+    fn append(root: &Path, text: &str) {
+        let file = root.join("var/log/auth.log");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let mut file = File::options().append(true).create(true).open(file).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn failures(from: u32, count: u32, address: &str) -> String {
+        (from..from + count)
+            .map(|second| {
+                format!(
+                    "2026-11-20T10:00:{second:02}+00:00 host sshd[9]: Failed password for root from \
+                     {address} port 4 ssh2\n"
+                )
+            })
+            .collect()
+    }
+
+    const NOW: fn() -> i64 = || 1_795_169_000;
+
+    #[test]
+    fn a_sweep_goes_on_where_the_last_stored_one_ended() {
+        let root = tempfile::tempdir().unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let settings = Settings::default();
+        append(root.path(), &failures(0, 20, "192.0.2.7"));
+        let mut host = Host::new(root.path().into(), state.path(), NOW).unwrap();
+        let first = host.sweep(&settings).unwrap().seen;
+        assert!(!first.is_empty(), "twenty failures are a story");
+        assert!(first.iter().all(|seen| seen.source == Source::Sweep));
+        // Not stored: the same again, with the same fingerprints.
+        assert_eq!(host.sweep(&settings).unwrap().seen, first);
+        host.keep_place().unwrap();
+        assert!(host.sweep(&settings).unwrap().seen.is_empty(), "nothing is new");
+        // A new process goes on at the kept place.
+        let mut host = Host::new(root.path().into(), state.path(), NOW).unwrap();
+        assert!(host.sweep(&settings).unwrap().seen.is_empty());
+        append(root.path(), &failures(30, 20, "192.0.2.8"));
+        let second = host.sweep(&settings).unwrap().seen;
+        assert!(second.iter().any(|seen| seen.title.contains("192.0.2.8")), "{second:?}");
+        assert!(!second.iter().any(|seen| seen.title.contains("192.0.2.7")), "{second:?}");
+    }
+
+    #[test]
+    fn a_damaged_place_is_an_error_with_a_way_out() {
+        let state = tempfile::tempdir().unwrap();
+        std::fs::write(state.path().join("agent-logs.json"), "{").unwrap();
+        let error = Host::new("/".into(), state.path(), NOW).err().unwrap();
+        assert!(error.to_string().contains("agent-logs.json"), "{error}");
+    }
+}

@@ -1,0 +1,361 @@
+//! Alerts in SQLite (WAL, one file with mode 0600, one writer).
+//!
+//! The file says whose it is (`application_id`) and in which form (`user_version`): another program's
+//! database and one of a newer wardmote are refused, older forms are brought up step by step in one
+//! transaction.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use consensus::Severity;
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
+
+/// `ward` in ASCII.
+const APPLICATION_ID: i64 = 0x7761_7264;
+/// How long a write waits for another process (`wardmote alerts` reads while the service writes).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The steps from each form of the database to the next; `user_version` counts those that were taken.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE alert (
+        fingerprint TEXT PRIMARY KEY,
+        source      TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        title       TEXT NOT NULL,
+        severity    INTEGER NOT NULL,
+        worst       INTEGER NOT NULL,
+        state       TEXT NOT NULL,
+        first_seen  INTEGER NOT NULL,
+        last_seen   INTEGER NOT NULL,
+        count       INTEGER NOT NULL,
+        verdict     TEXT NOT NULL,
+        evidence    TEXT NOT NULL,
+        untold      TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX alert_open ON alert (state, severity, last_seen);
+"];
+
+const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
+    last_seen, count, verdict, evidence, untold";
+
+/// Keeps alerts in a SQLite file.
+pub struct SqliteStore {
+    database: Connection,
+    most: usize,
+    evicted: u64,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file; at most `most` alerts are kept.
+    pub fn open(path: &Path, most: usize) -> Result<Self, StoreError> {
+        // SQLite would make it with the process's umask; its -wal and -shm follow the file's mode.
+        // A FIFO or a link in its place is an error instead of a wait or a write elsewhere.
+        let careful = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(careful.bits().cast_signed())
+            .open(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut database = Connection::open_with_flags(path, flags)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        migrate(&mut database)?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        // Few writes, and each is worth keeping through a power cut.
+        database.pragma_update(None, "synchronous", "FULL")?;
+        Ok(Self { database, most, evicted: 0 })
+    }
+}
+
+impl SqliteStore {
+    fn alerts(&self, which: &str, numbers: [i64; 2]) -> Result<Vec<Alert>, StoreError> {
+        let question = format!("SELECT {COLUMNS} FROM alert WHERE {which}");
+        let mut question = self.database.prepare_cached(&question)?;
+        let mut rows = question.query(numbers)?;
+        let mut alerts = Vec::new();
+        while let Some(row) = rows.next()? {
+            alerts.push(read_alert(row)?);
+        }
+        Ok(alerts)
+    }
+}
+
+/// What is known of a fingerprint.
+struct Known {
+    state: State,
+    worst: Severity,
+    first_seen: i64,
+    count: i64,
+    untold: Option<News>,
+}
+
+fn known(step: &Connection, fingerprint: &str) -> Result<Option<Known>, StoreError> {
+    let mut question = step.prepare_cached(
+        "SELECT state, worst, first_seen, count, untold FROM alert WHERE fingerprint = ?",
+    )?;
+    let mut rows = question.query([fingerprint])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Known {
+        state: word(row, 0)?,
+        worst: level(row.get(1)?),
+        first_seen: row.get(2)?,
+        count: row.get(3)?,
+        untold: word(row, 4)?,
+    }))
+}
+
+fn make_room(step: &Connection, most: usize) -> Result<usize, StoreError> {
+    let mut delete = step.prepare_cached(
+        "DELETE FROM alert WHERE fingerprint IN (SELECT fingerprint FROM alert
+         ORDER BY state != 'fixed', severity, last_seen
+         LIMIT max(0, (SELECT count(*) FROM alert) - ? + 1))",
+    )?;
+    Ok(delete.execute([sql_count(most.max(1))])?)
+}
+
+fn put(
+    step: &Connection,
+    seen: &Sighting,
+    known: Option<&Known>,
+    now: i64,
+) -> Result<Change, StoreError> {
+    let change = change(known.map(|known| (known.state, known.worst)).as_ref(), seen);
+    let kept = known.filter(|known| known.state != State::Fixed && change != Change::New);
+    let count = i64::try_from(seen.count).unwrap_or(i64::MAX);
+    let worst = kept.map_or(seen.severity, |kept| kept.worst.max(seen.severity));
+    let mut insert = step.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO alert ({COLUMNS})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    ))?;
+    insert.execute(params![
+        seen.fingerprint,
+        text(&seen.source)?,
+        seen.check,
+        seen.title,
+        sql_count(seen.severity.index()),
+        sql_count(worst.index()),
+        text(&state(seen))?,
+        kept.map_or(now, |kept| kept.first_seen),
+        now,
+        count.saturating_add(kept.map_or(0, |kept| kept.count)),
+        seen.verdict.to_string(),
+        seen.evidence.to_string(),
+        untold(kept.and_then(|kept| kept.untold), change).map(|news| text(&news)).transpose()?,
+    ])?;
+    Ok(change)
+}
+
+fn migrate(database: &mut Connection) -> Result<(), StoreError> {
+    let step = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let number = |name: &str| step.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
+    let (owner, found): (i64, i64) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = step.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if owner != APPLICATION_ID && (owner != 0 || tables > 0) {
+        return Err(StoreError::Foreign);
+    }
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let taken = match usize::try_from(found) {
+        Ok(taken) if taken <= MIGRATIONS.len() => taken,
+        _ => return Err(StoreError::Newer { found, known }),
+    };
+    for migration in &MIGRATIONS[taken..] {
+        step.execute_batch(migration)?;
+    }
+    step.pragma_update(None, "application_id", APPLICATION_ID)?;
+    step.pragma_update(None, "user_version", known)?;
+    Ok(step.commit()?)
+}
+
+impl Store for SqliteStore {
+    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
+        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut evicted = 0;
+        let mut changes = Vec::with_capacity(seen.len());
+        for seen in seen {
+            let known = known(&step, &seen.fingerprint)?;
+            if known.is_none() {
+                evicted += make_room(&step, self.most)?;
+            }
+            changes.push(put(&step, seen, known.as_ref(), now)?);
+        }
+        step.commit()?;
+        self.evicted += evicted as u64;
+        Ok(changes)
+    }
+
+    fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        self.alerts(
+            "state = 'open' AND untold IS NOT NULL AND severity >= ?1
+             ORDER BY last_seen, fingerprint LIMIT ?2",
+            [sql_count(from.index()), sql_count(limit)],
+        )
+    }
+
+    fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError> {
+        self.database
+            .prepare_cached(
+                "UPDATE alert SET untold = NULL
+                 WHERE fingerprint IN (SELECT value FROM json_each(?))",
+            )?
+            .execute([serde_json::to_string(fingerprints)?])?;
+        Ok(())
+    }
+
+    fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        self.alerts(
+            "state = 'open' AND ?1 = 0 ORDER BY severity DESC, last_seen DESC LIMIT ?2",
+            [0, sql_count(limit)],
+        )
+    }
+
+    fn open_count(&self, from: Severity) -> Result<usize, StoreError> {
+        let count: i64 = self
+            .database
+            .prepare_cached("SELECT count(*) FROM alert WHERE state = 'open' AND severity >= ?")?
+            .query_row([sql_count(from.index())], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    fn mark_fixed(
+        &mut self,
+        looked: &BTreeSet<String>,
+        seen: &BTreeSet<String>,
+    ) -> Result<Vec<String>, StoreError> {
+        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let json = |names: &BTreeSet<String>| serde_json::to_string(names);
+        let fixed = step
+            .prepare_cached(
+                "UPDATE alert SET state = 'fixed'
+                 WHERE state != 'fixed' AND source = 'audit'
+                     AND name IN (SELECT value FROM json_each(?1))
+                     AND fingerprint NOT IN (SELECT value FROM json_each(?2))
+                 RETURNING fingerprint",
+            )?
+            .query_map([json(looked)?, json(seen)?], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
+        step.commit()?;
+        Ok(fixed)
+    }
+
+    fn prune(&mut self, older: i64) -> Result<usize, StoreError> {
+        Ok(self
+            .database
+            .prepare_cached(
+                "DELETE FROM alert WHERE last_seen < ? AND (state = 'fixed' OR source = 'sweep')",
+            )?
+            .execute([older])?)
+    }
+
+    fn evicted(&self) -> u64 {
+        self.evicted
+    }
+}
+
+fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
+    let (verdict, evidence): (String, String) = (row.get(10)?, row.get(11)?);
+    let state = word(row, 6)?;
+    Ok(Alert {
+        seen: Sighting {
+            source: word(row, 1)?,
+            fingerprint: row.get(0)?,
+            check: row.get(2)?,
+            title: row.get(3)?,
+            severity: level(row.get(4)?),
+            accepted: state == State::Accepted,
+            count: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
+            verdict: serde_json::from_str(&verdict)?,
+            evidence: serde_json::from_str(&evidence)?,
+        },
+        state,
+        worst: level(row.get(5)?),
+        first_seen: row.get(7)?,
+        last_seen: row.get(8)?,
+        untold: word(row, 12)?,
+    })
+}
+
+/// A column that holds the name of one of our enums, or NULL.
+fn word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    let name: Option<String> = row.get(column)?;
+    Ok(serde_json::from_value(name.into())?)
+}
+
+/// The name of an enum's value, as it is in JSON.
+fn text(value: &impl Serialize) -> Result<String, StoreError> {
+    Ok(serde_json::from_value(serde_json::to_value(value)?)?)
+}
+
+fn level(index: i64) -> Severity {
+    Severity::from_index(usize::try_from(index).unwrap_or(0))
+}
+
+fn sql_count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::Source;
+    use super::*;
+
+    fn sighting() -> Sighting {
+        Sighting {
+            source: Source::Sweep,
+            fingerprint: "f'; DROP TABLE alert; --".into(),
+            check: "c".into(),
+            title: "t\0é".into(),
+            severity: Severity::High,
+            accepted: false,
+            count: u64::MAX,
+            verdict: serde_json::json!({"a": [1, 2.5, null]}),
+            evidence: serde_json::json!([]),
+        }
+    }
+
+    #[test]
+    fn alerts_survive_a_restart_in_private_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("wardmote.db");
+        let mut store = SqliteStore::open(&path, 9).unwrap();
+        store.upsert(&[sighting()], 1).unwrap();
+        store.upsert(&[sighting()], 2).unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        drop(store);
+        let store = SqliteStore::open(&path, 9).unwrap();
+        let alert = store.open_alerts(9).unwrap().remove(0);
+        assert_eq!(alert.seen.title, sighting().title);
+        assert_eq!(alert.seen.verdict, sighting().verdict);
+        assert_eq!(alert.seen.count, i64::MAX as u64);
+    }
+
+    #[test]
+    fn foreign_newer_and_broken_files_are_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE t (x)").unwrap();
+        drop(other);
+        assert!(matches!(SqliteStore::open(&path, 9), Err(StoreError::Foreign)));
+        std::fs::remove_file(&path).unwrap();
+        drop(SqliteStore::open(&path, 9).unwrap());
+        let ours = Connection::open(&path).unwrap();
+        ours.pragma_update(None, "user_version", sql_count(MIGRATIONS.len() + 1)).unwrap();
+        drop(ours);
+        assert!(matches!(SqliteStore::open(&path, 9), Err(StoreError::Newer { .. })));
+        std::fs::write(&path, b"not a database at all, but long enough to be read as one").unwrap();
+        assert!(matches!(SqliteStore::open(&path, 9), Err(StoreError::Sql(_))));
+        assert!(SqliteStore::open(dir.path(), 9).is_err());
+        assert!(SqliteStore::open(&dir.path().join("none/x"), 9).is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! The audit from outside: made trees, planted faults, hostile inputs.
+
+mod golden;
+mod hostile;
+mod tree;

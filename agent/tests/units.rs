@@ -1,0 +1,166 @@
+//! The systemd units: clean for `systemd-analyze`, little exposed, and booted for real where that is
+//! asked for.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd");
+const SERVICES: [&str; 3] = ["wardmote", "wardmote-audit", "wardmote-sweep"];
+/// The promise of the threat model: ssh, rsyslog and auditd of Debian 12 have 8.9 to 9.6.
+const EXPOSURE_MAX: f64 = 2.5;
+
+fn required() -> bool {
+    std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_some_and(|value| value == "1")
+}
+
+/// Whether a program is there; one line when it is not.
+fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    assert!(found || !required(), "{program} is required and absent");
+    if !found {
+        eprintln!("SKIPPED: no {program}");
+    }
+    found
+}
+
+/// The units in a directory of their own, with the binary that was built in the place of the installed.
+fn installed() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(UNITS).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if path.extension().is_some_and(|end| end == "service" || end == "timer") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.replace("/usr/bin/wardmote", env!("CARGO_BIN_EXE_wardmote"));
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+    }
+    dir
+}
+
+fn analyze(arguments: &[&str], files: &[PathBuf]) -> Output {
+    Command::new("systemd-analyze").args(arguments).args(files).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let both = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+fn exposure(unit: &Path) -> f64 {
+    let said = text(&analyze(&["security", "--offline=true", "--no-pager"], &[unit.into()]));
+    let line = said.lines().find(|line| line.contains("Overall exposure level")).unwrap();
+    let number = line.split(": ").nth(1).unwrap().split(' ').next().unwrap();
+    number.parse().unwrap()
+}
+
+#[test]
+fn systemd_has_no_complaint_about_the_units() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let dir = installed();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 5);
+    let output = analyze(&["verify", "--man=no"], &files);
+    assert!(output.status.success() && text(&output).is_empty(), "{}", text(&output));
+}
+
+#[test]
+fn the_units_are_little_exposed() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let dir = installed();
+    for name in SERVICES {
+        let found = exposure(&dir.path().join(format!("{name}.service")));
+        assert!(found <= EXPOSURE_MAX, "{name}: {found}");
+    }
+    let unit = dir.path().join("wardmote.service");
+    let drop_in = std::fs::read_to_string(format!("{UNITS}/wardmote.service.d/attribution.conf"));
+    let whole = std::fs::read_to_string(&unit).unwrap() + &drop_in.unwrap();
+    std::fs::write(&unit, whole).unwrap();
+    let found = exposure(&unit);
+    assert!(found > EXPOSURE_MAX && found <= 2.8, "the drop-in's price is known: {found}");
+}
+
+#[test]
+fn the_three_services_share_one_sandbox_and_none_blinds_the_audit() {
+    let sandbox = |name: &str| {
+        let text = std::fs::read_to_string(format!("{UNITS}/{name}.service")).unwrap();
+        let start = text.find("User=wardmote").unwrap();
+        let end = text.find("\n[Install]").unwrap_or(text.len());
+        text[start..end].trim_end().to_string()
+    };
+    let first = sandbox(SERVICES[0]);
+    for name in &SERVICES[1..] {
+        assert_eq!(sandbox(name), first, "{name}");
+    }
+    for blinding in [
+        "PrivateTmp=",
+        "PrivateDevices=",
+        "ProtectHome=yes",
+        "ProtectHome=tmpfs",
+        "ProtectProc=",
+        "ProcSubset=",
+        "PrivateUsers=",
+        "PrivateNetwork=",
+        "ProtectKernelModules=",
+        "TemporaryFileSystem=",
+        "InaccessiblePaths=",
+    ] {
+        let set = first.lines().any(|line| line.starts_with(blinding));
+        assert!(!set, "{blinding} changes what the audit sees");
+    }
+}
+
+#[test]
+fn every_command_line_of_a_unit_is_one_that_we_take() {
+    for name in SERVICES {
+        let text = std::fs::read_to_string(format!("{UNITS}/{name}.service")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        let words = line.split(' ').skip(1).map(|word| word.replace("%S", "/var/lib"));
+        let said = Command::new(env!("CARGO_BIN_EXE_wardmote"))
+            .args(words)
+            .arg("--no-such-option")
+            .output()
+            .unwrap();
+        assert_eq!(said.status.code(), Some(2));
+        let said = text_of_first_line(&said);
+        assert!(said.contains("--no-such-option"), "{name}: {said}");
+    }
+}
+
+fn text_of_first_line(output: &Output) -> String {
+    text(output).lines().next().unwrap_or_default().to_string()
+}
+
+/// The cron example is a comment from end to end: copied as it is, it does nothing.
+#[test]
+fn the_cron_example_does_nothing_until_it_is_edited() {
+    let text = std::fs::read_to_string(format!("{UNITS}/cron.d/wardmote")).unwrap();
+    assert!(text.lines().all(|line| line.starts_with('#')) && text.contains("sweep --only-new"));
+}
+
+/// Boots a real systemd in a throw-away overlay. Takes some seconds and needs root, so only where the
+/// peers are required (`.ci/run`).
+#[test]
+fn the_units_run_under_a_real_systemd() {
+    if !required() {
+        eprintln!("SKIPPED: the boot runs with WARDMOTE_REQUIRE_PEERS=1");
+        return;
+    }
+    let output = Command::new(format!("{UNITS}/boot-test.sh"))
+        .args([env!("CARGO_BIN_EXE_wardmote"), UNITS])
+        .output()
+        .unwrap();
+    match output.status.code() {
+        Some(0) => {}
+        Some(77) => eprintln!("SKIPPED: no boot here: {}", text(&output)),
+        _ => panic!("{}", text(&output)),
+    }
+}

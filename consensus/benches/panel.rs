@@ -1,0 +1,98 @@
+//! What a verdict costs: the built-in panel on one piece of evidence, and pooling alone for panels of
+//! 5 to 50 experts, with rationales of 100 words and without.
+//!
+//! Run with `cargo bench -p consensus`. The text costs the copy discount (its words are compared) and
+//! the trace (its bytes are hashed).
+
+use consensus::pool::pool;
+use consensus::{
+    Attack, Context, Evidence, Exposure, Kind, Opinion, Panel, Privilege, Proof, Service, Severity,
+    Subject, trace,
+};
+use divan::{Bencher, black_box};
+
+fn main() {
+    divan::main();
+}
+
+fn evidence() -> Evidence {
+    Evidence {
+        check: "ssh-permit-root-login".into(),
+        key: String::new(),
+        title: "Root may log in over SSH".into(),
+        kind: Kind::Posture,
+        proof: Proof::Direct,
+        level: Severity::High,
+        floor: None,
+        privilege: Privilege::Root,
+        services: vec!["ssh".into()],
+        subject: Subject::default(),
+        sources: Vec::new(),
+        facts: Default::default(),
+        tags: Vec::new(),
+        count: 1,
+        first: None,
+        last: None,
+    }
+}
+
+fn context() -> Context {
+    let service = Service {
+        exposure: Exposure::World,
+        because: "0.0.0.0".into(),
+        ports: vec![22],
+        uid: Some(0),
+    };
+    let attack = Attack {
+        service: "ssh".into(),
+        rule: "ssh-brute-force".into(),
+        tags: vec!["attack.t1110".into()],
+        count: 4021,
+        sources: 37,
+        last: 1_700_000_000,
+        succeeded: false,
+    };
+    Context {
+        now: 1_700_000_060,
+        services_known: true,
+        services: [("ssh".to_string(), service)].into(),
+        logs_known: true,
+        attacks: vec![attack],
+        ..Context::default()
+    }
+}
+
+/// Opinions of strangers, each with this many words of its own.
+fn opinions(experts: usize, words: usize) -> Vec<Opinion> {
+    let one = |expert: usize| Opinion {
+        expert: format!("expert{expert:02}"),
+        distribution: [0.1, 0.1, 0.2, 0.4, 0.2],
+        // All alike, so that the words of every pair must be compared.
+        confidence: 0.7,
+        rationale: (0..words).map(|n| format!("w{} ", (n * 7 + expert * 13) % 97)).collect(),
+    };
+    (0..experts).map(one).collect()
+}
+
+#[divan::bench]
+fn verdict_of_the_built_in_panel(bencher: Bencher) {
+    let (panel, evidence, context) = (Panel::cold(), evidence(), context());
+    bencher.bench(|| panel.judge(black_box(&evidence), black_box(&context)));
+}
+
+#[divan::bench(args = [5, 10, 20, 50])]
+fn pooling_without_text(bencher: Bencher, experts: usize) {
+    pooling(bencher, opinions(experts, 0));
+}
+
+#[divan::bench(args = [5, 10, 20, 50])]
+fn pooling_with_100_words_each(bencher: Bencher, experts: usize) {
+    pooling(bencher, opinions(experts, 100));
+}
+
+fn pooling(bencher: Bencher, opinions: Vec<Opinion>) {
+    let (evidence, digest) = (evidence(), trace::context(&context()));
+    bencher
+        .with_inputs(|| opinions.clone())
+        .bench_values(|opinions| pool(black_box(&evidence), &digest, opinions));
+}

@@ -1,0 +1,173 @@
+//! The id of a verdict: a hash of everything that it was made from.
+//!
+//! The bytes hashed are canonical: every text with its length before it, every list whose order
+//! means nothing sorted, numbers in fixed width, probabilities in bits. Equal ids are equal inputs
+//! to the same model; [`MODEL`] changes whenever a constant of the model does.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{Context, Evidence, Opinion};
+
+/// Names the constants of experts, likelihoods and pool.
+pub const MODEL: &str = "wardmote.panel/1";
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// The id: hex of the first 16 bytes over model, evidence, context and opinions (sorted by expert).
+pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion]) -> String {
+    let mut canon = Canon(Sha256::new());
+    canon.text(MODEL);
+    canon.evidence(evidence);
+    canon.0.update(context);
+    canon.number(opinions.len() as u64);
+    for opinion in opinions {
+        canon.text(&opinion.expert);
+        for p in opinion.distribution {
+            canon.number(p.to_bits());
+        }
+        canon.number(opinion.confidence.to_bits());
+        canon.text(&opinion.rationale);
+    }
+    let digest: Digest = canon.0.finalize().into();
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest of a context: taken once for all evidence judged in it.
+pub fn context(context: &Context) -> Digest {
+    let mut canon = Canon(Sha256::new());
+    canon.number(context.now.cast_unsigned());
+    canon.flags(&[context.services_known, context.logs_known]);
+    canon.number(context.services.len() as u64);
+    for (name, service) in &context.services {
+        canon.text(name);
+        canon.number(service.exposure as u64);
+        canon.text(&service.because);
+        let mut ports = service.ports.clone();
+        ports.sort_unstable();
+        canon.number(ports.len() as u64);
+        ports.into_iter().for_each(|port| canon.number(port.into()));
+        canon.optional(service.uid.map(u64::from));
+    }
+    let mut attacks: Vec<_> = context.attacks.iter().collect();
+    attacks.sort_unstable();
+    canon.number(attacks.len() as u64);
+    for attack in attacks {
+        canon.text(&attack.service);
+        canon.text(&attack.rule);
+        canon.texts(attack.tags.iter().map(String::as_str));
+        canon.number(attack.count);
+        canon.number(attack.sources);
+        canon.number(attack.last.cast_unsigned());
+        canon.flags(&[attack.succeeded]);
+    }
+    canon.number(context.mentions.len() as u64);
+    for (subject, speakers) in &context.mentions {
+        canon.text(subject);
+        canon.texts(speakers.iter().map(String::as_str));
+    }
+    canon.flags(&[context.new_subjects.is_some()]);
+    canon.texts(context.new_subjects.iter().flatten().map(String::as_str));
+    canon.0.finalize().into()
+}
+
+struct Canon(Sha256);
+
+impl Canon {
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    fn optional(&mut self, number: Option<u64>) {
+        self.flags(&[number.is_some()]);
+        self.number(number.unwrap_or_default());
+    }
+
+    fn flags(&mut self, flags: &[bool]) {
+        flags.iter().for_each(|flag| self.0.update([u8::from(*flag)]));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.update(text);
+    }
+
+    /// A list whose order means nothing.
+    fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
+        let mut texts: Vec<&str> = texts.collect();
+        texts.sort_unstable();
+        self.number(texts.len() as u64);
+        texts.into_iter().for_each(|text| self.text(text));
+    }
+
+    fn optional_text(&mut self, text: Option<&str>) {
+        self.flags(&[text.is_some()]);
+        self.text(text.unwrap_or_default());
+    }
+
+    fn evidence(&mut self, evidence: &Evidence) {
+        for text in [&evidence.check, &evidence.key, &evidence.title] {
+            self.text(text);
+        }
+        self.number(evidence.kind as u64);
+        self.number(evidence.proof as u64);
+        self.number(evidence.level as u64);
+        self.optional(evidence.floor.map(|floor| floor as u64));
+        self.number(evidence.privilege as u64);
+        self.texts(evidence.services.iter().map(String::as_str));
+        let subject = &evidence.subject;
+        for text in [&subject.ip, &subject.user, &subject.unit, &subject.path] {
+            self.optional_text(text.as_deref());
+        }
+        self.optional(subject.port.map(u64::from));
+        let mut sources: Vec<_> = evidence.sources.iter().collect();
+        sources.sort_unstable();
+        self.number(sources.len() as u64);
+        for source in sources {
+            self.text(&source.file);
+            self.number(source.line.into());
+            self.number(source.column.into());
+            self.text(&source.text);
+        }
+        self.number(evidence.facts.len() as u64);
+        for (name, value) in &evidence.facts {
+            self.text(name);
+            self.text(value);
+        }
+        self.texts(evidence.tags.iter().map(String::as_str));
+        self.number(evidence.count);
+        self.optional(evidence.first.map(i64::cast_unsigned));
+        self.optional(evidence.last.map(i64::cast_unsigned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Severity;
+    use crate::experts::tests::posture;
+
+    #[test]
+    fn every_part_of_the_input_changes_the_id() {
+        let evidence = posture(Severity::High);
+        let empty = context(&Context::default());
+        let opinion = Opinion {
+            expert: "a".into(),
+            distribution: [0.2; 5],
+            confidence: 0.5,
+            rationale: "b".into(),
+        };
+        let mut ids = std::collections::BTreeSet::new();
+        ids.insert(id(&evidence, &empty, &[]));
+        ids.insert(id(&posture(Severity::Low), &empty, &[]));
+        ids.insert(id(&evidence, &context(&Context { now: 1, ..Context::default() }), &[]));
+        let historic = Context { new_subjects: Some(Default::default()), ..Context::default() };
+        ids.insert(id(&evidence, &context(&historic), &[]));
+        ids.insert(id(&evidence, &empty, std::slice::from_ref(&opinion)));
+        // Text that moves from one field to the next is not the same text.
+        let moved = Opinion { expert: "ab".into(), rationale: String::new(), ..opinion };
+        ids.insert(id(&evidence, &empty, &[moved]));
+        assert_eq!(ids.len(), 6);
+        assert!(ids.iter().all(|id| id.len() == 32));
+    }
+}

@@ -1,0 +1,317 @@
+//! What holds for every evidence, context and set of opinions.
+
+use consensus::pool::{COST_OF_MISSING, MAX_OPINIONS, pool, weigh};
+use consensus::{
+    Attack, Context, Evidence, Exposure, Kind, Opinion, Panel, Privilege, Proof, Service, Severity,
+    SourceLine, Subject, Verdict,
+};
+use proptest::prelude::*;
+
+const NO_CONTEXT: [u8; 32] = [0; 32];
+
+fn level() -> impl Strategy<Value = Severity> {
+    (0_usize..5).prop_map(Severity::from_index)
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Posture), Just(Kind::Service), Just(Kind::Patch), Just(Kind::Activity)]
+}
+
+fn privilege() -> impl Strategy<Value = Privilege> {
+    prop_oneof![
+        Just(Privilege::None),
+        Just(Privilege::Information),
+        Just(Privilege::Service),
+        Just(Privilege::User),
+        Just(Privilege::Root)
+    ]
+}
+
+prop_compose! {
+    fn evidence()(
+        kind in kind(), level in level(), privilege in privilege(), direct in any::<bool>(),
+        floor in proptest::option::of(level()),
+        services in proptest::collection::vec("ssh|http|dns", 0..3),
+        tags in proptest::collection::vec("attack\\.t1110|attack\\.t1110\\.001|attack\\.t1190", 0..3),
+        lines in proptest::collection::vec((1_u32..50, "[a-z ]{0,12}"), 0..4),
+        facts in proptest::collection::btree_map("[a-z]{1,4}", "[a-z]{0,6}", 0..4),
+        ip in proptest::option::of("192\\.0\\.2\\.[12]"),
+    ) -> Evidence {
+        let source = |(line, text)| SourceLine { file: "/etc/x".into(), line, column: 1, text };
+        Evidence {
+            check: "check".into(), key: String::new(), title: "title".into(), kind,
+            proof: if direct { Proof::Direct } else { Proof::Inferred },
+            level, floor, privilege, services,
+            subject: Subject { ip, ..Subject::default() },
+            sources: lines.into_iter().map(source).collect(),
+            facts, tags, count: 1, first: None, last: None,
+        }
+    }
+}
+
+prop_compose! {
+    fn attack()(
+        service in "ssh|http|", rule in "rule-[ab]|check", count in any::<u64>(),
+        sources in any::<u64>(), last in any::<i64>(), succeeded in any::<bool>(),
+    ) -> Attack {
+        Attack {
+            service, rule, tags: vec!["attack.t1110".into()], count, sources, last, succeeded,
+        }
+    }
+}
+
+fn exposure() -> impl Strategy<Value = Exposure> {
+    prop_oneof![
+        Just(Exposure::Loopback),
+        Just(Exposure::Private),
+        Just(Exposure::Unknown),
+        Just(Exposure::World)
+    ]
+}
+
+prop_compose! {
+    fn context()(
+        now in any::<i64>(), services_known in any::<bool>(), logs_known in any::<bool>(),
+        reach in proptest::collection::btree_map("ssh|http|dns", exposure(), 0..3),
+        attacks in proptest::collection::vec(attack(), 0..5),
+        mentions in proptest::collection::btree_map(
+            "ip:192\\.0\\.2\\.[12]",
+            proptest::collection::btree_set("rule-[a-d]|check", 0..4), 0..3),
+        new_subjects in proptest::option::of(
+            proptest::collection::btree_set("ip:192\\.0\\.2\\.[12]", 0..2)),
+    ) -> Context {
+        let service = |exposure| Service {
+            exposure, because: "bound".into(), ports: vec![22], uid: None,
+        };
+        Context {
+            now, services_known, logs_known, attacks, mentions, new_subjects,
+            services: reach.into_iter().map(|(name, reach)| (name, service(reach))).collect(),
+        }
+    }
+}
+
+fn opinion(expert: &str, distribution: [f64; 5], confidence: f64, rationale: &str) -> Opinion {
+    Opinion { expert: expert.into(), distribution, confidence, rationale: rationale.into() }
+}
+
+/// Opinions of different experts, each with words of its own; built-in names among them.
+fn opinions() -> impl Strategy<Value = Vec<Opinion>> {
+    let one = (proptest::array::uniform5(0.01_f64..1.0), 0.0_f64..=1.0);
+    proptest::collection::vec(one, 1..9).prop_map(|all| {
+        let built_in = ["declared", "exposure", "attack"];
+        let named = |(place, (weights, confidence)): (usize, ([f64; 5], f64))| {
+            let name = built_in.get(place).map_or(format!("outside{place}"), ToString::to_string);
+            let reason = format!("reason{place}");
+            opinion(&name, weights, confidence, &reason).checked().expect("positive weights")
+        };
+        all.into_iter().enumerate().map(named).collect()
+    })
+}
+
+/// Any bits at all, as a careless program outside might send them.
+fn odd_opinion() -> impl Strategy<Value = Opinion> {
+    (".{0,4}", proptest::array::uniform5(any::<f64>()), any::<f64>(), ".{0,12}")
+        .prop_map(|(expert, weights, confidence, why)| opinion(&expert, weights, confidence, &why))
+}
+
+fn is_sound(verdict: &Verdict, evidence: &Evidence) -> Result<(), TestCaseError> {
+    let sum: f64 = verdict.probabilities.values().sum();
+    prop_assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+    prop_assert_eq!(verdict.probabilities.len(), 5);
+    prop_assert!(verdict.probabilities.values().all(|p| (0.0..=1.0).contains(p)));
+    prop_assert!((0.0..=1.0).contains(&verdict.agreement));
+    prop_assert!(verdict.dissent.iter().all(|d| d.weight >= 0.0 && d.weight <= 1.0));
+    if let Some(floor) = evidence.floor {
+        prop_assert!(verdict.severity >= floor);
+        let below: f64 = verdict.probabilities.range(..floor).map(|(_, p)| p).sum();
+        prop_assert_eq!(below, 0.0);
+    }
+    prop_assert_eq!(verdict.trace.len(), 32);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn verdicts_are_sound_and_replay_to_the_same_bytes(e in evidence(), c in context()) {
+        let first = Panel::cold().judge(&e, &c);
+        is_sound(&first, &e)?;
+        let again = Panel::cold().judge_all(std::slice::from_ref(&e), &c);
+        prop_assert_eq!(
+            serde_json::to_vec(&first).unwrap(),
+            serde_json::to_vec(&again[0]).unwrap()
+        );
+        let elsewhere = std::thread::scope(|scope| {
+            scope.spawn(|| Panel::cold().judge(&e, &c)).join().unwrap()
+        });
+        prop_assert_eq!(&first, &elsewhere);
+    }
+
+    #[test]
+    fn the_order_of_the_parts_does_not_matter(mut e in evidence(), mut c in context()) {
+        let first = Panel::cold().judge(&e, &c);
+        e.sources.reverse();
+        e.services.reverse();
+        e.tags.reverse();
+        c.attacks.reverse();
+        prop_assert_eq!(first, Panel::cold().judge(&e, &c));
+    }
+
+    #[test]
+    fn the_order_of_opinions_does_not_matter(
+        e in evidence(),
+        (all, mixed) in opinions().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+    ) {
+        prop_assert_eq!(pool(&e, &NO_CONTEXT, all), pool(&e, &NO_CONTEXT, mixed));
+    }
+
+    #[test]
+    fn raising_an_opinion_never_lowers_the_verdict(
+        e in evidence(), all in opinions(),
+        who in any::<prop::sample::Index>(), from in 0_usize..4, share in 0.0_f64..=1.0,
+    ) {
+        let mut raised = all.clone();
+        let one = &mut raised[who.index(all.len())];
+        let moved = one.distribution[from] * share;
+        one.distribution[from] -= moved;
+        one.distribution[from + 1] += moved;
+        let before = pool(&e, &NO_CONTEXT, all);
+        let after = pool(&e, &NO_CONTEXT, raised);
+        prop_assert!(after.severity >= before.severity);
+        for level in Severity::ALL {
+            let or_worse = |v: &Verdict| v.probabilities.range(level..).map(|(_, p)| p).sum::<f64>();
+            prop_assert!(or_worse(&after) >= or_worse(&before) - 2e-6);
+        }
+    }
+
+    #[test]
+    fn copies_weigh_as_one(
+        e in evidence(), all in opinions(), n in 2_usize..12,
+        weights in proptest::array::uniform5(0.01_f64..1.0), confidence in 0.01_f64..=1.0,
+    ) {
+        let copy = |place: usize| {
+            opinion(&format!("copy{place:02}"), weights, confidence, "The same Story, told again")
+        };
+        let once = [all.clone(), vec![copy(0)]].concat();
+        let often: Vec<_> = all.into_iter().chain((0..n).map(copy)).collect();
+        let once = pool(&e, &NO_CONTEXT, once);
+        let often = pool(&e, &NO_CONTEXT, often);
+        prop_assert_eq!(once.severity, often.severity);
+        prop_assert_eq!(once.probabilities, often.probabilities);
+        prop_assert!((once.agreement - often.agreement).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_explanation_adds_up_to_the_decision(kind in kind(), all in opinions(), e in level()) {
+        let mut sorted = all;
+        sorted.sort_by(|a, b| a.expert.cmp(&b.expert));
+        let weighing = weigh(kind, &sorted);
+        let why = weighing.explain(e);
+        let sum = why.prior + why.caution + why.parts.iter().sum::<i64>();
+        prop_assert_eq!(sum, why.margin);
+        prop_assert!(why.margin >= 0);
+        prop_assert_eq!(why.over.index().abs_diff(weighing.decided.index()), 1);
+    }
+
+    /// The level decided is the one whose expected loss is smallest.
+    #[test]
+    fn the_decision_costs_least(all in opinions(), e in evidence()) {
+        let e = Evidence { floor: None, ..e };
+        let verdict = pool(&e, &NO_CONTEXT, all);
+        let loss = |said: Severity| -> f64 {
+            verdict.probabilities.iter().map(|(truth, p)| {
+                let steps = truth.index() as f64 - said.index() as f64;
+                p * if steps > 0.0 { COST_OF_MISSING * steps } else { -steps }
+            }).sum()
+        };
+        for other in Severity::ALL {
+            prop_assert!(loss(verdict.severity) <= loss(other) + 1e-4);
+        }
+    }
+
+    #[test]
+    fn odd_opinions_never_panic_and_are_named(
+        e in evidence(), odd in proptest::collection::vec(odd_opinion(), 0..6), all in opinions(),
+    ) {
+        let bad = odd.iter().filter(|o| (*o).clone().checked().is_err()).count();
+        let verdict = pool(&e, &NO_CONTEXT, [odd, all].concat());
+        is_sound(&verdict, &e)?;
+        let named = verdict.reasons.iter().filter(|line| line.starts_with("ignored: opinion")).count();
+        prop_assert_eq!(named, bad);
+    }
+}
+
+#[test]
+fn strangers_with_reasons_of_their_own_all_count() {
+    let e = Evidence { floor: None, ..sample() };
+    let high =
+        |n: usize| opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, &format!("r{n}"));
+    let one = weigh(e.kind, &[high(0)]);
+    let two = weigh(e.kind, &[high(0), high(1)]);
+    assert!(two.sums[2] > one.sums[2]);
+}
+
+#[test]
+fn contradiction_is_shown_and_given_to_a_human() {
+    let e = sample();
+    let says = |name: &str, level: usize| {
+        let mut distribution = [0.0; 5];
+        distribution[level] = 1.0;
+        opinion(name, distribution, 1.0, name)
+    };
+    let torn = pool(&e, &NO_CONTEXT, vec![says("a", 0), says("b", 4)]);
+    assert!(torn.needs_human, "{torn:?}");
+    assert!(torn.agreement < 0.01, "{}", torn.agreement);
+    assert_eq!(torn.dissent.len(), 2);
+    assert!((torn.dissent[0].weight - 0.5).abs() < 1e-9);
+    let united: Vec<Opinion> = ["a", "b", "c", "d"].map(|name| says(name, 2)).into();
+    let united = pool(&e, &NO_CONTEXT, united);
+    assert!(!united.needs_human && united.dissent.is_empty());
+    assert_eq!(united.agreement, 1.0);
+}
+
+#[test]
+fn an_expert_speaks_once_and_the_gravest_word_counts() {
+    let e = sample();
+    let low = opinion("a", [0.0, 1.0, 0.0, 0.0, 0.0], 1.0, "x");
+    let high = opinion("a", [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, "y");
+    let both = pool(&e, &NO_CONTEXT, vec![low.clone(), high.clone()]);
+    let alone = pool(&e, &NO_CONTEXT, vec![high]);
+    assert_eq!(both.probabilities, alone.probabilities);
+    assert!(both.reasons.iter().any(|line| line == "ignored: a second opinion of `a`"));
+    assert_eq!(pool(&e, &NO_CONTEXT, vec![low.clone(), low]).opinions.len(), 1);
+}
+
+#[test]
+fn at_most_so_many_opinions_are_pooled() {
+    let e = sample();
+    let crowd = |n: usize| -> Vec<Opinion> {
+        (0..n).map(|i| opinion(&format!("e{i:04}"), [0.2; 5], 0.5, &format!("r{i}"))).collect()
+    };
+    let full = pool(&e, &NO_CONTEXT, crowd(MAX_OPINIONS));
+    assert_eq!(full.opinions.len(), MAX_OPINIONS);
+    assert!(!full.reasons.iter().any(|line| line.starts_with("ignored")));
+    let over = pool(&e, &NO_CONTEXT, crowd(MAX_OPINIONS + 1));
+    assert_eq!(over.opinions.len(), MAX_OPINIONS);
+    assert!(over.reasons.iter().any(|line| line.starts_with("ignored: 1 opinions")));
+}
+
+fn sample() -> Evidence {
+    Evidence {
+        check: "check".into(),
+        key: String::new(),
+        title: "title".into(),
+        kind: Kind::Posture,
+        proof: Proof::Direct,
+        level: Severity::Medium,
+        floor: None,
+        privilege: Privilege::User,
+        services: Vec::new(),
+        subject: Subject::default(),
+        sources: Vec::new(),
+        facts: Default::default(),
+        tags: Vec::new(),
+        count: 1,
+        first: None,
+        last: None,
+    }
+}

@@ -1,1 +1,0 @@
-//! Sigma rules and correlations: the YAML form to a typed rule.

@@ -1,0 +1,117 @@
+//! Hides what strangers typed where a user name belongs: it may be somebody's password.
+//!
+//! A name is shown when the account exists on the host, or when the logs themselves show that it does
+//! (somebody logged in with it, or `sshd` says so by not calling it invalid).
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::event::Who;
+use crate::redact;
+
+/// Most names that logs may add.
+const NAMES_MAX: usize = 10_000;
+
+/// The account names of a passwd(5) file.
+pub fn names_of_passwd(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .take(NAMES_MAX)
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.to_string())
+        .filter(|name| !name.is_empty() && !name.starts_with(['#', '+', '-']))
+        .collect()
+}
+
+/// Knows which names may be shown.
+#[derive(Clone, Debug, Default)]
+pub struct Concealer {
+    known: BTreeSet<String>,
+}
+
+/// What announces a word that somebody typed; the word goes on to the address or the line's end.
+static TYPED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    [
+        r"(?i)((?:invalid|illegal|unknown) user )(.*?)( from [0-9A-Fa-f:.]+(?: port \d+.*)?$| [0-9A-Fa-f:.]{3,} port \d+.*$| \[preauth\]$|$)",
+        r"(\bUser )(\S.*?)( from \S+ not allowed because.*$)",
+        r"(\bFAILED LOGIN .* FOR '?)(.*?)('?, .*$)",
+        r#"(\bacct=")([^"]*)(".*$)"#,
+        r"(\bauthentication failure;.*\buser=)(\S+)(.*$)",
+        r"(\buser )(.*?)(: (?:authentication failure|user) .*|: password mismatch.*|: not found.*)$",
+    ]
+    .map(|pattern| Regex::new(pattern).expect("a constant pattern, compiled by a test"))
+    .into()
+});
+
+impl Concealer {
+    /// Shows these names, no others.
+    pub fn new(known: impl IntoIterator<Item = String>) -> Self {
+        Self { known: known.into_iter().collect() }
+    }
+
+    /// Learns from an event that an account exists.
+    pub fn learn(&mut self, who: &Who) {
+        if let (Some(user), false) = (&who.user, who.typed)
+            && who.ended.is_some()
+            && self.known.len() < NAMES_MAX
+            && !self.known.contains(user)
+        {
+            self.known.insert(user.clone());
+        }
+    }
+
+    /// A user name as it may be shown.
+    pub fn user(&self, user: &str) -> String {
+        if self.known.contains(user) { redact::line(user) } else { redact::HIDDEN.to_string() }
+    }
+
+    /// A line as it may be shown.
+    pub fn line(&self, text: &str) -> String {
+        let mut text = redact::line(text);
+        for pattern in TYPED.iter() {
+            let hidden = pattern.replace(&text, |found: &Captures<'_>| {
+                if self.known.contains(&found[2]) || found[2].is_empty() {
+                    return found[0].to_string();
+                }
+                format!("{}{}{}", &found[1], redact::HIDDEN, &found[3])
+            });
+            if let std::borrow::Cow::Owned(hidden) = hidden {
+                text = hidden;
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_words_are_hidden_and_known_names_stay() {
+        let conceal = Concealer::new(["bob".to_string()]);
+        for line in [
+            "h sshd[1]: Invalid user CANARY from 192.0.2.1 port 4",
+            "h sshd[1]: Invalid user CANARY from 192.0.2.1",
+            "h sshd[1]: Failed password for invalid user my CANARY x from 192.0.2.1 port 4 ssh2",
+            "h sshd[1]: Failed none for illegal user CANARY from 192.0.2.1 port 4 ssh2",
+            "h sshd[1]: input_userauth_request: invalid user CANARY [preauth]",
+            "h sshd[1]: Connection closed by invalid user CANARY 192.0.2.1 port 4 [preauth]",
+            "h sshd[1]: User CANARY from 192.0.2.1 not allowed because not listed in AllowUsers",
+            "h login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR 'CANARY', User not known",
+            "type=USER_LOGIN msg=audit(1.1:1): acct=\"CANARY\" res=failed",
+            "h sshd[1]: Invalid user CANARY",
+            "h sshd[1]: pam_unix(sshd:auth): authentication failure; uid=0 ruser= rhost=192.0.2.1  user=CANARY",
+        ] {
+            let safe = conceal.line(line);
+            assert!(!safe.contains("CANARY") && safe.contains(redact::HIDDEN), "{safe}");
+            let known = line.replace("my CANARY x", "CANARY").replace("CANARY", "bob");
+            assert_eq!(conceal.line(&known), known);
+        }
+        let plain = "h sshd[1]: Failed password for root from 192.0.2.1 port 4 ssh2";
+        assert_eq!(conceal.line(plain), plain);
+        assert_eq!(conceal.user("x"), redact::HIDDEN);
+    }
+}

@@ -1,0 +1,427 @@
+//! One line as an event: its kind, its time as written, and its fields by the names that rules use.
+//!
+//! The names are Sigma's for each log source (`c-uri`, `sc-status`, `a0` …) and, for syslog, `program`,
+//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: `user`, `src_ip`, `target_user`,
+//! `command`, `group`, `uid`, `unit`, `auth_method`.
+
+use std::borrow::Cow;
+
+use parsers::log::journal::Entry;
+use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json, syslog};
+use parsers::time::Stamp;
+
+use super::extract::{Ended, Extracted, canonical_program, extract};
+
+/// Sort of record; rules are routed by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Syslog, the journal, and lines of no known form.
+    Syslog,
+    /// Requests and errors of web servers.
+    Web,
+    /// Linux audit.
+    Audit,
+    /// JSON lines.
+    Json,
+}
+
+/// A line and what was read from it.
+pub struct Event<'a> {
+    /// The line as written (for the journal: `program[pid]: message`).
+    pub raw: &'a [u8],
+    /// When, as written.
+    pub stamp: Option<Stamp>,
+    /// How many events it stands for.
+    pub weight: u64,
+    record: Record<'a>,
+}
+
+enum Record<'a> {
+    Syslog(SyslogRecord<'a>, Extracted<'a>),
+    Access(AccessRecord<'a>, Option<Vec<u8>>),
+    Error(ErrorRecord<'a>),
+    Audit(audit::AuditRecord<'a>),
+    Json(Vec<(String, String)>),
+    Raw,
+}
+
+/// Whom an event is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// Source address.
+    pub ip: Option<String>,
+    /// Account.
+    pub user: Option<String>,
+    /// Whether the account does not exist: the word is whatever somebody typed.
+    pub typed: bool,
+    /// systemd unit.
+    pub unit: Option<String>,
+    /// How it ended.
+    pub ended: Option<Ended>,
+}
+
+/// Which grammar the last line of a file was read with; it is tried first for the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing known yet.
+    #[default]
+    Unknown,
+    /// Syslog.
+    Syslog,
+    /// Access log.
+    Access,
+    /// Error log.
+    Error,
+}
+
+impl<'a> Event<'a> {
+    /// Reads a line; what no grammar accepts is an event without a stamp.
+    pub fn read(raw: &'a [u8], form: &mut Form) -> Self {
+        let plain = |stamp, record| Self { raw, stamp, weight: 1, record };
+        match raw.first() {
+            Some(b'{') => {
+                if let Some(fields) = json::parse(raw) {
+                    return plain(json_stamp(&fields), Record::Json(fields));
+                }
+            }
+            Some(b't' | b'n') => {
+                if let Some(record) = audit::parse(raw) {
+                    return plain(Some(record.stamp), Record::Audit(record));
+                }
+            }
+            _ => {}
+        }
+        let order = match form {
+            Form::Access => [Form::Access, Form::Syslog, Form::Error],
+            Form::Error => [Form::Error, Form::Syslog, Form::Access],
+            _ => [Form::Syslog, Form::Error, Form::Access],
+        };
+        for attempt in order {
+            if let Some(event) = Self::read_as(raw, attempt) {
+                *form = attempt;
+                return event;
+            }
+        }
+        plain(None, Record::Raw)
+    }
+
+    fn read_as(raw: &'a [u8], form: Form) -> Option<Self> {
+        match form {
+            Form::Unknown => None,
+            Form::Syslog => {
+                // nginx's error log begins like a stamp too, but with slashes
+                if raw.get(4) == Some(&b'/') {
+                    return None;
+                }
+                syslog::parse(raw).map(|record| Self::of_syslog(raw, record))
+            }
+            Form::Access => access::parse(raw).map(|record| Self {
+                raw,
+                stamp: Some(record.stamp),
+                weight: 1,
+                record: Record::Access(record, decoded(record.uri)),
+            }),
+            Form::Error => access::parse_error(raw).map(|record| Self {
+                raw,
+                stamp: Some(record.stamp),
+                weight: 1,
+                record: Record::Error(record),
+            }),
+        }
+    }
+
+    fn of_syslog(raw: &'a [u8], record: SyslogRecord<'a>) -> Self {
+        let extracted = extract(canonical_program(record.program), record.message);
+        let (stamp, weight) = (Some(record.stamp), record.weight);
+        Self { raw, stamp, weight, record: Record::Syslog(record, extracted) }
+    }
+
+    /// An entry of the journal; `line` is its text form (see [`journal_line`]).
+    pub fn of_journal(entry: &'a Entry, line: &'a [u8]) -> Option<Self> {
+        let stamp = Stamp::Exact(entry.time()?);
+        let host = entry.field("_HOSTNAME").unwrap_or_default();
+        let (program, pid) = (entry.program(), entry.pid());
+        let message = &line[line.len() - entry.message().len()..];
+        let record = SyslogRecord { stamp, host, program, pid, message, weight: 1 };
+        Some(Self::of_syslog(line, syslog::opened(record)))
+    }
+
+    /// Its sort.
+    pub fn class(&self) -> Class {
+        match self.record {
+            Record::Syslog(..) | Record::Raw => Class::Syslog,
+            Record::Access(..) | Record::Error(_) => Class::Web,
+            Record::Audit(_) => Class::Audit,
+            Record::Json(_) => Class::Json,
+        }
+    }
+
+    /// Where its message begins, in bytes from 1.
+    pub fn column(&self) -> u32 {
+        let Record::Syslog(record, _) = &self.record else { return 1 };
+        let start = record.message.as_ptr().addr().wrapping_sub(self.raw.as_ptr().addr());
+        let inside = start <= self.raw.len();
+        if inside { u32::try_from(start + 1).unwrap_or(u32::MAX) } else { 1 }
+    }
+
+    /// Whether a grammar accepted the line.
+    pub fn parsed(&self) -> bool {
+        !matches!(self.record, Record::Raw)
+    }
+
+    /// The canonical program name of a syslog record.
+    pub fn program(&self) -> Option<&[u8]> {
+        match &self.record {
+            Record::Syslog(record, _) => Some(canonical_program(record.program)),
+            _ => None,
+        }
+    }
+
+    /// A text besides `raw` in which what rules look for may stand: the decoded URI.
+    pub fn decoded(&self) -> Option<&[u8]> {
+        match &self.record {
+            Record::Access(_, decoded) => decoded.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A field by the name that rules use; `None` when the event does not have it.
+    pub fn field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let value = match &self.record {
+            Record::Syslog(record, extracted) => syslog_field(record, extracted, name)?,
+            Record::Access(record, decoded) => access_field(record, decoded.as_deref(), name)?,
+            Record::Error(record) => Cow::Borrowed(match name {
+                "message" => record.message,
+                "level" => record.level,
+                "src_ip" | "c-ip" => given(record.client)?,
+                _ => return None,
+            }),
+            Record::Audit(record) => Cow::Borrowed(record.field(name.as_bytes())?),
+            Record::Json(fields) => {
+                let value = fields.iter().find(|(key, _)| key == name).map(|(_, value)| value)?;
+                Cow::Borrowed(value.as_bytes())
+            }
+            Record::Raw if name == "message" => Cow::Borrowed(self.raw),
+            Record::Raw => return None,
+        };
+        Some(value)
+    }
+
+    /// Every text in which a keyword is looked for: the line, or the values of a decoded record.
+    pub fn any_text(&self, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
+        if accepts(self.raw) {
+            return true;
+        }
+        match &self.record {
+            Record::Json(fields) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
+            Record::Audit(record) => record.fields.iter().any(|(_, value)| accepts(value)),
+            Record::Access(_, Some(decoded)) => accepts(decoded),
+            _ => false,
+        }
+    }
+
+    /// Whom it is about.
+    pub fn who(&self) -> Who {
+        let text = |name: &str| {
+            let value = self.field(name)?;
+            Some(String::from_utf8_lossy(&value).into_owned()).filter(|text| !text.is_empty())
+        };
+        match &self.record {
+            Record::Syslog(_, found) => Who {
+                ip: found.ip.map(str::to_string),
+                user: found.user.filter(|user| !user.is_empty()).map(str::to_string),
+                typed: found.typed,
+                unit: found.unit.map(str::to_string),
+                ended: found.ended,
+            },
+            Record::Access(record, _) => Who {
+                ip: text("src_ip"),
+                user: text("cs-username"),
+                typed: record.status == 401,
+                ..Who::default()
+            },
+            Record::Error(_) => Who { ip: text("src_ip"), ..Who::default() },
+            Record::Audit(_) => Who { ip: text("addr"), user: text("acct"), ..Who::default() },
+            Record::Json(_) => {
+                let first = |names: &[&str]| names.iter().find_map(|name| text(name));
+                Who {
+                    ip: first(&["src_ip", "c-ip", "client_ip", "remote_addr", "request.remote_ip"]),
+                    user: first(&["user", "User", "username"]),
+                    typed: true,
+                    ..Who::default()
+                }
+            }
+            Record::Raw => Who::default(),
+        }
+    }
+}
+
+/// An entry of the journal as a line, for keywords and for showing.
+pub fn journal_line(entry: &Entry) -> Vec<u8> {
+    let mut line = entry.program().to_vec();
+    if let Some(pid) = entry.pid() {
+        line.extend_from_slice(format!("[{pid}]").as_bytes());
+    }
+    line.extend_from_slice(b": ");
+    line.extend_from_slice(entry.message());
+    line
+}
+
+fn given(value: &[u8]) -> Option<&[u8]> {
+    (!value.is_empty()).then_some(value)
+}
+
+fn syslog_field<'a>(
+    record: &SyslogRecord<'a>,
+    found: &Extracted<'a>,
+    name: &str,
+) -> Option<Cow<'a, [u8]>> {
+    let text = |value: Option<&'a str>| value.map(|value| Cow::Borrowed(value.as_bytes()));
+    match name {
+        "message" => Some(Cow::Borrowed(record.message)),
+        "program" => Some(Cow::Borrowed(canonical_program(record.program))),
+        "host" | "hostname" => given(record.host).map(Cow::Borrowed),
+        "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
+        "src_ip" => text(found.ip),
+        "user" => text(found.user),
+        "target_user" => text(found.target),
+        "auth_method" => text(found.method),
+        "command" => text(found.command),
+        "group" => text(found.group),
+        "uid" => text(found.uid),
+        "unit" => text(found.unit),
+        _ => None,
+    }
+}
+
+fn access_field<'a>(
+    record: &AccessRecord<'a>,
+    decoded: Option<&'a [u8]>,
+    name: &str,
+) -> Option<Cow<'a, [u8]>> {
+    let query = memchr::memchr(b'?', record.uri).map(|at| &record.uri[at + 1..]);
+    let stem = &record.uri[..memchr::memchr(b'?', record.uri).unwrap_or(record.uri.len())];
+    let value = match name {
+        "src_ip" | "c-ip" | "client_ip" => record.client,
+        // SigmaHQ's rules look for paths in cs-uri-query: it is the whole request target there.
+        "c-uri" | "cs-uri" | "cs-uri-query" | "c-uri-query" | "uri" => record.uri,
+        "uri_decoded" => decoded.unwrap_or(record.uri),
+        "uri_query" => query?,
+        "cs-uri-stem" | "c-uri-stem" => stem,
+        "c-uri-extension" => {
+            let name = stem.rsplit(|byte| *byte == b'/').next()?;
+            let dot = memchr::memrchr(b'.', name)?;
+            &name[dot + 1..]
+        }
+        "cs-method" => given(record.method)?,
+        "sc-status" | "status" => {
+            return Some(Cow::Owned(record.status.to_string().into_bytes()));
+        }
+        "sc-bytes" => given(record.size)?,
+        "c-useragent" | "cs-user-agent" | "c-user-agent" => given(record.agent)?,
+        "cs-referer" | "cs-referrer" | "c-referer" => given(record.referer)?,
+        "cs-host" => given(record.host)?,
+        "cs-username" | "user" => given(record.user)?,
+        "cs-version" => given(record.protocol)?,
+        _ => return None,
+    };
+    Some(Cow::Borrowed(value))
+}
+
+/// The URI with percent escapes (up to three layers), `\xNN` as Apache and nginx write it, and `+`
+/// opened; `None` when there is nothing to open.
+fn decoded(uri: &[u8]) -> Option<Vec<u8>> {
+    if memchr::memchr3(b'%', b'+', b'\\', uri).is_none() {
+        return None;
+    }
+    let mut text = uri.to_vec();
+    for _layer in 0..3 {
+        if memchr::memchr2(b'%', b'\\', &text).is_none() {
+            break;
+        }
+        text = decoded_once(&text);
+    }
+    text.iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');
+    Some(text)
+}
+
+fn decoded_once(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let escape = match text[at] {
+            b'%' => Some(at + 1),
+            b'\\' if text.get(at + 1) == Some(&b'x') => Some(at + 2),
+            _ => None,
+        };
+        let pair = escape.and_then(|from| Some((from + 2, digit(from)? << 4 | digit(from + 1)?)));
+        match pair {
+            Some((next, byte)) => {
+                out.push(u8::try_from(byte).unwrap_or(b'?'));
+                at = next;
+            }
+            None => {
+                out.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// The first field that sounds like a time and reads as one.
+fn json_stamp(fields: &[(String, String)]) -> Option<Stamp> {
+    const NAMES: [&str; 7] =
+        ["time", "timestamp", "@timestamp", "ts", "date", "datetime", "time_iso8601"];
+    fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str())).find_map(|(_, value)| {
+        let text = value.as_bytes();
+        let stamp = parsers::time::iso(text).or_else(|| parsers::time::epoch(text));
+        stamp.or_else(|| parsers::time::access(text)).map(|(stamp, _)| stamp)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_go_by_the_names_that_rules_use() {
+        let line = b"192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a.PHP?q=%252e%2e+x HTTP/1.1\" 404 5 \"-\" \"curl\"";
+        let event = Event::read(line, &mut Form::default());
+        assert_eq!(event.class(), Class::Web);
+        let field =
+            |name: &str| event.field(name).map(|v| String::from_utf8_lossy(&v).into_owned());
+        for (name, value) in [
+            ("c-ip", Some("192.0.2.1")),
+            ("c-uri", Some("/a.PHP?q=%252e%2e+x")),
+            ("uri_decoded", Some("/a.PHP?q=.. x")),
+            ("c-uri-extension", Some("PHP")),
+            ("cs-uri-stem", Some("/a.PHP")),
+            ("uri_query", Some("q=%252e%2e+x")),
+            ("sc-status", Some("404")),
+            ("cs-referer", None),
+            ("nonsense", None),
+        ] {
+            assert_eq!(field(name).as_deref(), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_form_of_line_finds_its_class() {
+        for (line, class, parsed) in [
+            ("Dec 10 06:55:46 h sshd[1]: x", Class::Syslog, true),
+            ("2024/05/01 10:00:00 [error] 7#7: x", Class::Web, true),
+            ("[Sun Dec 04 04:47:44 2005] [error] x", Class::Web, true),
+            ("type=EXECVE msg=audit(1364481363.243:1): a0=\"x\"", Class::Audit, true),
+            ("{\"time\":\"2024-05-01T10:00:00Z\",\"a\":1}", Class::Json, true),
+            ("no form at all", Class::Syslog, false),
+            ("", Class::Syslog, false),
+            ("{broken", Class::Syslog, false),
+        ] {
+            let event = Event::read(line.as_bytes(), &mut Form::default());
+            assert_eq!((event.class(), event.parsed()), (class, parsed), "{line}");
+            assert_eq!(event.stamp.is_some(), parsed, "{line}");
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Rules over single events: routed by log source, prefiltered by literals, then decided exactly.
+//!
+//! A rule that needs one of some texts to be in the line is only looked at when an Aho-Corasick
+//! automaton over the texts of all rules found one; the others are always looked at. The prefilter
+//! only ever skips rules that could not match (a test compares with the plain evaluation).
+
+use aho_corasick::AhoCorasick;
+use parsers::place::{Place, Problem};
+use parsers::rules::sigma::{
+    Condition, Correlation, Document, Logsource, Matcher, Rule, Selection, Test,
+};
+
+use super::event::{Class, Event};
+
+/// A shorter literal would be found in nearly every line.
+const LITERAL_BYTES_MIN: usize = 3;
+
+/// Most rules and correlations together.
+pub const RULES_MAX: usize = 20_000;
+
+/// Rules and correlations, ready to be asked.
+pub struct RuleSet {
+    /// Rules over single events.
+    pub rules: Vec<Compiled>,
+    /// Correlations, in an order in which each comes after what it refers to.
+    pub correlations: Vec<Correlated>,
+    filters: [Prefilter; 4],
+}
+
+/// A rule and what follows from it.
+pub struct Compiled {
+    /// The rule.
+    pub rule: Rule,
+    /// Whether its hits are shown by themselves.
+    pub shown: bool,
+    /// The fields that correlations group or count by.
+    pub wanted: Vec<String>,
+    /// The canonical service that its log source belongs to; empty for the host.
+    pub service: &'static str,
+    route: Route,
+}
+
+/// A correlation and what it refers to.
+pub struct Correlated {
+    /// The correlation.
+    pub correlation: Correlation,
+    /// What it reads, in its order.
+    pub reads: Vec<Reference>,
+    /// Whether it is shown by itself.
+    pub shown: bool,
+    /// The service of the rules below it.
+    pub service: &'static str,
+}
+
+/// A rule or correlation by its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// In [`RuleSet::rules`].
+    Rule(usize),
+    /// In [`RuleSet::correlations`].
+    Correlation(usize),
+}
+
+/// Which events a rule is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// Syslog of these programs.
+    Programs(&'static [&'static str]),
+    /// Any syslog line; audit records too when `true`.
+    Syslog(bool),
+    Web,
+    Audit,
+    /// A source that no text log gives: only JSON lines.
+    Elsewhere,
+}
+
+#[derive(Default)]
+struct Prefilter {
+    automaton: Option<AhoCorasick>,
+    /// Rules of each literal.
+    rules_of: Vec<Vec<usize>>,
+    /// Rules that are always looked at.
+    always: Vec<usize>,
+}
+
+/// Memory that a caller keeps from line to line.
+#[derive(Default)]
+pub struct Scratch {
+    marks: Vec<u32>,
+    round: u32,
+    candidates: Vec<usize>,
+}
+
+const CLASSES: [Class; 4] = [Class::Syslog, Class::Web, Class::Audit, Class::Json];
+
+impl RuleSet {
+    /// Resolves the references between rules and builds the prefilters. What does not fit together
+    /// (a reference to nothing, two of one name, a circle) is an error; nothing is dropped silently.
+    pub fn new(documents: Vec<Document>) -> Result<Self, Vec<Problem>> {
+        if documents.len() > RULES_MAX {
+            let message = format!("more than {RULES_MAX} rules");
+            return Err(vec![Problem { place: Place::whole("rules"), message }]);
+        }
+        let (mut rules, mut correlations) = (Vec::new(), Vec::new());
+        for document in documents {
+            match document {
+                Document::Rule(rule) => rules.push(*rule),
+                Document::Correlation(correlation) => correlations.push(*correlation),
+            }
+        }
+        let mut problems = twins(&rules, &correlations);
+        let correlations = in_order(&rules, correlations).unwrap_or_else(|mut found| {
+            problems.append(&mut found);
+            Vec::new()
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let rules = rules.into_iter().map(compile).collect();
+        let mut set = Self { rules, correlations, filters: Default::default() };
+        set.connect();
+        set.filters = CLASSES.map(|class| Prefilter::new(&set.rules, class));
+        Ok(set)
+    }
+
+    /// Calls `hit` with the position of each rule that matches, lowest first.
+    pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, mut hit: impl FnMut(usize)) {
+        let class = event.class();
+        let filter = &self.filters[class as usize];
+        scratch.candidates.clear();
+        scratch.candidates.extend_from_slice(&filter.always);
+        scratch.marks.resize(self.rules.len(), 0);
+        scratch.round = match scratch.round.checked_add(1) {
+            Some(round) => round,
+            None => {
+                scratch.marks.fill(0);
+                1
+            }
+        };
+        if class == Class::Json {
+            // Escapes hide literals in the line itself: each rule is looked at.
+            scratch.candidates.clear();
+            scratch.candidates.extend(0..self.rules.len());
+        } else {
+            filter.mark(event.raw, scratch);
+            if let Some(decoded) = event.decoded() {
+                filter.mark(decoded, scratch);
+            }
+            scratch.candidates.sort_unstable();
+        }
+        for index in &scratch.candidates {
+            let compiled = &self.rules[*index];
+            if compiled.route.admits(event) && holds(&compiled.rule, event) {
+                hit(*index);
+            }
+        }
+    }
+
+    /// Rules that no log of this host's kind can ever fire (their log source is not read).
+    pub fn dormant(&self) -> usize {
+        self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere).count()
+    }
+
+    /// Tells each rule which fields are wanted of it, each correlation its service, and hides what a
+    /// correlation refers to unless one of them says `generate`.
+    fn connect(&mut self) {
+        let mut shown: std::collections::BTreeMap<Reference, bool> = Default::default();
+        for position in 0..self.correlations.len() {
+            let correlation = self.correlations[position].correlation.clone();
+            for reference in self.correlations[position].reads.clone() {
+                *shown.entry(reference).or_default() |= correlation.generate;
+                let below = match reference {
+                    Reference::Rule(rule) => {
+                        self.rules[rule].want(&correlation);
+                        self.rules[rule].service
+                    }
+                    Reference::Correlation(below) => self.correlations[below].service,
+                };
+                if self.correlations[position].service.is_empty() {
+                    self.correlations[position].service = below;
+                }
+            }
+        }
+        for (reference, shown) in shown {
+            match reference {
+                Reference::Rule(rule) => self.rules[rule].shown = shown,
+                Reference::Correlation(below) => self.correlations[below].shown = shown,
+            }
+        }
+    }
+}
+
+impl Compiled {
+    fn want(&mut self, correlation: &Correlation) {
+        for field in super::window::fields_of(correlation, &self.rule.header) {
+            if !self.wanted.contains(&field) {
+                self.wanted.push(field);
+            }
+        }
+    }
+}
+
+/// Whether the rule's condition holds for an event, whatever its log source.
+pub fn holds(rule: &Rule, event: &Event<'_>) -> bool {
+    condition_holds(&rule.detection.condition, rule, event)
+}
+
+fn condition_holds(condition: &Condition, rule: &Rule, event: &Event<'_>) -> bool {
+    let selection = |index: &usize| selection_holds(&rule.detection.selections[*index].1, event);
+    match condition {
+        Condition::Selection(index) => selection(index),
+        Condition::Not(inner) => !condition_holds(inner, rule, event),
+        Condition::And(parts) => parts.iter().all(|part| condition_holds(part, rule, event)),
+        Condition::Or(parts) => parts.iter().any(|part| condition_holds(part, rule, event)),
+        Condition::AtLeast(count, of) => {
+            of.iter().filter(|index| selection(index)).take(*count).count() == *count
+        }
+    }
+}
+
+fn selection_holds(selection: &Selection, event: &Event<'_>) -> bool {
+    match selection {
+        Selection::All(tests) => tests.iter().all(|test| test_holds(test, event)),
+        Selection::Any(parts) => parts.iter().any(|part| selection_holds(part, event)),
+    }
+}
+
+fn test_holds(test: &Test, event: &Event<'_>) -> bool {
+    let holds = match &test.field {
+        None => {
+            let mut each = test.values.iter();
+            let found = |value: &Matcher| event.any_text(|text| value.accepts(text));
+            if test.all { each.all(found) } else { each.any(found) }
+        }
+        Some(field) => {
+            let value = event.field(field);
+            let mut each = test.values.iter();
+            let accepts = |matcher: &Matcher| value_holds(matcher, value.as_deref(), event);
+            if test.all { each.all(accepts) } else { each.any(accepts) }
+        }
+    };
+    holds != test.negated
+}
+
+fn value_holds(matcher: &Matcher, value: Option<&[u8]>, event: &Event<'_>) -> bool {
+    match (matcher, value) {
+        (Matcher::Null, None) => true,
+        (Matcher::Exists(wanted), value) => *wanted == value.is_some(),
+        (Matcher::Field(other, around), Some(value)) => {
+            event.field(other).is_some_and(|other| around.stands(value, &other))
+        }
+        (_, None) => false,
+        (matcher, Some(value)) => matcher.accepts(value),
+    }
+}
+
+impl Route {
+    fn of(logsource: &Logsource) -> (Self, &'static str) {
+        let (product, category, service) = (
+            logsource.product.as_deref().unwrap_or_default(),
+            logsource.category.as_deref().unwrap_or_default(),
+            logsource.service.as_deref().unwrap_or_default(),
+        );
+        match (product, category, service) {
+            (_, "webserver", _)
+            | ("apache" | "nginx", ..)
+            | (_, _, "apache" | "nginx" | "httpd") => (Self::Web, "http"),
+            ("linux" | "", "", "auditd") => (Self::Audit, ""),
+            ("linux" | "", "", "sshd") => (Self::Programs(&["sshd"]), "ssh"),
+            ("linux" | "", "", "sudo") => (Self::Programs(&["sudo"]), ""),
+            ("linux" | "", "", "su") => (Self::Programs(&["su"]), ""),
+            ("linux" | "", "", "cron") => (Self::Programs(&["cron", "crontab"]), ""),
+            ("linux" | "", "", "kernel") => (Self::Programs(&["kernel"]), ""),
+            ("linux" | "", "", "systemd") => (Self::Programs(&["systemd"]), ""),
+            ("linux" | "", "", "vsftpd") => (Self::Programs(&["vsftpd"]), "ftp"),
+            ("linux" | "", "", "clamav") => {
+                (Self::Programs(&["clamd", "clamav", "clamav-daemon", "freshclam", "clamscan"]), "")
+            }
+            ("linux" | "", "", "guacamole") => (Self::Programs(&["guacd", "guacamole"]), ""),
+            ("linux" | "", "", "auth" | "syslog") => (Self::Syslog(false), ""),
+            ("linux", "", "") => (Self::Syslog(true), ""),
+            _ => (Self::Elsewhere, ""),
+        }
+    }
+
+    fn admits(self, event: &Event<'_>) -> bool {
+        match (self, event.class()) {
+            (_, Class::Json) => true,
+            (Self::Programs(names), Class::Syslog) => event
+                .program()
+                .is_some_and(|program| names.iter().any(|name| name.as_bytes() == program)),
+            (Self::Syslog(_), Class::Syslog) | (Self::Web, Class::Web) => true,
+            (Self::Syslog(audit), Class::Audit) => audit,
+            (Self::Audit, class) => class == Class::Audit,
+            _ => false,
+        }
+    }
+
+    fn reaches(self, class: Class) -> bool {
+        match class {
+            Class::Syslog => matches!(self, Self::Programs(_) | Self::Syslog(_)),
+            Class::Web => self == Self::Web,
+            Class::Audit => matches!(self, Self::Audit | Self::Syslog(true)),
+            Class::Json => false,
+        }
+    }
+}
+
+impl Prefilter {
+    fn new(rules: &[Compiled], class: Class) -> Self {
+        let mut filter = Self::default();
+        let mut literals: std::collections::BTreeMap<Vec<u8>, Vec<usize>> = Default::default();
+        for (index, compiled) in rules.iter().enumerate() {
+            if !compiled.route.reaches(class) {
+                continue;
+            }
+            // Audit values may be written in hexadecimal: their literals need not be in the line.
+            let needed = if class == Class::Audit { None } else { needed(&compiled.rule) };
+            match needed {
+                Some(texts) => {
+                    for text in texts {
+                        literals.entry(text).or_default().push(index);
+                    }
+                }
+                None => filter.always.push(index),
+            }
+        }
+        let built = AhoCorasick::builder().ascii_case_insensitive(true).build(literals.keys());
+        match built {
+            Ok(automaton) if !literals.is_empty() => {
+                filter.automaton = Some(automaton);
+                filter.rules_of = literals.into_values().collect();
+            }
+            // Nothing to look for, or too much for one automaton: then each rule is always asked.
+            _ => {
+                filter.always.extend(literals.into_values().flatten());
+                filter.always.sort_unstable();
+                filter.always.dedup();
+            }
+        }
+        filter
+    }
+
+    fn mark(&self, text: &[u8], scratch: &mut Scratch) {
+        let Some(automaton) = &self.automaton else { return };
+        for found in automaton.find_overlapping_iter(text) {
+            for rule in &self.rules_of[found.pattern().as_usize()] {
+                if scratch.marks[*rule] != scratch.round {
+                    scratch.marks[*rule] = scratch.round;
+                    scratch.candidates.push(*rule);
+                }
+            }
+        }
+    }
+}
+
+/// Texts of which one must be in the line for the rule to match; `None` when there are no such.
+fn needed(rule: &Rule) -> Option<Vec<Vec<u8>>> {
+    condition_needs(&rule.detection.condition, rule)
+}
+
+fn condition_needs(condition: &Condition, rule: &Rule) -> Option<Vec<Vec<u8>>> {
+    let selection = |index: &usize| selection_needs(&rule.detection.selections[*index].1);
+    match condition {
+        Condition::Selection(index) => selection(index),
+        Condition::Not(_) => None,
+        Condition::And(parts) => best(parts.iter().map(|part| condition_needs(part, rule))),
+        Condition::Or(parts) => union(parts.iter().map(|part| condition_needs(part, rule))),
+        Condition::AtLeast(count, of) if *count == of.len() => best(of.iter().map(selection)),
+        Condition::AtLeast(_, of) => union(of.iter().map(selection)),
+    }
+}
+
+fn selection_needs(selection: &Selection) -> Option<Vec<Vec<u8>>> {
+    match selection {
+        Selection::All(tests) => best(tests.iter().map(test_needs)),
+        Selection::Any(parts) => union(parts.iter().map(selection_needs)),
+    }
+}
+
+fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
+    if test.negated {
+        return None;
+    }
+    let each = test.values.iter().map(|value| {
+        value.required().filter(|text| text.len() >= LITERAL_BYTES_MIN).map(|text| vec![text])
+    });
+    if test.all { best(each) } else { union(each) }
+}
+
+/// Of several things that all hold, the one whose shortest text is longest.
+fn best(each: impl Iterator<Item = Option<Vec<Vec<u8>>>>) -> Option<Vec<Vec<u8>>> {
+    each.flatten().max_by_key(|texts| texts.iter().map(Vec::len).min().unwrap_or(0))
+}
+
+/// Of several things of which one holds: all texts, and only if each has some.
+fn union(each: impl Iterator<Item = Option<Vec<Vec<u8>>>>) -> Option<Vec<Vec<u8>>> {
+    let all: Option<Vec<_>> = each.collect();
+    all.map(|all| all.into_iter().flatten().collect::<Vec<_>>()).filter(|all| !all.is_empty())
+}
+
+fn compile(rule: Rule) -> Compiled {
+    let (route, service) = Route::of(&rule.logsource);
+    Compiled { rule, shown: true, wanted: Vec::new(), service, route }
+}
+
+/// Two rules of one name or id.
+fn twins(rules: &[Rule], correlations: &[Correlation]) -> Vec<Problem> {
+    let headers =
+        rules.iter().map(|rule| &rule.header).chain(correlations.iter().map(|c| &c.header));
+    let mut seen = std::collections::HashMap::new();
+    let mut problems = Vec::new();
+    for header in headers {
+        let names = [header.name.as_deref(), (!header.id.is_empty()).then_some(header.id.as_str())];
+        for name in names.into_iter().flatten() {
+            if let Some(first) = seen.insert(name, &header.place) {
+                let message = format!("has the same name or id as the rule at {first}");
+                problems.push(Problem { place: header.place.clone(), message });
+            }
+        }
+    }
+    problems
+}
+
+/// Correlations after what they refer to.
+fn in_order(
+    rules: &[Rule],
+    mut waiting: Vec<Correlation>,
+) -> Result<Vec<Correlated>, Vec<Problem>> {
+    let mut done: Vec<Correlated> = Vec::new();
+    while !waiting.is_empty() {
+        let before = done.len();
+        let mut left = Vec::new();
+        for correlation in waiting {
+            let find = |name: &String| {
+                let rule = rules.iter().position(|rule| rule.header.is_called(name));
+                rule.map(Reference::Rule).or_else(|| {
+                    let called = |c: &Correlated| c.correlation.header.is_called(name);
+                    done.iter().position(called).map(Reference::Correlation)
+                })
+            };
+            match correlation.rules.iter().map(find).collect::<Option<Vec<_>>>() {
+                Some(reads) => {
+                    done.push(Correlated { correlation, reads, shown: true, service: "" });
+                }
+                None => left.push(correlation),
+            }
+        }
+        if done.len() == before {
+            let message = "refers to a rule that is not loaded, or in a circle to itself";
+            return Err(left
+                .into_iter()
+                .map(|c| Problem { place: c.header.place, message: message.into() })
+                .collect());
+        }
+        waiting = left;
+    }
+    Ok(done)
+}

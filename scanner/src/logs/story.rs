@@ -1,0 +1,395 @@
+//! Hits gathered into stories: one a rule and subject, with first, last, count and sample lines; and a
+//! story as [`Evidence`] and as an [`Attack`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use consensus::{Attack, Evidence, Kind, Privilege, Proof, Severity, SourceLine, Subject};
+use parsers::rules::sigma::Level;
+
+use super::conceal::Concealer;
+use super::event::Who;
+use super::extract::Ended;
+
+/// Lines of a story that are shown besides the first and the last.
+pub const SAMPLES_BETWEEN: usize = 3;
+
+/// Most distinct users or addresses of one story that are counted.
+pub const DISTINCT_MAX: usize = 1000;
+
+/// Bytes of a line that are kept for showing.
+pub const TEXT_BYTES_MAX: usize = 1024;
+
+/// One line that a rule matched.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// Position of the rule.
+    pub rule: usize,
+    /// When; `None` for a line without a time.
+    pub time: Option<i64>,
+    /// When, or the time of the line before it: what windows go by.
+    pub at: i64,
+    /// How many events it stands for.
+    pub weight: u64,
+    /// File, as the user knows it.
+    pub path: Arc<str>,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in bytes, from 1: where the message begins.
+    pub column: u32,
+    /// Offset of the line in the file.
+    pub offset: u64,
+    /// The line, cut; may hold a secret.
+    pub text: Arc<str>,
+    /// Whom it is about.
+    pub who: Who,
+    /// Values of the fields that correlations want of the rule, in its order.
+    pub values: Vec<Option<String>>,
+    /// Whether it was read before and only gives context to what is new.
+    pub old: bool,
+}
+
+/// What was seen of one subject.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Events.
+    pub count: u64,
+    /// Of them, new ones.
+    pub fresh: u64,
+    /// Whom the first of them named.
+    pub who: Who,
+    first: Option<i64>,
+    last: Option<i64>,
+    first_hit: Option<Box<Hit>>,
+    between: Vec<Hit>,
+    last_hit: Option<Box<Hit>>,
+    users: BTreeSet<String>,
+    addresses: BTreeSet<String>,
+    entered: BTreeSet<String>,
+}
+
+impl Tally {
+    /// Takes a hit.
+    pub fn add(&mut self, hit: &Hit, at: i64, weight: u64) {
+        self.count += weight;
+        self.fresh += if hit.old { 0 } else { weight };
+        if hit.time.is_some() {
+            self.first = Some(self.first.map_or(at, |first| first.min(at)));
+            self.last = Some(self.last.map_or(at, |last| last.max(at)));
+        }
+        note(&mut self.users, hit.who.user.as_ref());
+        note(&mut self.addresses, hit.who.ip.as_ref());
+        if hit.who.ended == Some(Ended::Success) {
+            note(&mut self.entered, hit.who.user.as_ref());
+        }
+        if self.first_hit.is_none() {
+            self.who = hit.who.clone();
+            self.first_hit = Some(Box::new(hit.clone()));
+        } else {
+            let previous = self.last_hit.replace(Box::new(hit.clone()));
+            if let Some(previous) = previous
+                && self.between.len() < SAMPLES_BETWEEN
+            {
+                self.between.push(*previous);
+            }
+        }
+    }
+
+    /// Distinct addresses, at most [`DISTINCT_MAX`].
+    pub fn addresses(&self) -> u64 {
+        self.addresses.len() as u64
+    }
+
+    /// Distinct users, at most [`DISTINCT_MAX`].
+    pub fn users(&self) -> u64 {
+        self.users.len() as u64
+    }
+
+    fn hits(&self) -> impl Iterator<Item = &Hit> {
+        self.first_hit
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(&self.between)
+            .chain(self.last_hit.iter().map(AsRef::as_ref))
+    }
+}
+
+fn note(set: &mut BTreeSet<String>, value: Option<&String>) {
+    if let Some(value) = value
+        && set.len() < DISTINCT_MAX
+        && !set.contains(value)
+    {
+        set.insert(value.clone());
+    }
+}
+
+/// A sample line of a detection, safe to show.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Sample {
+    /// File.
+    pub path: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in bytes, from 1.
+    pub column: u32,
+    /// Offset of the line.
+    pub offset: u64,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
+    /// The line, redacted.
+    pub text: String,
+}
+
+/// One story: what a rule saw of one subject.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detection {
+    /// Name of the rule, else its id.
+    pub rule: String,
+    /// Its title.
+    pub title: String,
+    /// What it means.
+    pub description: String,
+    /// Its declared level.
+    pub level: Severity,
+    /// Technique tags.
+    pub tags: Vec<String>,
+    /// When it is right although nothing is wrong.
+    pub falsepositives: Vec<String>,
+    /// Canonical service, or empty for the host.
+    pub service: String,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// Events.
+    pub count: u64,
+    /// First of them, seconds since the epoch.
+    pub first: Option<i64>,
+    /// Last of them.
+    pub last: Option<i64>,
+    /// Distinct users that were tried or took part.
+    pub users: u64,
+    /// Distinct addresses.
+    pub addresses: u64,
+    /// Accounts that somebody got into.
+    pub entered: Vec<String>,
+    /// Whether the rule is about an entry after attempts, and one happened.
+    pub succeeded: bool,
+    /// First, a few, and last line.
+    pub samples: Vec<Sample>,
+    /// Other rules that saw the same address at the same service.
+    pub also: Vec<String>,
+}
+
+/// What a detection needs to know of its rule.
+pub struct About<'a> {
+    /// The rule's words.
+    pub header: &'a parsers::rules::sigma::Header,
+    /// Its service.
+    pub service: &'a str,
+    /// Whether it joins attempts and success.
+    pub joins_success: bool,
+}
+
+impl Detection {
+    /// Makes a story of a tally.
+    pub fn new(about: &About<'_>, subject: Subject, tally: &Tally, conceal: &Concealer) -> Self {
+        let header = about.header;
+        let entered: Vec<String> = tally.entered.iter().cloned().collect();
+        Self {
+            rule: crate::redact::printable(header.key()),
+            title: crate::redact::line(&header.title),
+            description: crate::redact::line(&header.description),
+            level: severity(header.level),
+            tags: header.tags.clone(),
+            falsepositives: header.falsepositives.clone(),
+            service: about.service.to_string(),
+            subject,
+            count: tally.count,
+            first: tally.first,
+            last: tally.last,
+            users: tally.users.len() as u64,
+            addresses: tally.addresses.len() as u64,
+            succeeded: about.joins_success && !entered.is_empty(),
+            entered,
+            samples: tally.hits().map(|hit| sample(hit, conceal)).collect(),
+            also: Vec::new(),
+        }
+    }
+
+    /// Joins another rule's story of the same address into this one, which stays the headline.
+    pub fn absorb(&mut self, other: Self) {
+        self.also.push(other.rule);
+        self.also.extend(other.also);
+        self.tags.extend(other.tags);
+        self.tags.sort();
+        self.tags.dedup();
+        // One line may be counted by several rules: the larger count is a lower bound of the union.
+        self.count = self.count.max(other.count);
+        self.users = self.users.max(other.users);
+        self.addresses = self.addresses.max(other.addresses);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = [self.last, other.last].into_iter().flatten().max();
+        self.succeeded |= other.succeeded;
+        self.entered.extend(other.entered);
+        self.entered.sort();
+        self.entered.dedup();
+    }
+
+    /// The story as evidence for the panel.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            check: self.rule.clone(),
+            key: self.key(),
+            title: self.headline(),
+            kind: Kind::Activity,
+            proof: Proof::Inferred,
+            level: self.level,
+            floor: None,
+            privilege: self.privilege(),
+            services: (!self.service.is_empty())
+                .then(|| self.service.clone())
+                .into_iter()
+                .collect(),
+            subject: self.subject.clone(),
+            sources: self.samples.iter().map(source_line).collect(),
+            facts: self.facts(),
+            tags: self.tags.clone(),
+            count: self.count,
+            first: self.first,
+            last: self.last,
+        }
+    }
+
+    /// The story as an attack in progress; `None` for what is nobody's attempt.
+    pub fn attack(&self) -> Option<Attack> {
+        let technique = self.tags.iter().any(|tag| tag.starts_with("attack."));
+        if !technique || self.level == Severity::Info {
+            return None;
+        }
+        Some(Attack {
+            service: self.service.clone(),
+            rule: self.rule.clone(),
+            tags: self.tags.clone(),
+            count: self.count,
+            sources: self.addresses.max(u64::from(self.addresses == 0)),
+            last: self.last.unwrap_or_default(),
+            succeeded: self.succeeded,
+        })
+    }
+
+    /// What distinguishes it from other stories of its rule.
+    pub fn key(&self) -> String {
+        let subject = &self.subject;
+        let parts = [&subject.ip, &subject.user, &subject.unit, &subject.path];
+        parts.into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The title with whom it is about and how often.
+    pub fn headline(&self) -> String {
+        let key = self.key();
+        let events = if self.count == 1 { "event" } else { "events" };
+        let entered = match self.entered.as_slice() {
+            [] => String::new(),
+            names => {
+                let names: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+                let how = if self.succeeded { "got in as" } else { "as" };
+                format!(", {how} {}", names.join(", "))
+            }
+        };
+        let of = if key.is_empty() { String::new() } else { format!(": {key}") };
+        format!("{}{of} ({} {events}{entered})", self.title, self.count)
+    }
+
+    fn privilege(&self) -> Privilege {
+        let tagged = |tag: &str| self.tags.iter().any(|known| known == tag);
+        if self.succeeded && self.entered.iter().any(|user| user == "root") {
+            Privilege::Root
+        } else if self.succeeded {
+            Privilege::User
+        } else if tagged("attack.privilege-escalation") || tagged("attack.persistence") {
+            Privilege::Root
+        } else {
+            Privilege::None
+        }
+    }
+
+    fn facts(&self) -> BTreeMap<String, String> {
+        let mut facts = BTreeMap::from([
+            ("events".to_string(), self.count.to_string()),
+            ("success".to_string(), self.succeeded.to_string()),
+        ]);
+        if self.users > 0 {
+            facts.insert("users_tried".into(), self.users.to_string());
+        }
+        if self.addresses > 0 {
+            facts.insert("addresses".into(), self.addresses.to_string());
+        }
+        if !self.entered.is_empty() {
+            let names: Vec<&str> = self.entered.iter().take(5).map(String::as_str).collect();
+            facts.insert("entered_as".into(), names.join(", "));
+        }
+        if !self.also.is_empty() {
+            facts.insert("also_seen".into(), self.also.join(", "));
+        }
+        facts
+    }
+}
+
+/// The level of a rule as a severity.
+pub fn severity(level: Level) -> Severity {
+    match level {
+        Level::Informational => Severity::Info,
+        Level::Low => Severity::Low,
+        Level::Medium => Severity::Medium,
+        Level::High => Severity::High,
+        Level::Critical => Severity::Critical,
+    }
+}
+
+/// Joins the stories of one address at one service under the one of the highest level.
+pub fn one_story_an_address(detections: Vec<Detection>) -> Vec<Detection> {
+    let mut joined: Vec<Detection> = Vec::new();
+    let mut place: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for mut detection in detections {
+        let Some(ip) = detection.subject.ip.clone() else {
+            joined.push(detection);
+            continue;
+        };
+        match place.get(&(ip.clone(), detection.service.clone())) {
+            None => {
+                place.insert((ip, detection.service.clone()), joined.len());
+                joined.push(detection);
+            }
+            Some(at) => {
+                let known = &mut joined[*at];
+                let heavier = (detection.level, detection.succeeded, detection.count)
+                    > (known.level, known.succeeded, known.count);
+                if heavier {
+                    std::mem::swap(known, &mut detection);
+                }
+                known.absorb(detection);
+            }
+        }
+    }
+    joined
+}
+
+fn sample(hit: &Hit, conceal: &Concealer) -> Sample {
+    Sample {
+        path: hit.path.to_string(),
+        line: hit.line,
+        column: hit.column,
+        offset: hit.offset,
+        time: hit.time,
+        text: conceal.line(&hit.text),
+    }
+}
+
+fn source_line(sample: &Sample) -> SourceLine {
+    SourceLine {
+        file: sample.path.clone(),
+        line: u32::try_from(sample.line).unwrap_or(u32::MAX),
+        column: sample.column,
+        text: sample.text.clone(),
+    }
+}

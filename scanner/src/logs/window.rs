@@ -1,0 +1,222 @@
+//! Correlations on event time: what was counted for each group, and when a threshold was met.
+//!
+//! A group is one combination of the `group-by` values. Memory is bounded: when [`GROUPS_MAX`] groups
+//! are held, those that have not fired and are longest quiet are dropped and counted, so that results
+//! are then a lower bound and say so. An event older than a group's window (another file's history)
+//! starts the window anew; the tally of the group goes on.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use parsers::rules::sigma::{Correlation, CorrelationKind, Header};
+
+use super::matcher::{Correlated, Reference};
+use super::story::{Hit, Tally};
+
+/// Most groups that one correlation holds.
+pub const GROUPS_MAX: usize = 50_000;
+
+/// Most distinct values of one group that are told apart.
+pub const VALUES_MAX: usize = 1024;
+
+/// One correlation's groups.
+pub struct Window {
+    groups: HashMap<Vec<String>, Group>,
+    /// Groups dropped for want of room.
+    pub evicted: u64,
+}
+
+/// One group.
+#[derive(Default)]
+pub struct Group {
+    state: State,
+    newest: i64,
+    /// What was seen of it, within the windows and between them.
+    pub tally: Tally,
+    /// How often the threshold was met.
+    pub fired: u64,
+}
+
+#[derive(Default)]
+struct State {
+    /// Times of the last events, oldest first, at most the threshold's count.
+    times: VecDeque<i64>,
+    /// Distinct values with the time of the last event of each, oldest first.
+    values: Vec<(String, i64)>,
+    /// For each rule: the last event (temporal), or the latest start of an ordered run that ends
+    /// with it (temporal_ordered).
+    runs: Vec<Option<i64>>,
+}
+
+/// What a correlation is fed: a hit of a rule, or of a correlation below it.
+pub struct Feed<'a> {
+    /// What hit.
+    pub from: Reference,
+    /// When, seconds since the epoch.
+    pub at: i64,
+    /// How many events it stands for.
+    pub weight: u64,
+    /// The line behind it.
+    pub hit: &'a Hit,
+    /// The values by which the fields of `from` are known.
+    pub value: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// The fields of a rule that a correlation groups or counts by.
+pub fn fields_of(correlation: &Correlation, header: &Header) -> Vec<String> {
+    let mut fields: Vec<String> = correlation
+        .group_by
+        .iter()
+        .map(|field| field_for(correlation, header, field).to_string())
+        .collect();
+    if let CorrelationKind::ValueCount(field, _) = &correlation.kind {
+        fields.push(field_for(correlation, header, field).to_string());
+    }
+    fields
+}
+
+/// The rule's own name of a field: an alias may give one a rule.
+fn field_for<'a>(correlation: &'a Correlation, header: &Header, field: &'a str) -> &'a str {
+    let alias = correlation.aliases.iter().find(|(alias, _)| alias == field);
+    let pair = alias.and_then(|(_, pairs)| pairs.iter().find(|(rule, _)| header.is_called(rule)));
+    pair.map_or(field, |(_, own)| own)
+}
+
+impl Window {
+    /// No groups yet.
+    pub fn new() -> Self {
+        Self { groups: HashMap::new(), evicted: 0 }
+    }
+
+    /// Takes one event; `Some(values, weight)` when the correlation fires with it: the group's values
+    /// and the number of events that are new in it. An event that lacks a `group-by` field is not
+    /// correlated (Sigma's rule).
+    pub fn feed(
+        &mut self,
+        correlated: &Correlated,
+        header: &Header,
+        feed: &Feed<'_>,
+    ) -> Option<(Vec<String>, u64)> {
+        let correlation = &correlated.correlation;
+        let key: Vec<String> = correlation
+            .group_by
+            .iter()
+            .map(|field| (feed.value)(field_for(correlation, header, field)))
+            .collect::<Option<_>>()?;
+        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
+            self.make_room();
+        }
+        let group = self.groups.entry(key.clone()).or_default();
+        group.tally.add(feed.hit, feed.at, feed.weight);
+        if feed.at < group.newest.saturating_sub(correlation.timespan_s) {
+            group.state = State::default();
+            group.newest = feed.at;
+        }
+        group.newest = group.newest.max(feed.at);
+        let value = |field: &str| (feed.value)(field_for(correlation, header, field));
+        if !group.state.advance(correlated, feed, &value) {
+            return None;
+        }
+        group.fired += 1;
+        let weight = if group.fired == 1 { group.tally.count } else { feed.weight };
+        Some((key, weight))
+    }
+
+    /// Groups that fired, by their values.
+    pub fn fired(self) -> Vec<(Vec<String>, Group)> {
+        let mut fired: Vec<_> = self.groups.into_iter().filter(|(_, g)| g.fired > 0).collect();
+        fired.sort_by(|a, b| a.0.cmp(&b.0));
+        fired
+    }
+
+    /// Drops half of the groups: first those that have not fired, then by how long they are quiet.
+    fn make_room(&mut self) {
+        let mut order: Vec<(bool, i64, &Vec<String>)> =
+            self.groups.iter().map(|(key, g)| (g.fired > 0, g.newest, key)).collect();
+        order.sort_unstable();
+        let drop: BTreeSet<Vec<String>> =
+            order.into_iter().take(GROUPS_MAX / 2).map(|(_, _, key)| key.clone()).collect();
+        self.evicted += drop.len() as u64;
+        self.groups.retain(|key, _| !drop.contains(key));
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    /// Takes an event into the window; whether the condition holds now.
+    fn advance(
+        &mut self,
+        correlated: &Correlated,
+        feed: &Feed<'_>,
+        value: &dyn Fn(&str) -> Option<String>,
+    ) -> bool {
+        let correlation = &correlated.correlation;
+        let oldest = feed.at.saturating_sub(correlation.timespan_s);
+        match &correlation.kind {
+            CorrelationKind::EventCount(threshold) => {
+                let most = usize::try_from(threshold.at_least).unwrap_or(usize::MAX);
+                let at = self.times.partition_point(|time| *time <= feed.at);
+                let weight = usize::try_from(feed.weight).unwrap_or(most).min(most);
+                for _event in 0..weight {
+                    self.times.insert(at, feed.at);
+                }
+                while self.times.len() > most {
+                    self.times.pop_front();
+                }
+                self.times.len() == most
+                    && self
+                        .times
+                        .front()
+                        .zip(self.times.back())
+                        .is_some_and(|(first, last)| last - first <= correlation.timespan_s)
+            }
+            CorrelationKind::ValueCount(field, threshold) => {
+                let Some(value) = value(field) else { return false };
+                self.values.retain(|(known, time)| *known != value && *time >= oldest);
+                if self.values.len() < VALUES_MAX {
+                    self.values.push((value, feed.at));
+                }
+                self.values.len() as u64 >= threshold.at_least.min(VALUES_MAX as u64)
+            }
+            CorrelationKind::Temporal => {
+                self.runs.resize(correlated.reads.len(), None);
+                self.note(correlated, feed, |_, at| Some(at));
+                self.runs.iter().all(|time| time.is_some_and(|time| time >= oldest))
+            }
+            CorrelationKind::TemporalOrdered => {
+                self.runs.resize(correlated.reads.len(), None);
+                self.note(correlated, feed, |before, at| match before {
+                    None => Some(at),
+                    Some(start) => start.filter(|start| *start >= oldest),
+                })
+            }
+        }
+    }
+
+    /// Sets the run of each position that this event may stand for, last position first, so that one
+    /// event never counts for two; whether the last position was reached now.
+    fn note(
+        &mut self,
+        correlated: &Correlated,
+        feed: &Feed<'_>,
+        run: impl Fn(Option<Option<i64>>, i64) -> Option<i64>,
+    ) -> bool {
+        let mut reached = false;
+        for position in (0..correlated.reads.len()).rev() {
+            if correlated.reads[position] != feed.from {
+                continue;
+            }
+            let before = position.checked_sub(1).map(|before| self.runs[before]);
+            let start = run(before, feed.at);
+            if start.is_some() {
+                self.runs[position] = start;
+                reached |= position + 1 == correlated.reads.len();
+            }
+        }
+        reached
+    }
+}

@@ -1,0 +1,418 @@
+//! Every listening socket, from the kernel.
+//!
+//! TCP sockets in LISTEN and unconnected UDP sockets, IPv4 and IPv6, of this network namespace, asked
+//! with NETLINK_SOCK_DIAG (sock_diag(7)); where that is refused, read from `/proc/net`, which is said.
+//! SCTP, raw and packet sockets are not looked at.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use parsers::config::lines;
+use parsers::tree::Tree;
+use rustix::net::netlink;
+
+use super::netlink::{NetlinkError, attributes, dump, u32_at};
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
+const TCP_CLOSE: u8 = 7;
+const TCP_LISTEN: u8 = 10;
+const INET_DIAG_SKV6ONLY: u16 = 11;
+const INET_DIAG_CGROUP_ID: u16 = 21;
+const INET_DIAG_MSG_BYTES: usize = 72;
+/// Most bytes of one `/proc/net` table (about 200,000 sockets).
+const TABLE_BYTES_MAX: usize = 32 << 20;
+
+/// Transport of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Transport {
+    /// The lower-case name used in every output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Tcp => IPPROTO_TCP,
+            Self::Udp => IPPROTO_UDP,
+        }
+    }
+
+    fn state(self) -> u8 {
+        match self {
+            Self::Tcp => TCP_LISTEN,
+            Self::Udp => TCP_CLOSE,
+        }
+    }
+}
+
+/// One listening socket before anybody asked who holds it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Socket {
+    /// Transport.
+    pub transport: Transport,
+    /// Bound port.
+    pub port: u16,
+    /// Bound address.
+    pub address: IpAddr,
+    /// Whether an IPv6 wildcard also accepts IPv4.
+    pub dual_stack: bool,
+    /// Owner of the socket.
+    pub uid: u32,
+    /// Inode.
+    pub inode: u32,
+    /// Connections waiting to be accepted and the most that may wait; (0, 0) for UDP.
+    pub queue: (u32, u32),
+    /// Control group the socket was made in, where the kernel tells.
+    pub cgroup: Option<u64>,
+}
+
+/// Every listening socket sorted by transport, port and address, and what could not be looked at.
+pub fn sockets(tree: &dyn Tree) -> (Vec<Socket>, Vec<String>) {
+    let mut sockets = Vec::new();
+    let mut incomplete = Vec::new();
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for family in [AF_INET, AF_INET6] {
+            match from_kernel(transport, family) {
+                Ok(found) => sockets.extend(found),
+                Err(error) => {
+                    let (found, told) = from_table(tree, transport, family, &error);
+                    sockets.extend(found);
+                    incomplete.push(told);
+                }
+            }
+        }
+    }
+    sockets.sort();
+    sockets.dedup();
+    (sockets, incomplete)
+}
+
+fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkError> {
+    let request = request(transport, family);
+    let answers =
+        dump(Some(netlink::SOCK_DIAG), SOCK_DIAG_BY_FAMILY, &request, SOCK_DIAG_BY_FAMILY)?;
+    let mut sockets = Vec::with_capacity(answers.len());
+    for answer in answers {
+        match decode(transport, &answer) {
+            Some(Seen::Listening(socket)) => sockets.push(socket),
+            Some(Seen::Other) => {}
+            None => return Err(NetlinkError::Malformed("a socket shorter than its fixed part")),
+        }
+    }
+    Ok(sockets)
+}
+
+/// `struct inet_diag_req_v2` for all sockets of one state.
+fn request(transport: Transport, family: u8) -> [u8; 56] {
+    let mut request = [0; 56];
+    request[0] = family;
+    request[1] = transport.number();
+    request[4..8].copy_from_slice(&(1_u32 << transport.state()).to_ne_bytes());
+    request
+}
+
+/// What one answer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A socket that others can send to.
+    Listening(Socket),
+    /// Connected, or of a family we did not ask for.
+    Other,
+}
+
+/// Decodes `struct inet_diag_msg` and its attributes; `None` when it is cut short.
+pub fn decode(transport: Transport, message: &[u8]) -> Option<Seen> {
+    let fixed = message.get(..INET_DIAG_MSG_BYTES)?;
+    let (family, state) = (fixed[0], fixed[1]);
+    let port = u16::from_be_bytes([fixed[4], fixed[5]]);
+    let peer_port = u16::from_be_bytes([fixed[6], fixed[7]]);
+    if state != transport.state() || peer_port != 0 || port == 0 {
+        return Some(Seen::Other);
+    }
+    let address = match family {
+        AF_INET => IpAddr::V4(Ipv4Addr::new(fixed[8], fixed[9], fixed[10], fixed[11])),
+        AF_INET6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&fixed[8..24]).ok()?)),
+        _ => return Some(Seen::Other),
+    };
+    let queue = match transport {
+        Transport::Tcp => (u32_at(fixed, 56)?, u32_at(fixed, 60)?),
+        Transport::Udp => (0, 0),
+    };
+    let mut v6_only = false;
+    let mut cgroup = None;
+    for (kind, value) in attributes(&message[INET_DIAG_MSG_BYTES..]) {
+        match kind {
+            INET_DIAG_SKV6ONLY => v6_only = value.first() == Some(&1),
+            INET_DIAG_CGROUP_ID => cgroup = value.try_into().ok().map(u64::from_ne_bytes),
+            _ => {}
+        }
+    }
+    Some(Seen::Listening(Socket {
+        transport,
+        port,
+        address,
+        dual_stack: address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !v6_only,
+        uid: u32_at(fixed, 64)?,
+        inode: u32_at(fixed, 68)?,
+        queue,
+        cgroup,
+    }))
+}
+
+/// The same from `/proc/net`, and one line that says so.
+fn from_table(
+    tree: &dyn Tree,
+    transport: Transport,
+    family: u8,
+    error: &NetlinkError,
+) -> (Vec<Socket>, String) {
+    let name = match family {
+        AF_INET => transport.name().to_string(),
+        _ => format!("{}6", transport.name()),
+    };
+    let path = format!("/proc/net/{name}");
+    match tree.read(Path::new(&path), TABLE_BYTES_MAX) {
+        Ok(bytes) => {
+            let (sockets, malformed) = table(transport, &bytes);
+            let mut told = format!(
+                "{name} sockets: the kernel refused sock_diag ({error}); read from {path} instead, \
+                 without backlog limits"
+            );
+            if malformed > 0 {
+                told.push_str(&format!("; {malformed} lines were not understood"));
+            }
+            (sockets, told)
+        }
+        // A kernel without IPv6 has neither the family nor the table.
+        Err(absent) if absent.not_found() && family == AF_INET6 => {
+            (Vec::new(), format!("{name} sockets: not looked at: {error}, and {path} is absent"))
+        }
+        Err(unread) => (Vec::new(), format!("{name} sockets: not looked at: {error}; {unread}")),
+    }
+}
+
+/// Reads a table of `/proc/net` (proc_pid_net(5)): its listening sockets, and how many lines were not
+/// understood. Whether an IPv6 wildcard takes IPv4 is not shown; the wider answer is assumed.
+pub fn table(transport: Transport, bytes: &[u8]) -> (Vec<Socket>, usize) {
+    let mut malformed = 0;
+    let mut sockets = Vec::new();
+    for line in lines::numbered(bytes).skip(1) {
+        let text = line.text();
+        if text.trim().is_empty() {
+            continue;
+        }
+        match row(transport, &text) {
+            Some(Seen::Listening(socket)) => sockets.push(socket),
+            Some(Seen::Other) => {}
+            None => malformed += 1,
+        }
+    }
+    (sockets, malformed)
+}
+
+fn row(transport: Transport, text: &str) -> Option<Seen> {
+    let mut fields = text.split_ascii_whitespace().skip(1);
+    let (address, port) = endpoint(fields.next()?)?;
+    let (_, peer_port) = endpoint(fields.next()?)?;
+    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
+    let (_, waiting) = fields.next()?.split_once(':')?;
+    let waiting = u32::from_str_radix(waiting, 16).ok()?;
+    let uid = fields.nth(2)?.parse().ok()?;
+    let inode = fields.nth(1)?.parse().ok()?;
+    if state != transport.state() || peer_port != 0 || port == 0 {
+        return Some(Seen::Other);
+    }
+    Some(Seen::Listening(Socket {
+        transport,
+        port,
+        address,
+        dual_stack: address == IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        uid,
+        inode,
+        queue: if transport == Transport::Tcp { (waiting, 0) } else { (0, 0) },
+        cgroup: None,
+    }))
+}
+
+/// `0100007F:0016`: each word of the address in the host's byte order.
+fn endpoint(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |index: usize| -> Option<[u8; 4]> {
+        let digits = address.get(index * 8..index * 8 + 8)?;
+        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
+    };
+    let address = match address.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let mut octets = [0; 16];
+            for index in 0..4 {
+                octets[index * 4..index * 4 + 4].copy_from_slice(&word(index)?);
+            }
+            IpAddr::from(octets)
+        }
+        _ => return None,
+    };
+    Some((address, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parsers::tree::MemoryTree;
+
+    fn message(family: u8, state: u8, port: u16, address: &[u8]) -> Vec<u8> {
+        let mut message = vec![0; INET_DIAG_MSG_BYTES];
+        message[0] = family;
+        message[1] = state;
+        message[4..6].copy_from_slice(&port.to_be_bytes());
+        message[8..8 + address.len()].copy_from_slice(address);
+        message[56..60].copy_from_slice(&3_u32.to_ne_bytes());
+        message[60..64].copy_from_slice(&128_u32.to_ne_bytes());
+        message[64..68].copy_from_slice(&111_u32.to_ne_bytes());
+        message[68..72].copy_from_slice(&411_u32.to_ne_bytes());
+        message
+    }
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len() + 4).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize((bytes.len() + 3) & !3, 0);
+        bytes
+    }
+
+    fn listening(transport: Transport, message: &[u8]) -> Socket {
+        match decode(transport, message) {
+            Some(Seen::Listening(socket)) => socket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_listener_is_decoded_with_its_attributes() {
+        let socket = listening(Transport::Tcp, &message(AF_INET, TCP_LISTEN, 22, &[127, 0, 0, 1]));
+        assert_eq!(socket.address, IpAddr::from([127, 0, 0, 1]));
+        assert_eq!((socket.port, socket.uid, socket.inode), (22, 111, 411));
+        assert_eq!((socket.queue, socket.dual_stack, socket.cgroup), ((3, 128), false, None));
+
+        let mut six = message(AF_INET6, TCP_LISTEN, 443, &[0; 16]);
+        assert!(listening(Transport::Tcp, &six).dual_stack);
+        six.extend(attribute(INET_DIAG_SKV6ONLY, &[1]));
+        six.extend(attribute(INET_DIAG_CGROUP_ID, &77_u64.to_ne_bytes()));
+        let socket = listening(Transport::Tcp, &six);
+        assert_eq!((socket.dual_stack, socket.cgroup), (false, Some(77)));
+    }
+
+    #[test]
+    fn connected_and_foreign_sockets_are_not_listeners() {
+        let mut connected = message(AF_INET, TCP_CLOSE, 53, &[0; 4]);
+        connected[6..8].copy_from_slice(&9_u16.to_be_bytes());
+        assert_eq!(decode(Transport::Udp, &connected), Some(Seen::Other));
+        assert_eq!(
+            decode(Transport::Tcp, &message(AF_INET, 1, 22, &[0; 4])),
+            Some(Seen::Other),
+            "established"
+        );
+        assert_eq!(decode(Transport::Tcp, &message(1, TCP_LISTEN, 22, &[0; 4])), Some(Seen::Other));
+        assert_eq!(
+            decode(Transport::Udp, &message(AF_INET, TCP_CLOSE, 0, &[0; 4])),
+            Some(Seen::Other)
+        );
+    }
+
+    #[test]
+    fn cut_answers_and_hostile_attributes_never_panic() {
+        let mut whole = message(AF_INET6, TCP_LISTEN, 443, &[0; 16]);
+        whole.extend(attribute(INET_DIAG_CGROUP_ID, &[1, 2, 3]));
+        whole.extend([255, 255, 21, 0]);
+        for end in 0..INET_DIAG_MSG_BYTES {
+            assert_eq!(decode(Transport::Tcp, &whole[..end]), None);
+        }
+        for end in INET_DIAG_MSG_BYTES..=whole.len() {
+            assert_eq!(listening(Transport::Tcp, &whole[..end]).cgroup, None);
+        }
+    }
+
+    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+        \x20  0: 0100007F:18EB 00000000:0000 0A 00000000:00000002 00:00000000 00000000   111        0 4242 1 0 100 0 0 10 0\n\
+        \x20  1: 0100007F:8001 0100007F:0016 01 00000000:00000000 00:00000000 00000000  1000        0 4243 1 0 20 4 30 10 -1\n";
+
+    #[test]
+    fn the_tables_of_proc_net_give_the_same_and_say_what_they_lack() {
+        if cfg!(target_endian = "big") {
+            return;
+        }
+        let (sockets, malformed) = table(Transport::Tcp, TCP.as_bytes());
+        assert_eq!((sockets.len(), malformed), (1, 0));
+        assert_eq!(sockets[0].address, IpAddr::from([127, 0, 0, 1]));
+        assert_eq!((sockets[0].port, sockets[0].uid, sockets[0].inode), (6379, 111, 4242));
+        assert_eq!(sockets[0].queue, (2, 0));
+        let six = format!(
+            "header\n 0: {}:0050 {}:0000 0A 0:0 00:0 0 0 0 7 1\n",
+            "0".repeat(32),
+            "0".repeat(32)
+        );
+        let (sockets, _) = table(Transport::Tcp, six.as_bytes());
+        assert!(sockets[0].dual_stack);
+        let tree = MemoryTree::new().file("/proc/net/tcp", TCP);
+        let refused = NetlinkError::Refused(rustix::io::Errno::PERM);
+        let (sockets, told) = from_table(&tree, Transport::Tcp, AF_INET, &refused);
+        assert_eq!(sockets.len(), 1);
+        assert!(told.contains("/proc/net/tcp"), "{told}");
+        let (sockets, told) = from_table(&tree, Transport::Udp, AF_INET6, &refused);
+        assert!(sockets.is_empty() && told.contains("not looked at"), "{told}");
+    }
+
+    #[test]
+    fn hostile_tables_are_counted_and_bounded_in_time() {
+        for bytes in [
+            b"".to_vec(),
+            b"h\n".to_vec(),
+            vec![0; 1 << 20],
+            [b"h\n".to_vec(), vec![b'A'; 10 << 20]].concat(),
+            b"h\n 0: \xff\xff:0016 x".to_vec(),
+            "h\n 0: \u{e9}\u{e9}\u{e9}\u{e9}:0016 00000000:0000 0A 0:0 0 0 0 0 1\n".into(),
+        ] {
+            let (sockets, _) = table(Transport::Tcp, &bytes);
+            assert!(sockets.is_empty());
+        }
+        let (_, malformed) = table(Transport::Tcp, b"h\nrubbish\nmore rubbish\n");
+        assert_eq!(malformed, 2);
+    }
+
+    #[test]
+    fn the_kernel_shows_a_listener_that_this_test_made() {
+        let four = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let tree = MemoryTree::new();
+        let (sockets, incomplete) = sockets(&tree);
+        assert!(incomplete.is_empty(), "{incomplete:?}");
+        for (transport, address) in [
+            (Transport::Tcp, four.local_addr().unwrap()),
+            (Transport::Udp, udp.local_addr().unwrap()),
+        ] {
+            let found = sockets
+                .iter()
+                .find(|s| s.transport == transport && s.port == address.port())
+                .unwrap_or_else(|| panic!("{address} is missing"));
+            assert_eq!(found.address, address.ip());
+            assert!(found.inode > 0);
+        }
+    }
+}
