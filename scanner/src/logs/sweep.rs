@@ -613,33 +613,36 @@ impl<'a> Sweeper<'a> {
             let at = wanted.iter().position(|known| known == field)?;
             hit.values[at].clone().filter(|value| !value.is_empty())
         };
-        self.correlate(Reference::Rule(hit.rule), hit.weight, hit, &value);
+        let rule = Reference::Rule(hit.rule);
+        let feed =
+            Feed { from: rule, at: hit.at, weight: hit.weight, hit, opened_by: None, value: &value };
+        self.correlate(&feed);
     }
 
     /// Feeds the correlations that read `from`; those that fire feed the ones above them. Ends because
     /// a correlation only reads what stands before it.
-    fn correlate(
-        &mut self,
-        from: Reference,
-        weight: u64,
-        hit: &Hit,
-        value: &dyn Fn(&str) -> Option<String>,
-    ) {
-        let Some(readers) = self.readers.get(&from).cloned() else { return };
-        let header = match from {
+    fn correlate(&mut self, feed: &Feed<'_>) {
+        let Some(readers) = self.readers.get(&feed.from).cloned() else { return };
+        let header = match feed.from {
             Reference::Rule(rule) => &self.rules.rules[rule].rule.header,
             Reference::Correlation(below) => &self.rules.correlations[below].correlation.header,
         };
         for index in readers {
             let correlated = &self.rules.correlations[index];
-            let feed = Feed { from, at: hit.at, weight, hit, value };
-            if let Some((values, weight)) = self.windows[index].feed(correlated, header, &feed) {
+            if let Some(fired) = self.windows[index].feed(correlated, header, feed) {
                 let fields = &correlated.correlation.group_by;
-                let known = |field: &str| {
+                let value = |field: &str| {
                     let at = fields.iter().position(|known| known == field)?;
-                    Some(values[at].clone())
+                    Some(fired.values[at].clone())
                 };
-                self.correlate(Reference::Correlation(index), weight, hit, &known);
+                self.correlate(&Feed {
+                    from: Reference::Correlation(index),
+                    at: feed.at,
+                    weight: fired.weight,
+                    hit: feed.hit,
+                    opened_by: fired.opened_by.as_ref(),
+                    value: &value,
+                });
             }
         }
     }

@@ -47,6 +47,16 @@ struct State {
     runs: Vec<Option<i64>>,
 }
 
+/// A correlation that fired.
+pub struct Fired {
+    /// The group's values.
+    pub values: Vec<String>,
+    /// Events that are new in it.
+    pub weight: u64,
+    /// The group's first line, when it fired for the first time.
+    pub opened_by: Option<Hit>,
+}
+
 /// What a correlation is fed: a hit of a rule, or of a correlation below it.
 pub struct Feed<'a> {
     /// What hit.
@@ -57,6 +67,8 @@ pub struct Feed<'a> {
     pub weight: u64,
     /// The line behind it.
     pub hit: &'a Hit,
+    /// The first line behind a correlation that fired for the first time.
+    pub opened_by: Option<&'a Hit>,
     /// The values by which the fields of `from` are known.
     pub value: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -87,15 +99,14 @@ impl Window {
         Self { groups: HashMap::new(), evicted: 0 }
     }
 
-    /// Takes one event; `Some(values, weight)` when the correlation fires with it: the group's values
-    /// and the number of events that are new in it. An event that lacks a `group-by` field is not
+    /// Takes one event; `Some` when the correlation fires with it. An event that lacks a `group-by` field is not
     /// correlated (Sigma's rule).
     pub fn feed(
         &mut self,
         correlated: &Correlated,
         header: &Header,
         feed: &Feed<'_>,
-    ) -> Option<(Vec<String>, u64)> {
+    ) -> Option<Fired> {
         let correlation = &correlated.correlation;
         let key: Vec<String> = correlation
             .group_by
@@ -106,6 +117,11 @@ impl Window {
             self.make_room();
         }
         let group = self.groups.entry(key.clone()).or_default();
+        if let Some(first) = feed.opened_by
+            && group.tally.count == 0
+        {
+            group.tally.add(first, first.at, 0);
+        }
         group.tally.add(feed.hit, feed.at, feed.weight);
         if feed.at < group.newest.saturating_sub(correlation.timespan_s) {
             group.state = State::default();
@@ -117,8 +133,12 @@ impl Window {
             return None;
         }
         group.fired += 1;
-        let weight = if group.fired == 1 { group.tally.count } else { feed.weight };
-        Some((key, weight))
+        let first_time = group.fired == 1;
+        Some(Fired {
+            values: key,
+            weight: if first_time { group.tally.count } else { feed.weight },
+            opened_by: if first_time { group.tally.first_hit().cloned() } else { None },
+        })
     }
 
     /// Groups that fired, by their values.
