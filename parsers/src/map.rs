@@ -199,13 +199,7 @@ impl<R: Read> Lines<R> {
             }
         };
         self.number += 1;
-        Ok(RawLine {
-            number: self.number,
-            offset,
-            bytes: &self.long,
-            truncated: true,
-            terminated,
-        })
+        Ok(RawLine { number: self.number, offset, bytes: &self.long, truncated: true, terminated })
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -305,8 +299,7 @@ mod tests {
     fn a_positioned_file_stops_where_it_was_told_and_outlives_a_truncation() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"one\ntwo\nthree\n").unwrap();
-        let mut lines =
-            Lines::starting_at(Positioned::new(file.try_clone().unwrap(), 4, 8), 4, 1);
+        let mut lines = Lines::starting_at(Positioned::new(file.try_clone().unwrap(), 4, 8), 4, 1);
         let line = lines.next_line().unwrap().unwrap();
         assert_eq!((line.number, line.offset, line.bytes), (2, 4, &b"two"[..]));
         assert!(lines.next_line().unwrap().is_none());

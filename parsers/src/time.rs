@@ -107,7 +107,8 @@ pub fn access(text: &[u8]) -> Option<(Stamp, usize)> {
         return None;
     }
     let (second, used) = clock_time(text.get(12..)?)?;
-    let wall = Wall { year: i16::try_from(year).ok()?, month, day: u8::try_from(day).ok()?, second };
+    let wall =
+        Wall { year: i16::try_from(year).ok()?, month, day: u8::try_from(day).ok()?, second };
     let at = 12 + used;
     let rest = &text[at..];
     match rest.strip_prefix(b" ").and_then(offset) {
@@ -133,7 +134,9 @@ pub fn asctime(text: &[u8]) -> Option<(Stamp, usize)> {
 pub fn epoch(text: &[u8]) -> Option<(Stamp, usize)> {
     let (seconds, used @ 9..=10) = number(text, 11)? else { return None };
     let fraction = match text.get(used) {
-        Some(b'.') => 1 + text[used + 1..].iter().take(9).take_while(|b| b.is_ascii_digit()).count(),
+        Some(b'.') => {
+            1 + text[used + 1..].iter().take(9).take_while(|b| b.is_ascii_digit()).count()
+        }
         _ => 0,
     };
     Some((Stamp::Exact(i64::from(seconds)), used + fraction))
@@ -303,10 +306,12 @@ fn clock_time(text: &[u8]) -> Option<(u32, usize)> {
         return None;
     }
     let fraction = match text.get(8) {
-        Some(b'.' | b',') => match text[9..].iter().take(9).take_while(|b| b.is_ascii_digit()).count() {
-            0 => 0,
-            count => count + 1,
-        },
+        Some(b'.' | b',') => {
+            match text[9..].iter().take(9).take_while(|b| b.is_ascii_digit()).count() {
+                0 => 0,
+                count => count + 1,
+            }
+        }
         _ => 0,
     };
     Some((hour * 3600 + minute * 60 + second.min(59), 8 + fraction))
@@ -365,15 +370,27 @@ mod tests {
             asctime(b"Sun Dec 04 04:47:44.123456 2005]"),
             Some((Stamp::Local(wall(2005, 12, 4, 17_264)), 31))
         );
-        assert_eq!(iso(b"2024/05/01 10:00:00 ["), Some((Stamp::Local(wall(2024, 5, 1, 36_000)), 19)));
+        assert_eq!(
+            iso(b"2024/05/01 10:00:00 ["),
+            Some((Stamp::Local(wall(2024, 5, 1, 36_000)), 19))
+        );
         assert_eq!(epoch(b"1364481363.243:24287"), Some((Stamp::Exact(1_364_481_363), 14)));
     }
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in
-            ["", "Dec", "Dec 32 00:00:00", "Dec 10 24:00:00", "2024-13-01T00:00:00Z", "2024-02-30T00:00:00Z", "hello", "2024", "\0\0\0", "10/Foo/2000:00:00:00 +0000"]
-        {
+        for text in [
+            "",
+            "Dec",
+            "Dec 32 00:00:00",
+            "Dec 10 24:00:00",
+            "2024-13-01T00:00:00Z",
+            "2024-02-30T00:00:00Z",
+            "hello",
+            "2024",
+            "\0\0\0",
+            "10/Foo/2000:00:00:00 +0000",
+        ] {
             let bytes = text.as_bytes();
             assert_eq!(rfc3164(bytes), None, "{text}");
             assert_eq!(iso(bytes), None, "{text}");

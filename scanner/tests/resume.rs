@@ -53,14 +53,20 @@ impl Host {
     fn new_lines(&mut self) -> u64 {
         let outcome = self.sweep();
         assert_eq!(outcome.incomplete, Vec::<String>::new());
-        let failed: u64 = outcome.activity.iter().filter(|a| a.rule == "ssh-login-failed").map(|a| a.events).sum();
+        let failed: u64 = outcome
+            .activity
+            .iter()
+            .filter(|a| a.rule == "ssh-login-failed")
+            .map(|a| a.events)
+            .sum();
         assert_eq!(failed, outcome.summary.lines, "every line is a failed login");
         outcome.summary.lines
     }
 }
 
 fn gzip(from: &Path, to: &Path) {
-    let mut gz = flate2::write::GzEncoder::new(fs::File::create(to).unwrap(), flate2::Compression::fast());
+    let mut gz =
+        flate2::write::GzEncoder::new(fs::File::create(to).unwrap(), flate2::Compression::fast());
     gz.write_all(&fs::read(from).unwrap()).unwrap();
     gz.finish().unwrap();
     fs::remove_file(from).unwrap();
@@ -138,7 +144,8 @@ fn an_inode_used_again_by_another_file_is_another_file() {
     other.lines = 5000;
     other.append("auth.log", 50);
     let text = fs::read(other.path("auth.log")).unwrap();
-    let mut file = fs::File::options().write(true).truncate(true).open(host.path("auth.log")).unwrap();
+    let mut file =
+        fs::File::options().write(true).truncate(true).open(host.path("auth.log")).unwrap();
     file.write_all(&text).unwrap();
     assert_eq!(host.sweep().summary.lines, 50);
     assert_eq!(host.new_lines(), 0);
@@ -187,7 +194,10 @@ fn attempts_before_the_last_sweep_are_context_for_what_is_new() {
     let outcome = host.sweep();
     assert_eq!(outcome.summary.lines, 1);
     assert_eq!(outcome.detections.len(), 1);
-    assert_eq!((outcome.detections[0].rule.as_str(), outcome.detections[0].count), ("ssh-brute-force", 8));
+    assert_eq!(
+        (outcome.detections[0].rule.as_str(), outcome.detections[0].count),
+        ("ssh-brute-force", 8)
+    );
     assert_eq!(outcome.detections[0].samples.last().unwrap().line, 8);
     assert!(host.sweep().detections.is_empty());
 }

@@ -8,9 +8,7 @@ use parsers::rules::sigma::parse;
 use scanner::RootedTree;
 use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
-use scanner::logs::{
-    RuleSet, SweepOptions, SweepOutcome, audit_sweep, content, source, sweep,
-};
+use scanner::logs::{RuleSet, SweepOptions, SweepOutcome, audit_sweep, content, source, sweep};
 
 /// 2026-01-01T00:00:00Z
 const NOW: i64 = 1_767_225_600;
@@ -44,7 +42,8 @@ fn every_failed_login_of_the_openssh_corpus_is_counted() {
     let login = outcome.detections.iter().find(|d| d.rule == "ssh-login").unwrap();
     assert_eq!((login.count, login.entered.as_slice()), (1, &["fztu".to_string()][..]));
     assert_eq!(login.subject.ip.as_deref(), Some("119.137.62.142"));
-    let worst = outcome.detections.iter().find(|d| d.subject.ip.as_deref() == Some("183.62.140.253"));
+    let worst =
+        outcome.detections.iter().find(|d| d.subject.ip.as_deref() == Some("183.62.140.253"));
     assert_eq!(worst.unwrap().count, 286);
     let rules = outcome.detections.iter().flat_map(|d| d.also.iter().chain([&d.rule]));
     let rules: std::collections::BTreeSet<&str> = rules.map(String::as_str).collect();
@@ -92,7 +91,12 @@ fn the_prefilter_skips_no_rule_that_matches() {
             let event = Event::read(line, &mut form);
             let mut found = Vec::new();
             rules.each_match(&event, &mut scratch, |rule| found.push(rule));
-            assert_eq!(found, rules.each_match_plainly(&event), "{}", String::from_utf8_lossy(line));
+            assert_eq!(
+                found,
+                rules.each_match_plainly(&event),
+                "{}",
+                String::from_utf8_lossy(line)
+            );
             hits += found.len();
         }
     }
@@ -155,18 +159,27 @@ fn the_journal_is_a_source_and_tells_nothing_twice() {
 fn hostile_files_end_in_a_bounded_clear_outcome() {
     let attack = attack(8);
     let long = [&vec![b'x'; 10 << 20][..], b"\n", attack.as_bytes()].concat();
-    let broken = [b"\0\xff\xfe Failed \x1b[31m\n\n{\ntype=\n[\n<34>1\n", attack.as_bytes()].concat();
+    let broken =
+        [b"\0\xff\xfe Failed \x1b[31m\n\n{\ntype=\n[\n<34>1\n", attack.as_bytes()].concat();
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(&attack.repeat(400).into_bytes()).unwrap();
     let packed = packer.finish().unwrap();
     let cut = &packed[..packed.len() / 2];
-    let dir = host(&[("auth.log", &long), ("syslog", &broken), ("messages.1.gz", cut), ("secure.2.gz", &packed)]);
+    let dir = host(&[
+        ("auth.log", &long),
+        ("syslog", &broken),
+        ("messages.1.gz", cut),
+        ("secure.2.gz", &packed),
+    ]);
     std::fs::create_dir(dir.path().join("var/log/kern.log")).unwrap();
     let options = SweepOptions { expanded_bytes_max: 100_000, ..SweepOptions::new(NOW) };
-    let outcome = sweep_in(dir.path(), &options, Some(b"MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"));
+    let outcome =
+        sweep_in(dir.path(), &options, Some(b"MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"));
     assert_eq!(outcome.summary.undecided, 1);
     let said = outcome.incomplete.join("\n");
-    for part in ["kern.log", "messages.1.gz", "secure.2.gz: expands beyond 100000 bytes", "journal: "] {
+    for part in
+        ["kern.log", "messages.1.gz", "secure.2.gz: expands beyond 100000 bytes", "journal: "]
+    {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(outcome.detections.iter().any(|d| d.rule == "ssh-brute-force"));
@@ -199,7 +212,10 @@ fn a_story_is_evidence_and_an_attack() {
     let dir = host(&[("auth.log", text.as_bytes())]);
     let outcome = sweep_in(dir.path(), &SweepOptions::new(NOW), None);
     let story = &outcome.detections[0];
-    assert_eq!((story.rule.as_str(), story.level), ("ssh-success-after-brute-force", Severity::Critical));
+    assert_eq!(
+        (story.rule.as_str(), story.level),
+        ("ssh-success-after-brute-force", Severity::Critical)
+    );
     assert!(story.also.contains(&"ssh-brute-force".to_string()), "{:?}", story.also);
     let evidence = story.evidence();
     assert_eq!((evidence.kind, evidence.proof), (Kind::Activity, Proof::Inferred));

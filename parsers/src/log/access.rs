@@ -59,7 +59,19 @@ pub fn parse(line: &[u8]) -> Option<AccessRecord<'_>> {
     let (method, uri, protocol) = request_line(request);
     let size = given(size);
     let (referer, agent) = (given(referer), given(agent));
-    Some(AccessRecord { stamp, client, host, user, method, uri, protocol, status, size, referer, agent })
+    Some(AccessRecord {
+        stamp,
+        client,
+        host,
+        user,
+        method,
+        uri,
+        protocol,
+        status,
+        size,
+        referer,
+        agent,
+    })
 }
 
 /// Reads one line of an Apache or nginx error log.
@@ -178,7 +190,8 @@ fn without_port(address: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const TAIL: &str = "[10/Oct/2000:13:55:36 -0700] \"GET /a?b=c d HTTP/1.1\" 404 - \"-\" \"curl \\\"x\\\"\"";
+    const TAIL: &str =
+        "[10/Oct/2000:13:55:36 -0700] \"GET /a?b=c d HTTP/1.1\" 404 - \"-\" \"curl \\\"x\\\"\"";
 
     fn text(bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).into_owned()
@@ -200,7 +213,10 @@ mod tests {
                 (text(record.host), text(record.client), text(record.user)),
                 (host.into(), client.into(), user.into())
             );
-            assert_eq!((record.method, record.uri, record.status), (&b"GET"[..], &b"/a?b=c d"[..], 404));
+            assert_eq!(
+                (record.method, record.uri, record.status),
+                (&b"GET"[..], &b"/a?b=c d"[..], 404)
+            );
             assert_eq!((record.referer, record.agent), (&b""[..], &b"curl \\\"x\\\""[..]));
         }
     }
@@ -219,8 +235,18 @@ mod tests {
     fn error_lines_name_their_client() {
         for (line, level, client, message) in [
             ("[Sun Dec 04 04:47:44 2005] [error] mod_jk child", "error", "", "mod_jk child"),
-            ("[Sun Dec 04 04:47:44.1 2005] [core:error] [pid 7:tid 8] [client 192.0.2.1:99] AH: x", "error", "192.0.2.1", "AH: x"),
-            ("2024/05/01 10:00:00 [error] 7#7: *1 open() failed, client: 192.0.2.1, server: x", "error", "192.0.2.1", "7#7: *1 open() failed, client: 192.0.2.1, server: x"),
+            (
+                "[Sun Dec 04 04:47:44.1 2005] [core:error] [pid 7:tid 8] [client 192.0.2.1:99] AH: x",
+                "error",
+                "192.0.2.1",
+                "AH: x",
+            ),
+            (
+                "2024/05/01 10:00:00 [error] 7#7: *1 open() failed, client: 192.0.2.1, server: x",
+                "error",
+                "192.0.2.1",
+                "7#7: *1 open() failed, client: 192.0.2.1, server: x",
+            ),
         ] {
             let record = parse_error(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(

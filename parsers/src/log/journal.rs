@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn entries_with_text_and_binary_fields_are_read() {
-        let mut bytes = b"__REALTIME_TIMESTAMP=1700000000123456\n_PID=7\nSYSLOG_IDENTIFIER=sshd\n".to_vec();
+        let mut bytes =
+            b"__REALTIME_TIMESTAMP=1700000000123456\n_PID=7\nSYSLOG_IDENTIFIER=sshd\n".to_vec();
         bytes.extend(field("MESSAGE", b"two\nlines"));
         bytes.extend(b"\n\n__REALTIME_TIMESTAMP=1700000001000000\nMESSAGE=a=b\n");
         let mut reader = &bytes[..];

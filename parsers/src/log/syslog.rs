@@ -38,8 +38,7 @@ pub fn parse(line: &[u8]) -> Option<SyslogRecord<'_>> {
     let rest = trim(line.get(used..)?);
     let (first, after) = word(rest);
     // `sshd[7]: text` right after the stamp: there is no host.
-    let (host, tagged) =
-        if is_tag(first) { (&b""[..], rest) } else { (first, trim(after)) };
+    let (host, tagged) = if is_tag(first) { (&b""[..], rest) } else { (first, trim(after)) };
     let (program, pid, message) = tag(tagged);
     Some(opened(SyslogRecord { stamp, host, program, pid, message, weight: 1 }))
 }
@@ -178,35 +177,65 @@ mod tests {
     fn read(line: &str) -> (String, String, Option<u32>, String, u64) {
         let record = parse(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            text(record.host),
-            text(record.program),
-            record.pid,
-            text(record.message),
-            record.weight,
-        )
+        (text(record.host), text(record.program), record.pid, text(record.message), record.weight)
     }
 
-    fn is(host: &str, program: &str, pid: Option<u32>, message: &str, weight: u64) -> (String, String, Option<u32>, String, u64) {
+    fn is(
+        host: &str,
+        program: &str,
+        pid: Option<u32>,
+        message: &str,
+        weight: u64,
+    ) -> (String, String, Option<u32>, String, u64) {
         (host.into(), program.into(), pid, message.into(), weight)
     }
 
     #[test]
     fn all_the_forms_of_a_syslog_line_are_read() {
         for (line, expected) in [
-            ("Dec 10 06:55:46 web sshd[24200]: Invalid user x from 192.0.2.1", is("web", "sshd", Some(24200), "Invalid user x from 192.0.2.1", 1)),
+            (
+                "Dec 10 06:55:46 web sshd[24200]: Invalid user x from 192.0.2.1",
+                is("web", "sshd", Some(24200), "Invalid user x from 192.0.2.1", 1),
+            ),
             ("<38>Dec 10 06:55:46 web su: hello", is("web", "su", None, "hello", 1)),
             ("Dec 10 06:55:46 sshd[7]: no host", is("", "sshd", Some(7), "no host", 1)),
-            ("2024-05-01T10:00:00.123456+02:00 web sudo:  bob : TTY=pts/0", is("web", "sudo", None, "bob : TTY=pts/0", 1)),
-            ("Dec 10 06:55:46 fe80::1 kernel: [ 12.3] x", is("fe80::1", "kernel", None, "[ 12.3] x", 1)),
-            ("Dec 10 06:55:46 web sshd(pam_unix)[9]: authentication failure", is("web", "sshd", Some(9), "authentication failure", 1)),
+            (
+                "2024-05-01T10:00:00.123456+02:00 web sudo:  bob : TTY=pts/0",
+                is("web", "sudo", None, "bob : TTY=pts/0", 1),
+            ),
+            (
+                "Dec 10 06:55:46 fe80::1 kernel: [ 12.3] x",
+                is("fe80::1", "kernel", None, "[ 12.3] x", 1),
+            ),
+            (
+                "Dec 10 06:55:46 web sshd(pam_unix)[9]: authentication failure",
+                is("web", "sshd", Some(9), "authentication failure", 1),
+            ),
             ("Dec 10 06:55:46 web /usr/sbin/cron[9]: x", is("web", "cron", Some(9), "x", 1)),
-            ("Dec 10 06:55:46 web postfix/smtpd[9]: x", is("web", "postfix/smtpd", Some(9), "x", 1)),
-            ("Dec 10 06:55:46 web last message repeated 2 times", is("web", "", None, "last message repeated 2 times", 1)),
-            ("<34>1 2003-10-11T22:14:15.003Z web su 12 ID47 - failed", is("web", "su", Some(12), "failed", 1)),
-            ("<34>1 2003-10-11T22:14:15.003Z web su - - [a b=\"x ] \\\" y\"][c] failed", is("web", "su", None, "failed", 1)),
-            ("Dec 10 07:13:56 web sshd[1]: message repeated 5 times: [ Failed password for root]", is("web", "sshd", Some(1), "Failed password for root", 5)),
-            ("Dec 10 07:13:56 web sshd[1]: message repeated 99999999999 times: [ x]", is("web", "sshd", Some(1), "x", REPEATED_MAX)),
+            (
+                "Dec 10 06:55:46 web postfix/smtpd[9]: x",
+                is("web", "postfix/smtpd", Some(9), "x", 1),
+            ),
+            (
+                "Dec 10 06:55:46 web last message repeated 2 times",
+                is("web", "", None, "last message repeated 2 times", 1),
+            ),
+            (
+                "<34>1 2003-10-11T22:14:15.003Z web su 12 ID47 - failed",
+                is("web", "su", Some(12), "failed", 1),
+            ),
+            (
+                "<34>1 2003-10-11T22:14:15.003Z web su - - [a b=\"x ] \\\" y\"][c] failed",
+                is("web", "su", None, "failed", 1),
+            ),
+            (
+                "Dec 10 07:13:56 web sshd[1]: message repeated 5 times: [ Failed password for root]",
+                is("web", "sshd", Some(1), "Failed password for root", 5),
+            ),
+            (
+                "Dec 10 07:13:56 web sshd[1]: message repeated 99999999999 times: [ x]",
+                is("web", "sshd", Some(1), "x", REPEATED_MAX),
+            ),
         ] {
             assert_eq!(read(line), expected, "{line}");
         }

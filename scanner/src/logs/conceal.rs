@@ -65,11 +65,7 @@ impl Concealer {
 
     /// A user name as it may be shown.
     pub fn user(&self, user: &str) -> String {
-        if self.known.contains(user) {
-            redact::line(user)
-        } else {
-            redact::HIDDEN.to_string()
-        }
+        if self.known.contains(user) { redact::line(user) } else { redact::HIDDEN.to_string() }
     }
 
     /// A line as it may be shown.

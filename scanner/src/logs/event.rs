@@ -390,7 +390,8 @@ mod tests {
         let line = b"192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a.PHP?q=%252e%2e+x HTTP/1.1\" 404 5 \"-\" \"curl\"";
         let event = Event::read(line, &mut Form::default());
         assert_eq!(event.class(), Class::Web);
-        let field = |name: &str| event.field(name).map(|v| String::from_utf8_lossy(&v).into_owned());
+        let field =
+            |name: &str| event.field(name).map(|v| String::from_utf8_lossy(&v).into_owned());
         for (name, value) in [
             ("c-ip", Some("192.0.2.1")),
             ("c-uri", Some("/a.PHP?q=%252e%2e+x")),

@@ -158,9 +158,8 @@ impl RuleSet {
 
     /// What [`Self::each_match`] finds, found without the prefilter: for tests of it.
     pub fn each_match_plainly(&self, event: &Event<'_>) -> Vec<usize> {
-        let matches = |compiled: &Compiled| {
-            compiled.route.admits(event) && holds(&compiled.rule, event)
-        };
+        let matches =
+            |compiled: &Compiled| compiled.route.admits(event) && holds(&compiled.rule, event);
         (0..self.rules.len()).filter(|index| matches(&self.rules[*index])).collect()
     }
 
@@ -270,9 +269,9 @@ impl Route {
             logsource.service.as_deref().unwrap_or_default(),
         );
         match (product, category, service) {
-            (_, "webserver", _) | ("apache" | "nginx", ..) | (_, _, "apache" | "nginx" | "httpd") => {
-                (Self::Web, "http")
-            }
+            (_, "webserver", _)
+            | ("apache" | "nginx", ..)
+            | (_, _, "apache" | "nginx" | "httpd") => (Self::Web, "http"),
             ("linux" | "", "", "auditd") => (Self::Audit, ""),
             ("linux" | "", "", "sshd") => (Self::Programs(&["sshd"]), "ssh"),
             ("linux" | "", "", "sudo") => (Self::Programs(&["sudo"]), ""),
@@ -464,4 +463,146 @@ fn in_order(
         waiting = left;
     }
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::event::Form;
+
+    fn set(text: &str) -> Result<RuleSet, Vec<Problem>> {
+        let file = std::sync::Arc::from("r.yml");
+        RuleSet::new(parsers::rules::sigma::parse(&file, text.as_bytes()).unwrap())
+    }
+
+    fn matches(logsource: &str, detection: &str, line: &str) -> bool {
+        let text = format!("title: t\nlogsource: {logsource}\ndetection: {detection}\n");
+        let rules = set(&text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let event = Event::read(line.as_bytes(), &mut Form::default());
+        let mut hits = 0;
+        rules.each_match(&event, &mut Scratch::default(), |_| hits += 1);
+        assert_eq!(hits, rules.each_match_plainly(&event).len(), "{detection}");
+        hits > 0
+    }
+
+    const SSH: &str =
+        "Dec 10 06:55:46 web sshd[7]: Failed password for root from 192.0.2.7 port 4 ssh2";
+
+    #[test]
+    fn conditions_mean_what_the_specification_says() {
+        for (detection, expected) in [
+            ("{s: {message|startswith: Failed}, condition: s}", true),
+            ("{s: {message|startswith: Failed}, condition: not s}", false),
+            ("{s: {user: root, src_ip: 192.0.2.7}, condition: s}", true),
+            ("{s: {user: root, src_ip: 192.0.2.8}, condition: s}", false),
+            ("{s: [{user: bob}, {src_ip: 192.0.2.7}], condition: s}", true),
+            ("{s: [{user: bob}, {src_ip: 192.0.2.8}], condition: s}", false),
+            ("{s: [nothing, failed password], condition: s}", true),
+            ("{s: failed password, condition: s}", true),
+            ("{s: ['pass*root'], condition: s}", true),
+            ("{s: {'|all': [failed, root]}, condition: s}", true),
+            ("{s: {'|all': [failed, bob]}, condition: s}", false),
+            ("{a: {user: root}, b: {user: bob}, condition: a and b}", false),
+            ("{a: {user: root}, b: {user: bob}, condition: a or b}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: a and not b}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: not a or b}", false),
+            ("{a: {user: root}, b: {user: bob}, condition: not (a and b)}", true),
+            ("{a: {user: bob}, b: {user: root}, c: {user: root}, condition: a and b or c}", true),
+            (
+                "{a: {user: bob}, b: {user: root}, c: {user: root}, condition: a and (b or c)}",
+                false,
+            ),
+            ("{x1: {user: bob}, x2: {user: root}, condition: 1 of x*}", true),
+            ("{x1: {user: bob}, x2: {user: root}, condition: all of x*}", false),
+            ("{x1: {user: root}, x2: {host: web}, condition: all of x*}", true),
+            ("{x1: {user: root}, x2: {host: web}, x3: {user: x}, condition: 2 of x*}", true),
+            ("{x1: {user: root}, x2: {host: db}, x3: {user: x}, condition: 2 of x*}", false),
+            ("{a: {user: bob}, _b: {user: root}, condition: 1 of them}", false),
+            ("{a: {user: root}, _b: {user: bob}, condition: all of them}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: not 1 of b*}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: [a, b]}", true),
+            ("{a: {user: x}, b: {user: bob}, condition: [a, b]}", false),
+            ("{s: {none: null}, condition: s}", true),
+            ("{s: {user: null}, condition: s}", false),
+            ("{s: {none|exists: false}, condition: s}", true),
+            ("{s: {none|exists: true}, condition: s}", false),
+            ("{s: {user|exists: true}, condition: s}", true),
+            ("{s: {none: x}, condition: s}", false),
+            ("{s: {none|neq: x}, condition: s}", true),
+            ("{s: {message|fieldref: user}, condition: s}", false),
+            ("{s: {message|contains|fieldref: user}, condition: s}", true),
+            ("{s: {message|startswith|fieldref: auth_method}, condition: s}", false),
+            ("{s: {src_ip|cidr: [10.0.0.0/8, 192.0.2.0/24]}, condition: s}", true),
+            ("{s: {pid|gte: 7}, condition: s}", true),
+            ("{s: {pid|lt: 7}, condition: s}", false),
+            ("{s: {message|re: 'port \\d+ ssh2$'}, condition: s}", true),
+            ("{s: {message|contains|all: [root, 'port 4']}, condition: s}", true),
+        ] {
+            let found = matches("{product: linux, service: sshd}", detection, SSH);
+            assert_eq!(found, expected, "{detection}");
+        }
+    }
+
+    #[test]
+    fn rules_see_only_the_logs_they_are_about() {
+        let keyword = "{s: [root], condition: s}";
+        let web =
+            "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] \"GET /root HTTP/1.1\" 404 5 \"-\" \"-\"";
+        let audit = "type=EXECVE msg=audit(1364481363.243:1): a0=\"root\"";
+        let other = SSH.replace("sshd[7]", "su");
+        let session = SSH.replace("sshd[", "sshd-session[");
+        let json = "{\"message\":\"root\"}";
+        for (logsource, seen) in [
+            ("{product: linux, service: sshd}", [true, false, true, false, false, true]),
+            ("{product: linux, service: su}", [false, true, false, false, false, true]),
+            ("{product: linux, service: auth}", [true, true, true, false, false, true]),
+            ("{product: linux}", [true, true, true, false, true, true]),
+            ("{product: linux, service: auditd}", [false, false, false, false, true, true]),
+            ("{category: webserver}", [false, false, false, true, false, true]),
+            ("{product: apache, service: access}", [false, false, false, true, false, true]),
+            (
+                "{product: linux, category: process_creation}",
+                [false, false, false, false, false, true],
+            ),
+            ("{product: windows, service: sysmon}", [false, false, false, false, false, true]),
+        ] {
+            let lines = [SSH, &other, &session, web, audit, json];
+            let found = lines.map(|line| matches(logsource, keyword, line));
+            assert_eq!(found, seen, "{logsource}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let rule =
+            "title: a\nname: a\nlogsource: {product: linux}\ndetection: {s: [x], condition: s}\n";
+        let over = |name: &str, rules: &str| {
+            format!(
+                "---\ntitle: c\nname: {name}\ncorrelation: {{type: temporal, rules: [{rules}], timespan: 1m}}\n"
+            )
+        };
+        assert!(set(&format!("{rule}{}", over("c", "a"))).is_ok());
+        assert!(set(&format!("{rule}{}{}", over("d", "c"), over("c", "a"))).is_ok());
+        for wrong in [
+            format!("{rule}{}", over("c", "none")),
+            format!("{rule}{}", over("c", "c")),
+            format!("{rule}{}{}", over("c", "d"), over("d", "c")),
+            format!("{rule}---\n{rule}"),
+        ] {
+            assert_eq!(set(&wrong).err().map(|problems| problems.len() > 0), Some(true), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_correlation_reads_is_not_shown_unless_it_says_so() {
+        let rule =
+            "title: a\nname: a\nlogsource: {product: linux}\ndetection: {s: [x], condition: s}\n";
+        for generate in [false, true] {
+            let text = format!(
+                "{rule}---\ntitle: c\ncorrelation: {{type: temporal, rules: [a], timespan: 1m, generate: {generate}}}\n"
+            );
+            let rules = set(&text).unwrap_or_else(|problems| panic!("{problems:?}"));
+            assert_eq!((rules.rules[0].shown, rules.correlations[0].shown), (generate, true));
+        }
+    }
 }

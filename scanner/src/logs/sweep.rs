@@ -242,8 +242,14 @@ impl<'a> Stream<'a> {
     }
 
     fn of_journal(reader: &'a mut dyn Read) -> Self {
-        let reading = Reading::Journal { reader: BufReader::with_capacity(64 << 10, reader), entries: 0 };
-        Self { files: VecDeque::new(), reading: Some(reading), pending: VecDeque::new(), last_at: 0 }
+        let reading =
+            Reading::Journal { reader: BufReader::with_capacity(64 << 10, reader), entries: 0 };
+        Self {
+            files: VecDeque::new(),
+            reading: Some(reading),
+            pending: VecDeque::new(),
+            last_at: 0,
+        }
     }
 
     /// Time of the next hit; reads on until there is one. `None` at the end.
@@ -272,8 +278,13 @@ impl<'a> Stream<'a> {
                     }
                 }
                 Some(Reading::Journal { reader, entries }) => {
-                    let more =
-                        read_journal(reader, entries, sweeper, &mut self.pending, &mut self.last_at);
+                    let more = read_journal(
+                        reader,
+                        entries,
+                        sweeper,
+                        &mut self.pending,
+                        &mut self.last_at,
+                    );
                     if !more {
                         self.reading = None;
                     }
@@ -300,7 +311,13 @@ fn open(
         let view = Fresh { tree, file, packed, limit };
         let reader = |offset| view.reader_at(offset);
         let Some(checkpoint) = checkpoint else {
-            return Ok((view.reader_at(0)?, view.year(0, options)?, Start::default(), None, packed));
+            return Ok((
+                view.reader_at(0)?,
+                view.year(0, options)?,
+                Start::default(),
+                None,
+                packed,
+            ));
         };
         let reached = checkpoint.find(&path, &file.stat, packed, &reader)?;
         let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
@@ -387,9 +404,9 @@ impl Fresh<'_> {
         }
         let modified = match options.year {
             // noon of 30 December: every day of that year is at most a day ahead
-            Some(year) => Wall { year, month: 12, day: 30, second: 43_200 }
-                .as_utc()
-                .unwrap_or(options.now),
+            Some(year) => {
+                Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
+            }
             None => self.file.stat.modified.min(options.now),
         };
         Ok(first_year(walls.into_iter(), modified, &options.zone))
@@ -614,8 +631,14 @@ impl<'a> Sweeper<'a> {
             hit.values[at].clone().filter(|value| !value.is_empty())
         };
         let rule = Reference::Rule(hit.rule);
-        let feed =
-            Feed { from: rule, at: hit.at, weight: hit.weight, hit, opened_by: None, value: &value };
+        let feed = Feed {
+            from: rule,
+            at: hit.at,
+            weight: hit.weight,
+            hit,
+            opened_by: None,
+            value: &value,
+        };
         self.correlate(&feed);
     }
 
@@ -699,8 +722,13 @@ impl<'a> Sweeper<'a> {
         }
         let mut detections = one_story_an_address(detections);
         detections.sort_by(|a, b| {
-            (b.level, b.succeeded, b.count, &a.rule, a.key())
-                .cmp(&(a.level, a.succeeded, a.count, &b.rule, b.key()))
+            (b.level, b.succeeded, b.count, &a.rule, a.key()).cmp(&(
+                a.level,
+                a.succeeded,
+                a.count,
+                &b.rule,
+                b.key(),
+            ))
         });
         self.outcome.summary.detections = detections.len() as u64;
         self.outcome.detections = detections;

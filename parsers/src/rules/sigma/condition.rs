@@ -30,7 +30,9 @@ pub(super) fn parse(text: &str, names: &[&str]) -> Result<Condition, String> {
     let condition = parser.or(0)?;
     match parser.peek() {
         None => Ok(condition),
-        Some("|") => Err("aggregations (`| count()`) were removed from Sigma: write a correlation".into()),
+        Some("|") => {
+            Err("aggregations (`| count()`) were removed from Sigma: write a correlation".into())
+        }
         Some(_) => Err("the condition goes on where it should end".into()),
     }
 }

@@ -106,11 +106,10 @@ pub(super) fn parse(
     if group_by.len() > GROUP_BY_MAX {
         return Err(source.at("group-by", format!("more than {GROUP_BY_MAX} fields")));
     }
-    let timespan_s = map
-        .get("timespan")
-        .and_then(Value::as_str)
-        .and_then(seconds)
-        .ok_or_else(|| source.at("timespan", "`timespan` is a number with s, m, h or d, up to 90d"))?;
+    let timespan_s =
+        map.get("timespan").and_then(Value::as_str).and_then(seconds).ok_or_else(|| {
+            source.at("timespan", "`timespan` is a number with s, m, h or d, up to 90d")
+        })?;
     let flag = map.get("generate").or_else(|| document.get("generate"));
     let generate = match flag {
         None => false,

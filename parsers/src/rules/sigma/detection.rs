@@ -56,7 +56,8 @@ pub(super) fn parse(source: &Source<'_>, body: &Mapping) -> Result<Detection, Pr
             continue;
         }
         if name == "timeframe" {
-            let message = "`timeframe` belongs to aggregations, which Sigma 2 removed: write a correlation";
+            let message =
+                "`timeframe` belongs to aggregations, which Sigma 2 removed: write a correlation";
             return Err(source.at(name, message));
         }
         if selections.len() == SELECTIONS_MAX {
@@ -103,8 +104,8 @@ fn selection(
             Ok(Selection::Any(parts.collect::<Result<_, _>>()?))
         }
         keywords => {
-            let mut test = test(source, "", keywords)
-                .map_err(|problem| source.at(name, problem.message))?;
+            let mut test =
+                test(source, "", keywords).map_err(|problem| source.at(name, problem.message))?;
             test.field = None;
             Ok(Selection::All(vec![test]))
         }
@@ -183,8 +184,27 @@ fn modifiers(list: &[&'static str]) -> Result<Modifiers<'static>, String> {
 
 /// Every modifier there is; a fixed list lets the parsed ones borrow from here.
 const KNOWN: [&str; 22] = [
-    "contains", "startswith", "endswith", "all", "cased", "neq", "windash", "wide", "utf16le",
-    "base64", "base64offset", "re", "i", "m", "s", "cidr", "exists", "fieldref", "gt", "gte", "lt",
+    "contains",
+    "startswith",
+    "endswith",
+    "all",
+    "cased",
+    "neq",
+    "windash",
+    "wide",
+    "utf16le",
+    "base64",
+    "base64offset",
+    "re",
+    "i",
+    "m",
+    "s",
+    "cidr",
+    "exists",
+    "fieldref",
+    "gt",
+    "gte",
+    "lt",
     "lte",
 ];
 

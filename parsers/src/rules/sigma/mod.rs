@@ -193,8 +193,11 @@ fn logsource(source: &Source<'_>, map: &Mapping) -> Result<Logsource, Problem> {
         return Err(source.at("logsource", "a rule needs a map `logsource`"));
     };
     let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_ascii_lowercase);
-    let logsource =
-        Logsource { product: text("product"), category: text("category"), service: text("service") };
+    let logsource = Logsource {
+        product: text("product"),
+        category: text("category"),
+        service: text("service"),
+    };
     if logsource == Logsource::default() {
         let message = "`logsource` names no product, category or service";
         return Err(source.at("logsource", message));
@@ -223,8 +226,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(file: &'a Arc<str>, bytes: &'a [u8]) -> Result<Self, Problem> {
-        let problem =
-            |message: String| Problem { place: Place::whole(Arc::clone(file)), message };
+        let problem = |message: String| Problem { place: Place::whole(Arc::clone(file)), message };
         if bytes.len() > FILE_BYTES_MAX {
             return Err(problem(format!("larger than {FILE_BYTES_MAX} bytes")));
         }

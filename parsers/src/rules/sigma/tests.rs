@@ -129,20 +129,48 @@ fn required_texts_are_promised_only_where_they_hold() {
 fn what_is_wrong_is_named_with_its_line() {
     for (detection, line, message) in [
         ("  s:\n    f|containz: x\n  condition: s\n", 6, "unknown modifier `containz`"),
-        ("  s:\n    - a: b\n    - f|expand: '%x%'\n  condition: s\n", 7, "unknown modifier `expand`"),
-        ("  s:\n    f|re: '(?=x)'\n  condition: s\n", 6, "not a regular expression without look-around and back-references"),
+        (
+            "  s:\n    - a: b\n    - f|expand: '%x%'\n  condition: s\n",
+            7,
+            "unknown modifier `expand`",
+        ),
+        (
+            "  s:\n    f|re: '(?=x)'\n  condition: s\n",
+            6,
+            "not a regular expression without look-around and back-references",
+        ),
         ("  s:\n    f|cidr: x\n  condition: s\n", 6, "not a network in CIDR notation"),
         ("  s:\n    f|gt: x\n  condition: s\n", 6, "not a number"),
         ("  s:\n    f|i: x\n  condition: s\n", 6, "modifier `i` follows `re` only"),
-        ("  s:\n    f: x\n  condition: t\n", 7, "the condition names a selection that the rule does not have"),
-        ("  s:\n    f: x\n  condition: s and\n", 7, "the condition ends where a selection is expected"),
+        (
+            "  s:\n    f: x\n  condition: t\n",
+            7,
+            "the condition names a selection that the rule does not have",
+        ),
+        (
+            "  s:\n    f: x\n  condition: s and\n",
+            7,
+            "the condition ends where a selection is expected",
+        ),
         ("  s:\n    f: x\n  condition: (s\n", 7, "a `(` is not closed"),
         ("  s:\n    f: x\n  condition: s s\n", 7, "the condition goes on where it should end"),
-        ("  s:\n    f: x\n  condition: 2 of s*\n", 7, "the number before `of` does not fit the selections after it"),
+        (
+            "  s:\n    f: x\n  condition: 2 of s*\n",
+            7,
+            "the number before `of` does not fit the selections after it",
+        ),
         ("  s:\n    f: x\n  condition: 1 of t*\n", 7, "`of` names no selection of the rule"),
-        ("  s:\n    f: x\n  condition: s | count() > 5\n", 7, "aggregations (`| count()`) were removed from Sigma: write a correlation"),
+        (
+            "  s:\n    f: x\n  condition: s | count() > 5\n",
+            7,
+            "aggregations (`| count()`) were removed from Sigma: write a correlation",
+        ),
         ("  s:\n    f: x\n", 1, "a rule needs a `condition`"),
-        ("  s:\n    f: {a: b}\n  condition: s\n", 6, "a value is a text, a number, a boolean or null"),
+        (
+            "  s:\n    f: {a: b}\n  condition: s\n",
+            6,
+            "a value is a text, a number, a boolean or null",
+        ),
     ] {
         let problem = rule(detection).expect_err(detection);
         assert_eq!((problem.place.line, problem.message.as_str()), (line, message), "{detection}");
