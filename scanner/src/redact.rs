@@ -82,13 +82,13 @@ static PATTERNS: LazyLock<Vec<(Regex, Keep)>> = LazyLock::new(|| {
         (r"(?i)(\b(?:basic|bearer)\s+)[A-Za-z0-9+/=._~-]{8,}".to_string(), Keep::First),
         // key=value, key: value, "key": "value", --password value, PASSWORD value
         (format!(r#"(?i)([A-Za-z0-9_.-]*(?:{names})[A-Za-z0-9_.-]*["']?\s*(?:=|:|%3d)\s*)(?:"[^"]*"?|'[^']*'?|[^\s&;,]+)"#), Keep::First),
-        (format!(r#"(?i)(--?[a-z-]*(?:{names})[a-z-]*\s+)(?:"[^"]*"?|'[^']*'?|\S+)"#), Keep::First),
+        (format!(r#"(?i)((?:^|\s)--?[a-z-]*(?:{names})[a-z-]*\s+)(?:"[^"]*"?|'[^']*'?|\S+)"#), Keep::First),
         (format!(r#"(?i)^(\s*[a-z_.-]*(?:requirepass|masterauth|secret|bindpw|rootpw|token)[a-z_.-]*\s+)\S+"#), Keep::First),
         // crypt(3) and PHC strings
         (r"\$(?:[0-9][a-z]?|y|gy|7|2[abxy]|md5|sha1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+-]{6,}".to_string(), Keep::Nothing),
         // PEM bodies and well-known prefixes
         (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*".to_string(), Keep::Nothing),
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?|\bsk-[A-Za-z0-9_-]{16,}".to_string(), Keep::Nothing),
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?|\bsk-(?:proj-|live-|ant-)?[A-Za-z0-9_]{20,}".to_string(), Keep::Nothing),
     ]
     .into_iter()
     .map(|(pattern, keep)| (Regex::new(&pattern).expect("a constant pattern, compiled by a test"), keep))

@@ -163,7 +163,7 @@ fn judge(outcome: &SweepOutcome, now: i64) -> Vec<(Detection, Verdict)> {
     let panel = Panel::cold();
     let verdicts = evidence.iter().map(|evidence| panel.judge(evidence, &context));
     let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(verdicts).collect();
-    judged.sort_by(|a, b| b.1.severity.cmp(&a.1.severity));
+    judged.sort_by_key(|(_, verdict)| std::cmp::Reverse(verdict.severity));
     judged
 }
 

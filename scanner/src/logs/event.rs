@@ -331,9 +331,7 @@ fn access_field<'a>(
 /// The URI with percent escapes (up to three layers), `\xNN` as Apache and nginx write it, and `+`
 /// opened; `None` when there is nothing to open.
 fn decoded(uri: &[u8]) -> Option<Vec<u8>> {
-    if memchr::memchr3(b'%', b'+', b'\\', uri).is_none() {
-        return None;
-    }
+    memchr::memchr3(b'%', b'+', b'\\', uri)?;
     let mut text = uri.to_vec();
     for _layer in 0..3 {
         if memchr::memchr2(b'%', b'\\', &text).is_none() {

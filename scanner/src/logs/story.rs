@@ -95,6 +95,11 @@ impl Tally {
         }
     }
 
+    /// The first line.
+    pub fn first_hit(&self) -> Option<&Hit> {
+        self.first_hit.as_deref()
+    }
+
     /// Distinct addresses, at most [`DISTINCT_MAX`].
     pub fn addresses(&self) -> u64 {
         self.addresses.len() as u64
