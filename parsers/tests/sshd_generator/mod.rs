@@ -309,7 +309,7 @@ pub fn generate(seed: u64, root: &str) -> Case {
     let main = writer.file(0, false);
     let mut files = vec![(format!("{root}/sshd_config"), main)];
     files.append(&mut writer.files);
-    if dice.one_in(4) {
+    if dice.one_in(8) {
         for (_, text) in &mut files {
             *text = damaged(&mut dice, text);
         }

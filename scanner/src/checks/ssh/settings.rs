@@ -150,7 +150,8 @@ fn snippet(fact: &SshFact, wanted: &str, candidate: &Candidate) -> String {
     }
     if candidate.won == Won::CommandLine {
         return format!(
-            "# take the option off sshd's command line, and write\n# {DROP_IN}:\n{wanted}"
+            "# take the option off sshd's command line; then in {}, before any Match:\n{wanted}\n{prove}",
+            fact.path
         );
     }
     let included = fact.drop_ins_from.is_some_and(|line| {
@@ -167,11 +168,32 @@ fn snippet(fact: &SshFact, wanted: &str, candidate: &Candidate) -> String {
     format!("# as the first line of {}, before any Match:\n{wanted}\n{prove}", fact.path)
 }
 
-/// Whether some connection may use a password: `yes` anywhere counts.
+/// The `AuthenticationMethods` that ask everybody for more than a password, if they do.
+fn more_than_a_password(fact: &SshFact, sshd: &Sshd) -> Option<String> {
+    let methods = fact.possible(sshd, "authenticationmethods");
+    let strong = |list: &str| {
+        list.split(',').any(|method| {
+            ["publickey", "hostbased", "gssapi-with-mic", "gssapi-keyex"]
+                .contains(&method.split(':').next().unwrap_or_default())
+        })
+    };
+    let all = methods.iter().all(|candidate| candidate.value.split(' ').all(strong));
+    let first = methods.first().filter(|_| all)?;
+    Some(format!("{}: authenticationmethods {}", origin(first), brief(&first.value)))
+}
+
+/// Whether some connection may log in with a password alone: `yes` anywhere counts.
 fn password_possible(fact: &SshFact, sshd: &Sshd) -> bool {
-    ["passwordauthentication", "kbdinteractiveauthentication"]
-        .iter()
-        .any(|keyword| fact.possible(sshd, keyword).iter().any(|c| c.value == "yes"))
+    let may = |keyword| fact.possible(sshd, keyword).iter().any(|c| c.value == "yes");
+    (may("passwordauthentication") || may("kbdinteractiveauthentication"))
+        && more_than_a_password(fact, sshd).is_none()
+}
+
+/// How a check of passwords ends where a password alone is not enough.
+fn settled(facts: &Facts<'_>) -> Option<Outcome> {
+    let fact = facts.get::<SshFact>();
+    let methods = more_than_a_password(&fact, fact.sshd().ok()?)?;
+    Some(Outcome::passed(methods).unseen(fact.unseen.iter().cloned()))
 }
 
 pub(super) fn root_login(facts: &Facts<'_>) -> Outcome {
@@ -207,6 +229,9 @@ fn flag(
 }
 
 pub(super) fn passwords(facts: &Facts<'_>) -> Outcome {
+    if let Some(outcome) = settled(facts) {
+        return outcome;
+    }
     flag(
         facts,
         "passwordauthentication",
@@ -233,6 +258,9 @@ pub(super) fn empty_passwords(facts: &Facts<'_>) -> Outcome {
 }
 
 pub(super) fn keyboard_interactive(facts: &Facts<'_>) -> Outcome {
+    if let Some(outcome) = settled(facts) {
+        return outcome;
+    }
     let fact = facts.get::<SshFact>();
     let pam = fact.sshd().is_ok_and(|sshd| {
         fact.global(sshd, "usepam").iter().any(|candidate| candidate.value == "yes")
