@@ -112,7 +112,10 @@ impl Look for Host {
             known_users: Self::known_users(&tree),
             ..SweepOptions::new(now)
         };
-        let mut place = self.kept.clone().unwrap_or_else(Checkpoint::new);
+        let mut place = match &self.kept {
+            Some(place) => place.clone(),
+            None => Checkpoint::new(),
+        };
         let found = source::discover(&tree);
         let ask_journal = self.root == Path::new("/") && !has_syslog(&found, now);
         let mut outcome = sweep(&tree, found, None, &self.rules, &options, Some(&mut place));

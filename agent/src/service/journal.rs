@@ -165,7 +165,7 @@ mod tests {
     fn a_story_is_news_only_for_what_is_new_in_it() {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::new(state.path());
-        let mut look = |journal: &mut Journal, stories: &[Detection], at: i64, keep: bool| {
+        let look = |journal: &mut Journal, stories: &[Detection], at: i64, keep: bool| {
             let begin = journal.kept.unwrap_or(0);
             let counts: Vec<u64> =
                 journal.news(stories.to_vec(), begin).iter().map(|one| one.count).collect();
