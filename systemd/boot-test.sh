@@ -27,6 +27,7 @@ root=$scratch/root
 mkdir "$scratch/upper" "$scratch/inner" "$root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/upper,workdir=$scratch/inner" "$root" || cannot "no overlay can be mounted"
 rm -rf "$root"/etc/systemd/system/multi-user.target.wants/*.service "$root/var/lib/wardmote" "$root/etc/wardmote"
+rm -f "$root"/var/log/auth.log "$root"/var/log/syslog "$root"/var/log/messages "$root"/var/log/secure # the journal alone
 install -m 755 "$binary" "$root/usr/bin/wardmote"
 install -m 644 "$units"/*.service "$units"/*.timer "$root/etc/systemd/system/"
 install -D -m 644 "$units/sysusers.d/wardmote.conf" "$root/usr/lib/sysusers.d/wardmote.conf"
@@ -77,6 +78,14 @@ holds "nothing more can be got" has '^CapBnd:[[:space:]]+0000000000000004$'
 holds "it is filtered" has '^Seccomp:[[:space:]]+2$'
 holds "it gets no new privileges" has '^NoNewPrivs:[[:space:]]+1$'
 holds "its state is private" sh -c "[ \"\$(stat -c %a '$root/var/lib/wardmote' '$root/var/lib/wardmote/wardmote.db' | xargs)\" = '700 600' ]"
+attack() {
+    for port in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        inside logger -p auth.info -t sshd --id=4321 "Failed password for root from 192.0.2.77 port $port ssh2"
+    done
+}
+attack
+holds "it sees an attack in the journal and tells" within 15 grep -q 192.0.2.77 "$root/var/lib/wardmote/alerts.jsonl"
+holds "it tells it once" sh -c "sleep 5; [ \"\$(grep -c '\"news\":\"new\".*192.0.2.77' '$root/var/lib/wardmote/alerts.jsonl')\" = 1 ]"
 holds "it reloads" inside systemctl reload wardmote
 old=$(show MainPID)
 inside systemctl kill -s KILL wardmote

@@ -29,6 +29,7 @@ use crate::store::{Alert, News, Sighting, Store, StoreError};
 use crate::systemd::Notifier;
 
 pub mod host;
+mod journal;
 
 /// Alerts told at once; the rest follows with the next step.
 const TOLD_AT_ONCE_MAX: usize = 1_000;

@@ -10,7 +10,7 @@ use crate::output::Color;
 
 mod accept;
 mod agent;
-mod audit;
+pub(crate) mod audit;
 mod completions;
 mod config;
 mod consensus;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use consensus::Panel;
@@ -15,6 +15,7 @@ use parsers::tree::Tree;
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
+use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, conceal, content, source, sweep};
 use scanner::ports::Inventory;
 
@@ -24,12 +25,16 @@ use crate::pipeline::judge::{self, Judged};
 use crate::pipeline::look::Wanted;
 use crate::pipeline::{accept, surround};
 use crate::report::{Finding, Remediation, Report};
+use crate::service::journal::Journal;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::{Sighting, Source};
 
 /// Most bytes of the kept place.
 const PLACE_BYTES_MAX: u64 = 64 << 20;
+
+/// A syslog daemon that wrote within this time is alive.
+const SYSLOG_ALIVE_SECONDS: i64 = 3_600;
 
 /// Looks at one host.
 pub struct Host {
@@ -41,17 +46,19 @@ pub struct Host {
     kept: Option<Checkpoint>,
     /// The place after the last sweep.
     reached: Option<Checkpoint>,
+    journal: Journal,
     /// What listened at the last audit: whom an attack concerns.
     inventory: Option<Inventory>,
 }
 
 impl Host {
     /// A look at the tree under `root` (`/`), with the place in the logs that `state` holds, if any.
-    pub fn new(root: PathBuf, state: &std::path::Path, clock: fn() -> i64) -> anyhow::Result<Self> {
+    pub fn new(root: PathBuf, state: &Path, clock: fn() -> i64) -> anyhow::Result<Self> {
         let place_file = state.join("agent-logs.json");
         let kept = read_place(&place_file)?;
         let rules = content::rules();
-        Ok(Self { root, place_file, rules, clock, kept, reached: None, inventory: None })
+        let journal = Journal::new(state);
+        Ok(Self { root, place_file, rules, clock, kept, reached: None, journal, inventory: None })
     }
 
     fn known_users(tree: &RootedTree) -> Vec<String> {
@@ -105,15 +112,26 @@ impl Look for Host {
             known_users: Self::known_users(&tree),
             ..SweepOptions::new(now)
         };
-        let mut place = self.kept.clone().unwrap_or_else(Checkpoint::new);
+        let mut place = match &self.kept {
+            Some(place) => place.clone(),
+            None => Checkpoint::new(),
+        };
         let found = source::discover(&tree);
-        let outcome = sweep(&tree, found, None, &self.rules, &options, Some(&mut place));
+        let ask_journal = self.root == Path::new("/") && !has_syslog(&found, now);
+        let mut outcome = sweep(&tree, found, None, &self.rules, &options, Some(&mut place));
         self.reached = Some(place);
+        if ask_journal {
+            let since = now.saturating_sub(settings.audit.since.seconds());
+            let (stories, unseen) = self.journal.look(&tree, &self.rules, &options, since);
+            outcome.detections.extend(stories);
+            outcome.incomplete.extend(unseen);
+        }
         let seen = self.judge(&outcome.detections)?;
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
+        self.journal.keep_place()?;
         let Some(reached) = self.reached.take() else { return Ok(()) };
         let bytes = reached.to_json();
         // Marks that were met are told apart from old ones while the place is written: read it back.
@@ -127,7 +145,16 @@ impl Look for Host {
     }
 }
 
-fn read_place(path: &std::path::Path) -> anyhow::Result<Option<Checkpoint>> {
+/// Whether a syslog daemon writes what the journal holds into files, so that the files are enough. One
+/// that has written nothing for an hour may be gone: then both are read, and at worst counted twice.
+fn has_syslog(found: &Found, now: i64) -> bool {
+    let names =
+        ["auth.log", "secure", "syslog", "messages"].map(|name| Path::new("/var/log").join(name));
+    let mut files = found.families.iter().flat_map(|family| &family.files);
+    files.any(|file| names.contains(&file.path) && file.stat.modified >= now - SYSLOG_ALIVE_SECONDS)
+}
+
+fn read_place(path: &Path) -> anyhow::Result<Option<Checkpoint>> {
     let mut bytes = Vec::new();
     match File::open(path) {
         Ok(file) => file.take(PLACE_BYTES_MAX).read_to_end(&mut bytes)?,
@@ -181,10 +208,8 @@ fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::E
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::path::Path;
-
     use super::*;
+    use std::io::Write;
 
     fn append(root: &Path, text: &str) {
         let file = root.join("var/log/auth.log");
