@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Shows what is being done until it is dropped.
 pub struct Progress {
-    say: Option<(Sender<String>, JoinHandle<()>)>,
+    say: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 /// Silence before the first line.
@@ -21,20 +21,15 @@ impl Progress {
         if quiet || !std::io::stderr().is_terminal() {
             return Self { say: None };
         }
-        let (sender, receiver) = channel::<String>();
-        let mut doing = doing.to_string();
+        let (sender, receiver) = channel::<()>();
+        let doing = doing.to_string();
         let started = Instant::now();
         let handle = std::thread::spawn(move || {
             let mut wait = PATIENCE;
             let mut drawn = false;
             loop {
-                match receiver.recv_timeout(wait) {
-                    Ok(next) => {
-                        doing = next;
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
+                if receiver.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+                    break;
                 }
                 wait = REDRAW;
                 drawn = true;
@@ -46,13 +41,6 @@ impl Progress {
             }
         });
         Self { say: Some((sender, handle)) }
-    }
-
-    /// Says what is being done now.
-    pub fn now(&self, doing: &str) {
-        if let Some((sender, _)) = &self.say {
-            let _ = sender.send(doing.to_string());
-        }
     }
 }
 

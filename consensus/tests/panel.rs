@@ -1,5 +1,7 @@
 //! What the cold panel decides: one table of cases that an administrator can check by reading.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 use Severity::{Critical, High, Info, Low, Medium};
 use consensus::{
     Attack, Context, Evidence, Exposure, Kind, Panel, Privilege, Proof, Service, Severity, Subject,

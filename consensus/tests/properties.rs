@@ -1,5 +1,7 @@
 //! What holds for every evidence, context and set of opinions.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 use consensus::pool::{COST_OF_MISSING, MAX_OPINIONS, pool, weigh};
 use consensus::{
     Attack, Context, Evidence, Exposure, Kind, Opinion, Panel, Privilege, Proof, Service, Severity,

@@ -1,6 +1,8 @@
 //! Odd things in place of configuration files: every check ends, none panics, and what could not be
 //! looked at is never a pass.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 use parsers::tree::{FileKind, MemoryTree};
 use scanner::Facts;
 use scanner::checks::{CheckResult, run_all};

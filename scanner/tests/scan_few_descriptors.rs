@@ -1,6 +1,8 @@
 //! The scan in a process that may open few files: alone in its binary, since the limit is the
 //! process's.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

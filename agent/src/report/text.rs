@@ -69,7 +69,7 @@ fn first(out: &mut String, report: &Report, shown: &[&Finding], style: Style) ->
     for (number, finding) in urgent.iter().enumerate() {
         let level = paint(finding.severity, style.color);
         writeln!(out, " {}. {level} {}", number + 1, finding.title)?;
-        let place = finding.evidence.first().map(|source| place(source)).unwrap_or_default();
+        let place = finding.evidence.first().map(place).unwrap_or_default();
         let fix = match finding.remediation.snippet.lines().next() {
             Some(line) if !line.trim_start().starts_with('#') => line.trim(),
             _ => finding.remediation.text.as_str(),

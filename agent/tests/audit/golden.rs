@@ -273,6 +273,7 @@ pub fn faulty() -> Tree {
         .file("/home/alice/.ssh/authorized_keys", "ssh-ed25519 AAAA alice\n", 0o666)
         .file("/home/alice/.netrc", "machine example.org login alice password CANARY7f3a9b\n", 0o644)
         .file("/root/.rhosts", "+ +\n", 0o600)
+        .link("/etc/ssl/outside.key", "/../../../../../../etc/hostname")
         .file("/var/log/auth.log", attack_log(), 0o640)
         .file("/var/log/nginx/access.log", access_log(), 0o640)
 }

@@ -11,8 +11,11 @@ use crate::tree;
 /// Bound for one audit of a small tree, far above what it takes even on a busy machine.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
+/// Replaces a file by something hostile.
+type Spoil = fn(&Path);
+
 /// What stands in place of an input.
-const HOSTILE: &[(&str, fn(&Path))] = &[
+const HOSTILE: &[(&str, Spoil)] = &[
     ("empty", |path| std::fs::write(path, b"").unwrap()),
     ("10 MB line", |path| std::fs::write(path, vec![b'a'; 10 << 20]).unwrap()),
     ("FIFO", tree::fifo),
@@ -21,7 +24,7 @@ const HOSTILE: &[(&str, fn(&Path))] = &[
         std::fs::create_dir(path).unwrap();
     }),
     ("unreadable", |path| {
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o000)).unwrap();
     }),
     ("truncated", |path| {
         let bytes = std::fs::read(path).unwrap();

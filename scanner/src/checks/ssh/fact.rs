@@ -137,22 +137,13 @@ impl Candidate {
         Self {
             value: setting.value(),
             place: setting.place().clone(),
-            text: showable(setting.text()),
+            text: setting.text().to_string(),
             block,
             won: setting.won,
             overrides: setting.overrides.clone(),
             is_default: false,
         }
     }
-}
-
-/// A line whose value is one of a few known words: `PasswordAuthentication=yes` would be taken for a
-/// secret, `PasswordAuthentication yes` is not.
-fn showable(text: &str) -> String {
-    if crate::redact::line(text).contains(crate::redact::HIDDEN) {
-        return text.replacen('=', " ", 1);
-    }
-    text.to_string()
 }
 
 /// A value in the words of today's manual: `sshd -T` still prints an old name.

@@ -70,7 +70,7 @@ fn every_fault_is_found_at_its_place() {
         ("sudo-shell-escape", "/etc/sudoers:7:9"),
         ("sudo-writable-command", "/etc/sudoers:7:33"),
         ("sudo-wildcards", "/etc/sudoers:8:9"),
-        ("sudo-syntax", "/etc/sudoers:9:9"),
+        ("sudo-syntax", "/etc/sudoers:9:8"),
         ("sudo-files", "/etc/sudoers.d/x:0:0"),
     ] {
         assert_eq!(places(&run(&tree, id)), [wanted], "{id}");
