@@ -25,7 +25,7 @@ const DROP_INS_MAX: usize = 1_000;
 const OTHER_VARIABLES: [&str; 2] = ["WARDMOTE_CORPORA", "WARDMOTE_REQUIRE_PEERS"];
 
 /// Everything that can be configured, with its default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The audit.
@@ -62,12 +62,6 @@ pub struct AgentSettings {
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { audit: AuditSettings::default(), agent: AgentSettings::default() }
-    }
 }
 
 impl Default for AuditSettings {
