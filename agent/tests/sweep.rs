@@ -1,4 +1,5 @@
 //! `wardmote sweep` and `wardmote match` from the outside: output, state, exit codes.
+#![allow(clippy::unwrap_used)] // helpers of tests too
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

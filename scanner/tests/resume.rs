@@ -1,4 +1,5 @@
 //! Checkpoints: each line is judged exactly once, whatever happens to the file between two sweeps.
+#![allow(clippy::unwrap_used)] // helpers of tests too
 
 use std::fs;
 use std::io::Write;

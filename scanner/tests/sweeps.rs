@@ -1,4 +1,5 @@
 //! Sweeps over made and recorded logs, from the outside.
+#![allow(clippy::unwrap_used)] // helpers of tests too
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
