@@ -46,8 +46,11 @@ pub fn secrets(text: &str) -> Cow<'_, str> {
     for (pattern, keep) in PATTERNS.iter() {
         if pattern.is_match(&text) {
             let hidden = pattern.replace_all(&text, |found: &Captures<'_>| match keep {
-                Keep::First if is_no_secret(&found[0]) => found[0].to_string(),
-                Keep::First => format!("{}{HIDDEN}", &found[1]),
+                Keep::First if is_no_secret(&found[0], &found[1]) => found[0].to_string(),
+                Keep::First => {
+                    let end = if found[0].ends_with('@') { "@" } else { "" };
+                    format!("{}{HIDDEN}{end}", &found[1])
+                }
                 Keep::Nothing => HIDDEN.to_string(),
             });
             text = Cow::Owned(hidden.into_owned());
@@ -64,9 +67,13 @@ enum Keep {
 /// Words that announce a secret wherever they stand in a key; the short ones only as a whole part.
 const SECRET_NAMES: &str = "passw|passphrase|passcode|secret|token|api_?key|access_?key|private_?key|auth_?key|session_?id|credential|signature|(?:\\b|_)(?:pass|pwd|pin|otp|sig)(?:\\b|_)";
 
-/// What looks like a secret's key but is not: sudo's tags and its log's working directory.
-fn is_no_secret(found: &str) -> bool {
+/// What looks like a secret but is not: sudo's tags, its log's working directory, and switches such as
+/// `PasswordAuthentication=yes`.
+fn is_no_secret(found: &str, key: &str) -> bool {
+    const SWITCHES: [&str; 6] = ["yes", "no", "true", "false", "on", "off"];
+    let value = found[key.len()..].to_ascii_lowercase();
     ["NOPASSWD:", "PASSWD:", "PWD=/"].iter().any(|known| found.starts_with(known))
+        || SWITCHES.contains(&value.as_str())
 }
 
 static PATTERNS: LazyLock<Vec<(Regex, Keep)>> = LazyLock::new(|| {
@@ -79,13 +86,13 @@ static PATTERNS: LazyLock<Vec<(Regex, Keep)>> = LazyLock::new(|| {
         (r"(?i)(\b(?:basic|bearer)\s+)[A-Za-z0-9+/=._~-]{8,}".to_string(), Keep::First),
         // key=value, key: value, "key": "value", --password value, PASSWORD value
         (format!(r#"(?i)([A-Za-z0-9_.-]*(?:{names})[A-Za-z0-9_.-]*["']?\s*(?:=|:|%3d)\s*)(?:"[^"]*"?|'[^']*'?|[^\s&;,]+)"#), Keep::First),
-        (format!(r#"(?i)(--?[a-z-]*(?:{names})[a-z-]*\s+)(?:"[^"]*"?|'[^']*'?|\S+)"#), Keep::First),
-        (format!(r#"(?i)^(\s*[a-z_.-]*(?:requirepass|masterauth|secret|bindpw|rootpw|token)[a-z_.-]*\s+)\S+"#), Keep::First),
+        (format!(r#"(?i)((?:^|\s)--?[a-z-]*(?:{names})[a-z-]*\s+)(?:"[^"]*"?|'[^']*'?|\S+)"#), Keep::First),
+        (r"(?i)^(\s*[a-z_.-]*(?:requirepass|masterauth|secret|bindpw|rootpw|token)[a-z_.-]*\s+)\S+".to_string(), Keep::First),
         // crypt(3) and PHC strings
         (r"\$(?:[0-9][a-z]?|y|gy|7|2[abxy]|md5|sha1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+-]{6,}".to_string(), Keep::Nothing),
         // PEM bodies and well-known prefixes
         (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*".to_string(), Keep::Nothing),
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?|\bsk-[A-Za-z0-9_-]{16,}".to_string(), Keep::Nothing),
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?|\bsk-(?:proj-|live-|ant-)?[A-Za-z0-9_]{20,}".to_string(), Keep::Nothing),
     ]
     .into_iter()
     .map(|(pattern, keep)| (Regex::new(&pattern).expect("a constant pattern, compiled by a test"), keep))
@@ -141,6 +148,9 @@ mod tests {
             "PermitEmptyPasswords no",
             "bob ALL=(ALL) NOPASSWD: ALL",
             "PASS_MAX_DAYS 99999",
+            "PasswordAuthentication=yes",
+            "PermitRootLogin prohibit-password # a comment",
+            "HostKeyAlgorithms sk-ssh-ed25519@openssh.com",
             "sudo: bob : TTY=pts/0 ; PWD=/root ; USER=root ; COMMAND=/bin/sh",
             "Failed password for root from 192.0.2.1 port 4 ssh2",
             "mapping = x, signal=15, design: y",

@@ -103,7 +103,7 @@ pub fn look(tree: &dyn Tree) -> Vantage {
     };
     let (own, first) = (table("/proc/self/mountinfo"), table("/proc/1/mountinfo"));
     compare_mounts(&mut vantage, &own, &first);
-    vantage.container = container(tree, &vantage);
+    vantage.container = container(tree, &vantage, same_root(&own, &first));
     vantage.blind = blind(&vantage);
     if !known {
         vantage.blind.push("its own rights (/proc/self/status could not be read)".to_string());
@@ -222,9 +222,19 @@ fn compare_mounts(vantage: &mut Vantage, own: &[Mount], first: &[Mount]) {
     }
 }
 
+/// Whether this process and PID 1 have the same directory as their root: so has a sandboxed service,
+/// not a container that shares the host's processes.
+fn same_root(own: &[Mount], first: &[Mount]) -> bool {
+    let root = |table: &[Mount]| {
+        let mount = table.iter().rev().find(|mount| mount.target == Path::new("/"))?;
+        Some((mount.device, mount.root.clone()))
+    };
+    root(own).is_some() && root(own) == root(first)
+}
+
 /// What contains us. A file such as `/.dockerenv` proves nothing on a machine made from an image, so
 /// that traces count only where the namespaces are not the kernel's own.
-fn container(tree: &dyn Tree, vantage: &Vantage) -> Option<String> {
+fn container(tree: &dyn Tree, vantage: &Vantage, same_root: bool) -> Option<String> {
     let initial = |name: &str| {
         namespace(tree, &format!("/proc/self/ns/{name}"))
             .is_some_and(|inode| INITIAL_NAMESPACES.contains(&inode))
@@ -232,7 +242,7 @@ fn container(tree: &dyn Tree, vantage: &Vantage) -> Option<String> {
     let other = |name: &str| {
         vantage.other_namespaces.iter().chain(&vantage.unknown_namespaces).any(|one| one == name)
     };
-    if initial("pid") && initial("user") && !other("mnt") {
+    if initial("pid") && (same_root || !other("mnt")) {
         return None;
     }
     let word = |text: &str| {
@@ -275,6 +285,9 @@ fn container(tree: &dyn Tree, vantage: &Vantage) -> Option<String> {
 fn blind(vantage: &Vantage) -> Vec<String> {
     let other = |name: &str| vantage.other_namespaces.iter().any(|one| one == name);
     let sign = |sign: &str| vantage.sandbox.iter().any(|one| one.contains(sign));
+    // Capabilities hold in their user namespace: one made for us gives none over the host.
+    let strange_user = other("user") || vantage.unknown_namespaces.iter().any(|one| one == "user");
+    let can = |capability: &str| vantage.has(capability) && !strange_user;
     let mut blind = Vec::new();
     let mut when = |condition: bool, line: &str| {
         if condition {
@@ -282,22 +295,22 @@ fn blind(vantage: &Vantage) -> Vec<String> {
         }
     };
     when(
-        !vantage.reads_all_files(),
+        !can("CAP_DAC_READ_SEARCH") && !can("CAP_DAC_OVERRIDE"),
         "/etc/shadow and other files and directories that only root may read (no CAP_DAC_READ_SEARCH)",
     );
     when(
-        !vantage.has("CAP_SYS_PTRACE"),
+        !can("CAP_SYS_PTRACE"),
         "processes of other users and the owners of their sockets (no CAP_SYS_PTRACE)",
     );
-    when(!vantage.has("CAP_NET_ADMIN"), "firewall rules and port redirections (no CAP_NET_ADMIN)");
+    when(!can("CAP_NET_ADMIN"), "firewall rules and port redirections (no CAP_NET_ADMIN)");
     when(sign("hidepid") && vantage.uid != 0, "processes of other users (hidepid)");
     when(sign("ProcSubset"), "live kernel settings (/proc/sys is hidden)");
     when(other("net"), "the host's listening sockets and firewall (other network namespace)");
     when(
         vantage.container.is_some() || other("pid"),
-        "processes outside of this container or sandbox",
+        "processes, sockets and files outside of this container or sandbox",
     );
-    when(other("user"), "true owners of files (other user namespace)");
+    when(strange_user, "true owners of files (other user namespace)");
     when(
         sign("another /tmp") || sign("another /var/tmp"),
         "the host's /tmp or /var/tmp (a private one is mounted)",
@@ -412,6 +425,21 @@ mod tests {
         assert_eq!(named(base()).as_deref(), Some("unknown"));
         let machine = spaces(spaces(host(), "self", &[]), "1", &[]).file("/.dockerenv", "");
         assert_eq!(named(machine), None);
+        let sandboxed =
+            || spaces(spaces(host(), "self", &["mnt"]), "1", &[]).file("/.dockerenv", "");
+        assert_eq!(named(sandboxed()), None, "a service of the machine, sandboxed");
+        let other_root = ROOT.replace("8:1 / /", "0:77 / /");
+        let shares_processes = sandboxed().file("/proc/self/mountinfo", other_root);
+        assert_eq!(named(shares_processes).as_deref(), Some("docker"));
+    }
+
+    #[test]
+    fn root_of_an_own_user_namespace_is_no_root() {
+        let tree = spaces(spaces(host(), "self", &["user"]), "1", &[]);
+        let vantage = look(&tree);
+        assert_eq!((vantage.uid, vantage.capabilities.len()), (0, CAPABILITIES.len()));
+        assert_eq!(vantage.blind.len(), 4, "{:?}", vantage.blind);
+        assert!(vantage.blind[3].contains("owners of files"));
     }
 
     #[test]

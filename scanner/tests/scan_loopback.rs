@@ -1,5 +1,8 @@
 //! The connect scan of own addresses against listeners that these tests made, and against nmap.
 
+// The helpers below are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::time::Duration;

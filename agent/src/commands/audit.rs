@@ -1,22 +1,19 @@
 //! `wardmote audit`: examines the whole host, or a mounted tree, and says what to do first.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::ValueEnum;
-use consensus::{Panel, Severity};
-use scanner::checks::{AREAS, CheckResult, Ran};
+use consensus::Severity;
+use scanner::checks::AREAS;
 
 use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
-use crate::pipeline::accept::{self, Accepted};
-use crate::pipeline::judge::{self, Judged};
-use crate::pipeline::look::{self, Wanted};
-use crate::pipeline::surround;
+use crate::pipeline::accept;
+use crate::pipeline::examine::{examine, threads};
+use crate::pipeline::look::Wanted;
 use crate::progress::Progress;
-use crate::report::{CheckLine, Finding, Host, Incomplete, Remediation, Report, json, text};
+use crate::report::{Report, json, text};
 use crate::settings::{Settings, Span, state_directory};
 
 /// Where the last audit's report is kept in the state directory.
@@ -86,54 +83,6 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     Ok(exit_code(&report, fail_on))
 }
 
-/// Looks, judges and reports: everything but where the result goes.
-pub fn examine(
-    wanted: &Wanted,
-    accepted: &[Accepted],
-    settings: &Settings,
-) -> anyhow::Result<Report> {
-    let started = Instant::now();
-    let mut seen = look::look(wanted)?;
-    let checks: Vec<CheckLine> = seen.ran.iter().map(check_line).collect();
-    let mut incomplete = std::mem::take(&mut seen.incomplete);
-    incomplete.extend(seen.ran.iter().flat_map(not_seen));
-    for entry in &mut incomplete {
-        let whole = format!("{}: {}", entry.what, entry.reason);
-        entry.expected =
-            settings.audit.expected_incomplete.iter().any(|start| whole.starts_with(start));
-    }
-    let items = judged(seen.ran);
-    let evidence: Vec<_> = items.iter().map(|item| &item.evidence).collect();
-    let context = surround::context(wanted.now, seen.inventory.as_ref(), None, &evidence);
-    let mut findings = judge::findings(&Panel::cold(), &context, items);
-    for finding in &mut findings {
-        finding.accepted = accepted
-            .iter()
-            .find(|entry| entry.fingerprint == finding.fingerprint && entry.holds(wanted.now))
-            .cloned();
-    }
-    Ok(Report {
-        schema: "wardmote.audit/1".into(),
-        tool: concat!("wardmote ", env!("CARGO_PKG_VERSION")).into(),
-        started: jiff::Timestamp::from_second(wanted.now)?.to_string(),
-        host: host(&wanted.root),
-        vantage: seen.vantage,
-        counts: counts(&findings),
-        accepted: findings.iter().filter(|finding| finding.accepted.is_some()).count(),
-        findings,
-        checks,
-        services: seen.inventory.map(|inventory| inventory.listeners),
-        logs: None,
-        incomplete,
-        elapsed_ms: started.elapsed().as_secs_f64() * 1_000.0,
-    })
-}
-
-/// Threads for the checks: all cores, at most eight.
-pub fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).min(8)
-}
-
 fn known_areas(only: &[String]) -> anyhow::Result<()> {
     let known = |name: &String| name == "logs" || AREAS.iter().any(|(area, _)| area == name);
     match only.iter().find(|name| !known(name)) {
@@ -142,69 +91,6 @@ fn known_areas(only: &[String]) -> anyhow::Result<()> {
             let names: Vec<&str> = AREAS.iter().map(|(area, _)| *area).chain(["logs"]).collect();
             Err(hinted(format!("no area `{name}`"), format!("areas are {}", names.join(", "))))
         }
-    }
-}
-
-fn check_line(ran: &Ran) -> CheckLine {
-    CheckLine { id: ran.check.id.into(), result: ran.result, reason: ran.reason.clone() }
-}
-
-/// What a check could not see: itself when it could not run, and the parts it names.
-fn not_seen(ran: &Ran) -> Vec<Incomplete> {
-    let whole = matches!(ran.result, CheckResult::NotRun | CheckResult::Unknown);
-    let reasons = whole.then(|| ran.reason.clone()).into_iter();
-    let parts = ran.unseen.iter().map(|part| scanner::redact::line(part));
-    reasons
-        .chain(parts)
-        .map(|reason| Incomplete { what: ran.check.id.into(), reason, expected: false })
-        .collect()
-}
-
-fn judged(ran: Vec<Ran>) -> Vec<Judged> {
-    ran.into_iter()
-        .flat_map(|ran| {
-            let check = ran.check;
-            ran.evidence.into_iter().map(move |(evidence, snippet)| Judged {
-                evidence,
-                why: check.why.into(),
-                remediation: Remediation { text: check.remediation.into(), snippet },
-                references: check.references.iter().map(ToString::to_string).collect(),
-            })
-        })
-        .collect()
-}
-
-fn counts(findings: &[Finding]) -> BTreeMap<Severity, usize> {
-    let mut counts: BTreeMap<Severity, usize> = Severity::ALL.map(|level| (level, 0)).into();
-    for finding in findings.iter().filter(|finding| finding.accepted.is_none()) {
-        *counts.entry(finding.severity).or_default() += 1;
-    }
-    counts
-}
-
-fn host(root: &Path) -> Host {
-    use parsers::tree::Tree;
-    let live = root == Path::new("/");
-    let tree = scanner::RootedTree::open(root);
-    let read = |path: &str| tree.as_ref().ok().and_then(|tree| tree.read_config(path).ok());
-    let text = |bytes: Vec<u8>| scanner::redact::line(String::from_utf8_lossy(&bytes).trim());
-    let system = rustix::system::uname();
-    let name = if live {
-        Some(scanner::redact::line(&system.nodename().to_string_lossy()))
-    } else {
-        read("/etc/hostname").map(text)
-    };
-    let release = read("/etc/os-release").or_else(|| read("/usr/lib/os-release"));
-    let os = release.and_then(|bytes| {
-        let text = String::from_utf8_lossy(&bytes);
-        let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-        Some(scanner::redact::line(line.trim_matches(['"', '\''])))
-    });
-    Host {
-        name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unnamed host".into()),
-        os: os.unwrap_or_else(|| "unknown distribution".into()),
-        kernel: live.then(|| scanner::redact::line(&system.release().to_string_lossy())),
-        root: (!live).then(|| scanner::redact::printable(&root.to_string_lossy())),
     }
 }
 

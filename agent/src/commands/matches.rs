@@ -245,7 +245,8 @@ impl Patterns {
             }
         }
         if !patterns.each.is_empty() {
-            let parts: Vec<String> = patterns.each.iter().map(|(p, _)| format!("(?:{p})")).collect();
+            let parts: Vec<String> =
+                patterns.each.iter().map(|(p, _)| format!("(?:{p})")).collect();
             patterns.any = compile(&parts.join("|")).ok();
         }
         Ok(patterns)

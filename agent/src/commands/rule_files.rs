@@ -46,7 +46,10 @@ pub fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
 pub fn rule_set(documents: Vec<Document>) -> anyhow::Result<RuleSet> {
     RuleSet::new(documents).map_err(|problems| {
         let lines: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
-        exit::hinted(lines.join("\n"), "each name and id belongs to one rule; load what it refers to")
+        exit::hinted(
+            lines.join("\n"),
+            "each name and id belongs to one rule; load what it refers to",
+        )
     })
 }
 

@@ -163,7 +163,7 @@ fn judge(outcome: &SweepOutcome, now: i64) -> Vec<(Detection, Verdict)> {
     let panel = Panel::cold();
     let verdicts = evidence.iter().map(|evidence| panel.judge(evidence, &context));
     let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(verdicts).collect();
-    judged.sort_by(|a, b| b.1.severity.cmp(&a.1.severity));
+    judged.sort_by_key(|(_, verdict)| std::cmp::Reverse(verdict.severity));
     judged
 }
 
@@ -234,7 +234,12 @@ impl View<'_> {
             let level = if colour { painted(&level, verdict.severity) } else { level };
             out.push_str(&format!("{level} {}\n", detection.headline()));
             if let (Some(first), Some(last)) = (detection.first, detection.last) {
-                out.push_str(&format!("         {} to {}, rule {}", time(first), time(last), detection.rule));
+                out.push_str(&format!(
+                    "         {} to {}, rule {}",
+                    time(first),
+                    time(last),
+                    detection.rule
+                ));
                 if !detection.also.is_empty() {
                     out.push_str(&format!(", also {}", detection.also.join(", ")));
                 }
@@ -250,14 +255,17 @@ impl View<'_> {
         }
         let Summary { lines, files, undecided, gaps, .. } = self.outcome.summary;
         let quiet = self.judged.len() - self.shown().count();
-        let words = |count: u64, one: &str| {
-            format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-        };
+        let words =
+            |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         out.push_str(&format!(
             "{} in {} and {} read, {} detections",
             words(lines, "line"),
             words(files, "file"),
-            if self.outcome.sources.iter().any(|s| s == "journal") { "the journal" } else { "no journal" },
+            if self.outcome.sources.iter().any(|s| s == "journal") {
+                "the journal"
+            } else {
+                "no journal"
+            },
             self.shown().count(),
         ));
         for (count, what) in [
@@ -323,15 +331,17 @@ fn painted(text: &str, severity: Severity) -> String {
 
 /// Accounts that exist here: their names are shown.
 pub(super) fn known_users(tree: &RootedTree) -> Vec<String> {
-    tree.read_config("/etc/passwd").map(|bytes| conceal::names_of_passwd(&bytes)).unwrap_or_default()
+    tree.read_config("/etc/passwd")
+        .map(|bytes| conceal::names_of_passwd(&bytes))
+        .unwrap_or_default()
 }
 
 /// The zone of stamps that name none.
 pub(super) fn zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
     let Some(name) = name else { return Ok(TimeZone::system()) };
-    TimeZone::get(name).or_else(|_| TimeZone::posix(name)).map_err(|_| {
-        exit::hinted("unknown time zone", "use a name such as Europe/Berlin, or UTC")
-    })
+    TimeZone::get(name)
+        .or_else(|_| TimeZone::posix(name))
+        .map_err(|_| exit::hinted("unknown time zone", "use a name such as Europe/Berlin, or UTC"))
 }
 
 fn since(args: &Args, state: Option<&State>, now: i64) -> anyhow::Result<Option<i64>> {
@@ -347,7 +357,10 @@ fn since(args: &Args, state: Option<&State>, now: i64) -> anyhow::Result<Option<
 /// `36h`, `7d`, `2026-01-01T00:00:00Z`, `2026-01-01`, seconds since the epoch.
 fn moment(text: &str, now: i64) -> anyhow::Result<i64> {
     let wrong = || {
-        exit::hinted("--since: neither a duration nor a time", "use 90s, 15m, 36h, 7d, 2w or RFC 3339")
+        exit::hinted(
+            "--since: neither a duration nor a time",
+            "use 90s, 15m, 36h, 7d, 2w or RFC 3339",
+        )
     };
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(at.as_second());
@@ -455,9 +468,9 @@ fn state_directory(global: &Global) -> anyhow::Result<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Ok("/var/lib/wardmote".into());
     }
-    let user = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
-    });
+    let user = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let directory = user.map(|directory| directory.join("wardmote"));
     directory.ok_or_else(|| exit::hinted("no state directory", "name one with --state-dir"))
 }

@@ -130,11 +130,21 @@ pub fn ask(program: &str, words: &[&str]) -> Result<Answer, String> {
     }
 }
 
-/// The systemd journal since a time, as a stream in the export format.
-pub fn journal(since: i64) -> Result<Running, String> {
-    let since = format!("--since=@{since}");
-    let words = ["-o", "export", "--no-pager", "--quiet", "--all", since.as_str()];
-    Running::start_with("journalctl", &words, JOURNAL_TIME_MAX, Stdio::null())
+/// The systemd journal, as a stream in the export format, after a cursor or else since a time; `None`
+/// where the host keeps no journal.
+pub fn journal(since: Option<i64>, after: Option<&str>) -> Option<Result<Running, String>> {
+    let kept = ["/var/log/journal", "/run/log/journal"].iter().any(|path| Path::new(path).is_dir());
+    if !kept {
+        return None;
+    }
+    let mut words = vec!["-o".to_string(), "export".into(), "--no-pager".into(), "--quiet".into()];
+    match (after, since) {
+        (Some(cursor), _) => words.push(format!("--after-cursor={cursor}")),
+        (None, Some(since)) => words.push(format!("--since=@{since}")),
+        (None, None) => {}
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Some(Running::start_with("journalctl", &words, JOURNAL_TIME_MAX, Stdio::null()))
 }
 
 /// How a program ended.
@@ -144,6 +154,19 @@ pub enum Ended {
     With(bool),
     /// It was killed at its time limit: what it said may be cut.
     Late,
+}
+
+impl Ended {
+    /// What to list under `incomplete`, where it did not end well.
+    pub fn complaint(self, what: &str) -> Option<String> {
+        match self {
+            Self::With(true) => None,
+            Self::With(false) => {
+                Some(format!("{what}: the program that reads it ended with an error"))
+            }
+            Self::Late => Some(format!("{what}: cut off at its time limit")),
+        }
+    }
 }
 
 /// A program that runs and whose stdout is read; killed at its time limit.

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
+use parsers::tree::Tree;
 use scanner::checks::{self, Ran};
 use scanner::facts::Spoken;
+use scanner::logs::{SweepOptions, SweepOutcome, audit_sweep, conceal, content};
 use scanner::ports::{self, Inventory};
 use scanner::vantage::{self, Vantage};
 use scanner::{Facts, RootedTree};
@@ -34,6 +37,8 @@ pub struct Seen {
     pub inventory: Option<Inventory>,
     /// Every check that was wanted.
     pub ran: Vec<Ran>,
+    /// What the logs tell; `None` where they were not wanted.
+    pub logs: Option<SweepOutcome>,
     /// What could not be looked at besides the checks' own entries.
     pub incomplete: Vec<Incomplete>,
 }
@@ -57,21 +62,84 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
     let inventory = live.then(|| ports::look(&tree, &spoken));
     let facts = Facts::new(&tree, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
-    let ran = checks::run_all(&facts, &wanted.only, wanted.threads);
+    let areas_wanted = wanted.only.is_empty() || wanted.only.iter().any(|name| name != "logs");
+    let (ran, logs) = std::thread::scope(|scope| {
+        let sweep = wanted.wants("logs").then(|| scope.spawn(|| logs(&tree, wanted)));
+        let ran = match areas_wanted {
+            true => checks::run_all(&facts, &wanted.only, wanted.threads),
+            false => Vec::new(),
+        };
+        let logs = sweep.map(|sweep| sweep.join().unwrap_or_else(|_| failed_sweep()));
+        (ran, logs)
+    });
     let mut incomplete = unanswered(&spoken);
-    if let Some(inventory) = &inventory {
-        incomplete.extend(services(inventory));
-    }
-    Ok(Seen { vantage, inventory, ran, incomplete })
+    incomplete.extend(inventory.iter().flat_map(|seen| entries("services", &seen.incomplete)));
+    incomplete.extend(logs.iter().flat_map(|seen| entries("logs", &seen.incomplete)));
+    Ok(Seen { vantage, inventory, ran, logs, incomplete })
 }
 
-fn services(inventory: &Inventory) -> Vec<Incomplete> {
-    let entry = |reason: &String| Incomplete {
-        what: "services".into(),
+/// Sweeps the tree's log files and, on the running host, the journal.
+fn logs(tree: &RootedTree, wanted: &Wanted) -> SweepOutcome {
+    let options = SweepOptions {
+        since: Some(wanted.since),
+        zone: zone(tree, wanted.live()),
+        known_users: known_users(tree),
+        ..SweepOptions::new(wanted.now)
+    };
+    let rules = content::rules();
+    if !wanted.live() {
+        return audit_sweep(tree, None, &rules, &options);
+    }
+    let mut journal = match ask::journal(Some(wanted.since), None) {
+        None => return audit_sweep(tree, None, &rules, &options),
+        Some(Ok(journal)) => journal,
+        Some(Err(reason)) => {
+            let mut outcome = audit_sweep(tree, None, &rules, &options);
+            outcome.incomplete.push(format!("journal: {reason}"));
+            return outcome;
+        }
+    };
+    let mut outcome = audit_sweep(tree, Some(&mut journal), &rules, &options);
+    outcome.incomplete.extend(journal.finish(false).complaint("journal"));
+    outcome
+}
+
+/// A sweep that ended in an internal error: said, and the rest of the audit stands.
+fn failed_sweep() -> SweepOutcome {
+    SweepOutcome {
+        incomplete: vec!["internal error in the sweep".into()],
+        ..SweepOutcome::default()
+    }
+}
+
+/// Accounts of the tree: their names are shown, other words in their place are not.
+pub fn known_users(tree: &RootedTree) -> Vec<String> {
+    let passwd = tree.read_config("/etc/passwd");
+    passwd.map(|bytes| conceal::names_of_passwd(&bytes)).unwrap_or_default()
+}
+
+/// The zone of stamps that name none: the system's, or the one that a mounted tree is set to.
+fn zone(tree: &RootedTree, live: bool) -> TimeZone {
+    if live {
+        return TimeZone::system();
+    }
+    let named = tree
+        .read_config("/etc/timezone")
+        .ok()
+        .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_string());
+    let linked = || {
+        let to = tree.read_link(Path::new("/etc/localtime")).ok()?;
+        Some(to.to_string_lossy().rsplit_once("zoneinfo/")?.1.to_string())
+    };
+    named.or_else(linked).and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
+}
+
+fn entries<'a>(what: &'a str, reasons: &'a [String]) -> impl Iterator<Item = Incomplete> + 'a {
+    reasons.iter().map(move |reason| Incomplete {
+        what: what.into(),
         reason: scanner::redact::line(reason),
         expected: false,
-    };
-    inventory.incomplete.iter().map(entry).collect()
+    })
 }
 
 /// Helper programs that could not answer.

@@ -19,8 +19,9 @@ use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, conceal, content, source, sweep};
 use scanner::ports::Inventory;
 
-use crate::commands::audit::{LAST_REPORT, examine, threads};
+use crate::commands::audit::LAST_REPORT;
 use crate::output;
+use crate::pipeline::examine::{examine, threads};
 use crate::pipeline::judge::{self, Judged};
 use crate::pipeline::look::Wanted;
 use crate::pipeline::{accept, surround};

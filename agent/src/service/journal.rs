@@ -16,7 +16,7 @@ use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, sweep};
 
 use crate::output;
-use crate::pipeline::ask::{self, Ended};
+use crate::pipeline::ask;
 
 /// How much of the past is read again for rules that count.
 const CONTEXT_SECONDS: i64 = 15 * 60;
@@ -62,19 +62,16 @@ impl Journal {
             return Default::default();
         }
         let since = begin.saturating_sub(CONTEXT_SECONDS).max(first_since.min(begin));
-        let mut journal = match ask::journal(since) {
-            Ok(journal) => journal,
-            Err(reason) => return (Vec::new(), vec![format!("journal: {reason}")]),
+        let mut journal = match ask::journal(Some(since), None) {
+            None => return Default::default(),
+            Some(Ok(journal)) => journal,
+            Some(Err(reason)) => return (Vec::new(), vec![format!("journal: {reason}")]),
         };
         let found = Found { families: Vec::new(), incomplete: Vec::new() };
         let options = SweepOptions { since: Some(since), ..options.clone() };
         let outcome = sweep(tree, found, Some(&mut journal), rules, &options, None);
         let mut incomplete = outcome.incomplete;
-        match journal.finish(false) {
-            Ended::With(true) => {}
-            Ended::With(false) => incomplete.push("journal: journalctl ended with an error".into()),
-            Ended::Late => incomplete.push("journal: too long to be read to its end".into()),
-        }
+        incomplete.extend(journal.finish(false).complaint("journal"));
         self.reached = Some(now);
         (self.news(outcome.detections, begin), incomplete)
     }

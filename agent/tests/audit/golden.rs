@@ -37,6 +37,8 @@ pub fn hardened() -> Tree {
         .file("/etc/fstab", FSTAB, 0o644)
         .file("/etc/cron.allow", "root\n", 0o600)
         .file("/etc/at.allow", "root\n", 0o600)
+        .folder("/etc/apparmor.d", 0o755)
+        .file("/usr/sbin/apparmor_parser", "\u{7f}ELF", 0o755)
         .file("/usr/bin/sudo", "\u{7f}ELF", 0o4755)
         .file("/usr/bin/passwd", "\u{7f}ELF", 0o4755)
         .file("/usr/sbin/sshd", "\u{7f}ELF", 0o755)
@@ -183,7 +185,61 @@ const fn fault(check: &'static str, file: &'static str, line: u64, column: u64) 
 }
 
 /// Every planted fault of [`faulty`].
-const FAULTS: &[Fault] = &[fault("accounts-empty-password", "/etc/shadow", 1, 6)];
+const FAULTS: &[Fault] = &[
+    fault("accounts-empty-password", "/etc/shadow", 1, 6),
+    fault("accounts-uid-zero", "/etc/passwd", 4, 8),
+    fault("accounts-hash-in-passwd", "/etc/passwd", 6, 8),
+    fault("accounts-weak-hash", "/etc/shadow", 5, 7),
+    fault("accounts-weak-hash", "/etc/shadow", 6, 5),
+    fault("accounts-duplicate-uid", "/etc/passwd", 7, 7),
+    fault("accounts-no-shadow", "/etc/passwd", 8, 1),
+    fault("accounts-gid-zero", "/etc/group", 1, 10),
+    fault("accounts-group-password", "/etc/gshadow", 3, 6),
+    fault("accounts-encrypt-method", "/etc/login.defs", 3, 1),
+    fault("accounts-umask", "/etc/login.defs", 2, 1),
+    fault("accounts-home", "/home/alice", 0, 0),
+    fault("accounts-authorized-keys", "/home/alice/.ssh/authorized_keys", 0, 0),
+    fault("accounts-trust-files", "/root/.rhosts", 0, 0),
+    fault("accounts-trust-files", "/home/alice/.netrc", 0, 0),
+    fault("ssh-permit-root-login", "/etc/ssh/sshd_config.d/50-cloud.conf", 2, 1),
+    fault("ssh-password-authentication", "/etc/ssh/sshd_config", 3, 1),
+    fault("ssh-empty-passwords", "/etc/ssh/sshd_config", 4, 1),
+    fault("ssh-x11-forwarding", "/etc/ssh/sshd_config", 5, 1),
+    fault("ssh-max-auth-tries", "/etc/ssh/sshd_config", 6, 1),
+    fault("ssh-strict-modes", "/etc/ssh/sshd_config", 7, 1),
+    fault("ssh-permit-user-environment", "/etc/ssh/sshd_config", 8, 1),
+    fault("ssh-host-based-authentication", "/etc/ssh/sshd_config", 9, 1),
+    fault("ssh-log-level", "/etc/ssh/sshd_config", 10, 1),
+    fault("ssh-weak-ciphers", "/etc/ssh/sshd_config", 11, 1),
+    fault("ssh-host-key-modes", "/etc/ssh/ssh_host_ed25519_key", 0, 0),
+    fault("sudo-environment", "/etc/sudoers", 2, 10),
+    fault("sudo-no-authenticate", "/etc/sudoers", 3, 16),
+    fault("sudo-shell-escape", "/etc/sudoers", 5, 16),
+    fault("sudo-wildcards", "/etc/sudoers", 5, 30),
+    fault("sudo-nopasswd-all", "/etc/sudoers.d/deploy", 1, 28),
+    fault("sudo-files", "/etc/sudoers.d/deploy", 0, 0),
+    fault("pam-nullok", "/etc/pam.d/common-auth", 1, 33),
+    fault("pam-permit", "/etc/pam.d/common-auth", 2, 17),
+    fault("pam-hash", "/etc/pam.d/common-password", 1, 37),
+    fault("kernel-aslr", "/etc/sysctl.d/99-local.conf", 1, 1),
+    fault("kernel-syncookies", "/etc/sysctl.d/99-local.conf", 3, 1),
+    fault("kernel-suid-dumpable", "/etc/sysctl.d/99-local.conf", 4, 1),
+    fault("kernel-kptr-restrict", "/etc/sysctl.d/99-local.conf", 5, 1),
+    fault("kernel-protected-links", "/etc/sysctl.d/99-local.conf", 6, 1),
+    fault("cron-files", "/etc/crontab", 0, 0),
+    fault("cron-writable-job", "/etc/crontab", 2, 16),
+    fault("cron-secrets", "/etc/crontab", 3, 16),
+    fault("cron-secrets", "/etc/cron.d/site", 1, 16),
+    fault("files-account-databases", "/etc/passwd", 0, 0),
+    fault("files-account-databases", "/etc/shadow", 0, 0),
+    fault("files-set-id", "/usr/local/bin/rootshell", 0, 0),
+    fault("files-world-writable", "/usr/bin/helper", 0, 0),
+    fault("files-world-writable-directory", "/opt/jobs", 0, 0),
+    fault("files-private-key", "/etc/ssl/private/web.key", 0, 0),
+    fault("files-preload", "/etc/ld.so.preload", 1, 1),
+    fault("mounts-fstab-password", "/etc/fstab", 2, 23),
+    fault("patches-end-of-life", "/etc/os-release", 3, 12),
+];
 
 /// The same host with faults in every area, and the canary in every input that can hold a secret.
 pub fn faulty() -> Tree {
@@ -355,17 +411,20 @@ fn every_planted_fault_is_found_at_its_place() {
 }
 
 #[test]
-fn an_empty_root_password_is_critical_and_comes_first() {
+fn an_empty_root_password_is_critical_and_decides_the_exit_code() {
     if !tree::possible() {
         return;
     }
-    let made = faulty().make();
+    let made = hardened().file("/etc/shadow", SHADOW.replace("root:!*:", "root::"), 0o640).make();
     let report = made.report();
-    let first = &report["findings"][0];
-    assert_eq!(
-        (first["check"].as_str(), first["severity"].as_str()),
-        (Some("accounts-empty-password"), Some("critical"))
-    );
+    let above: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["severity"] != "info")
+        .map(|finding| (finding["check"].as_str().unwrap(), finding["severity"].as_str().unwrap()))
+        .collect();
+    assert_eq!(above, [("accounts-empty-password", "critical")]);
     assert_eq!(made.audit(&[]).status.code(), Some(1));
 }
 

@@ -207,16 +207,22 @@ pub struct Shadow {
     /// Password field (field 1).
     pub password: Password,
     /// Day of the last change (field 2); 0 means "must be changed at the next login".
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<i64>,
     /// Fewest days between changes (field 3).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_days: Option<i64>,
     /// Most days between changes (field 4).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_days: Option<i64>,
     /// Days of warning (field 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub warn_days: Option<i64>,
     /// Days of grace (field 6).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub inactive_days: Option<i64>,
     /// Day on which the account ends (field 7).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
     /// Its line.
     pub row: Row,

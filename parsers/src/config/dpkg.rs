@@ -416,27 +416,33 @@ mod tests {
             eprintln!("skipped: dpkg is not installed");
             return;
         }
-        // One shell for the whole table, each pair asked once: less, or else greater.
-        let table = VERSIONS.iter().map(|version| format!("'{version}'")).collect::<Vec<_>>();
-        let table = table.join(" ");
-        let script = format!(
-            "for a in {table}; do for b in {table}; do \
+        // One shell for the whole table; each pair is asked in one order, the other is a mirror.
+        let pairs: Vec<(&str, &str)> = (1..)
+            .zip(VERSIONS)
+            .flat_map(|(next, left)| VERSIONS[next..].iter().map(move |right| (*left, *right)))
+            .collect();
+        let asked: String = pairs.iter().map(|(left, right)| format!("{left} {right}\n")).collect();
+        let script = "while read a b; do \
                if dpkg --compare-versions \"$a\" lt \"$b\" 2>/dev/null; then echo less; \
                elif dpkg --compare-versions \"$a\" gt \"$b\" 2>/dev/null; then echo greater; \
-               else echo equal; fi; done; done"
-        );
-        let said = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+               else echo equal; fi; done";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), asked).unwrap();
+        let said = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdin(std::fs::File::open(file.path()).unwrap())
+            .output()
+            .unwrap();
         let said = String::from_utf8(said.stdout).unwrap();
-        let mut answers = said.lines();
-        for left in VERSIONS {
-            for right in VERSIONS {
-                let dpkg = match answers.next().unwrap() {
-                    "less" => Ordering::Less,
-                    "greater" => Ordering::Greater,
-                    _ => Ordering::Equal,
-                };
-                assert_eq!(compare_versions(left, right), dpkg, "{left} against {right}");
-            }
+        assert_eq!(said.lines().count(), pairs.len());
+        for ((left, right), answer) in pairs.iter().zip(said.lines()) {
+            let dpkg = match answer {
+                "less" => Ordering::Less,
+                "greater" => Ordering::Greater,
+                _ => Ordering::Equal,
+            };
+            assert_eq!(compare_versions(left, right), dpkg, "{left} against {right}");
+            assert_eq!(compare_versions(right, left), dpkg.reverse(), "{right} against {left}");
         }
     }
 }

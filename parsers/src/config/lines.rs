@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::place::Place;
 
+/// Most bytes of a line that [`Line::shown`] keeps.
+pub const SHOWN_BYTES_MAX: usize = 2 << 10;
+
 /// A line of a file, without its line end (`\n` or `\r\n`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -19,6 +22,13 @@ impl<'a> Line<'a> {
     /// The text, with invalid UTF-8 replaced.
     pub fn text(&self) -> std::borrow::Cow<'a, str> {
         String::from_utf8_lossy(self.bytes)
+    }
+
+    /// The first [`SHOWN_BYTES_MAX`] bytes as text, for values that keep their line: a line with many
+    /// values is then not kept whole by each of them.
+    pub fn shown(&self) -> String {
+        let end = self.bytes.len().min(SHOWN_BYTES_MAX);
+        String::from_utf8_lossy(&self.bytes[..end]).into_owned()
     }
 
     /// The place of a byte of this line, counted from 0.

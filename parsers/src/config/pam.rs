@@ -21,7 +21,7 @@ pub const DIRECTORIES: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pa
 pub const DEPTH_MAX: usize = 32;
 
 /// Most lines of one resolved stack.
-pub const RULES_MAX: usize = 4_000;
+pub const RULES_MAX: usize = 1_000;
 
 /// Most files read for one stack.
 pub const FILES_MAX: usize = 256;
@@ -30,7 +30,7 @@ pub const FILES_MAX: usize = 256;
 pub const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Most bytes of one line with its continuations.
-pub const LINE_BYTES_MAX: usize = 64 << 10;
+pub const LINE_BYTES_MAX: usize = 8 << 10;
 
 /// The four management groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -185,8 +185,8 @@ struct Logical {
 
 impl Logical {
     fn place(&self, file: &Arc<str>, index: usize) -> (Place, String) {
-        let known = self.starts.iter().rev().find(|(offset, ..)| *offset <= index);
-        let (offset, number, text) = known.expect("the first line starts at 0");
+        let known = self.starts.partition_point(|(offset, ..)| *offset <= index);
+        let (offset, number, text) = &self.starts[known - 1];
         let column = u32::try_from(index - offset + 1).unwrap_or(u32::MAX);
         (Place::new(file, *number, column), text.clone())
     }
@@ -302,7 +302,7 @@ fn logical(bytes: &[u8]) -> Vec<Logical> {
         let joined =
             current.get_or_insert_with(|| Logical { text: String::new(), starts: Vec::new() });
         if joined.text.len() <= LINE_BYTES_MAX {
-            joined.starts.push((joined.text.len(), line.number, whole.to_string()));
+            joined.starts.push((joined.text.len(), line.number, line.shown()));
             joined.text.push_str(code);
             joined.text.push(' ');
         }

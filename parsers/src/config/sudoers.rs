@@ -16,10 +16,11 @@ use super::problems::Problems;
 use crate::place::Place;
 use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree, Why};
 
+mod cursor;
 mod grammar;
 mod query;
 
-pub use query::{Account, Decision};
+pub use query::{Account, Decision, EXPANDED_MAX};
 
 /// The policy's first file.
 pub const SUDOERS: &str = "/etc/sudoers";
@@ -37,7 +38,7 @@ pub const BYTES_MAX: usize = 2 * CONFIG_BYTES_MAX;
 pub const LINE_BYTES_MAX: usize = 128 << 10;
 
 /// Most rules, aliases and settings kept.
-pub const ENTRIES_MAX: usize = 50_000;
+pub const ENTRIES_MAX: usize = 20_000;
 
 /// Somebody or some machine in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -296,8 +297,8 @@ struct Logical {
 impl Logical {
     /// Where a byte of the joined text was written, and the physical line.
     fn place(&self, file: &Arc<str>, index: usize) -> (Place, String) {
-        let segment = self.segments.iter().rev().find(|(start, ..)| *start <= index);
-        let (start, number, text) = segment.expect("the first segment starts at 0");
+        let known = self.segments.partition_point(|(start, ..)| *start <= index);
+        let (start, number, text) = &self.segments[known - 1];
         let column = u32::try_from(index - start + 1).unwrap_or(u32::MAX);
         (Place::new(file, *number, column), text.clone())
     }
@@ -412,7 +413,7 @@ fn logical(bytes: &[u8]) -> Vec<Logical> {
         let joined =
             current.get_or_insert_with(|| Logical { text: String::new(), segments: Vec::new() });
         if joined.text.len() <= LINE_BYTES_MAX {
-            joined.segments.push((joined.text.len(), line.number, whole.to_string()));
+            joined.segments.push((joined.text.len(), line.number, line.shown()));
             joined.text.push_str(code);
             joined.text.push(' ');
         }

@@ -309,8 +309,35 @@ pub fn generate(seed: u64, root: &str) -> Case {
     let main = writer.file(0, false);
     let mut files = vec![(format!("{root}/sshd_config"), main)];
     files.append(&mut writer.files);
+    if dice.one_in(8) {
+        for (_, text) in &mut files {
+            *text = damaged(&mut dice, text);
+        }
+    }
     case.files = files;
     case
+}
+
+/// The text with a character put in, taken out or doubled somewhere: what typing errors do. Lines
+/// that would make sshd ask for names (of hosts, of users' homes) are left alone.
+fn damaged(dice: &mut Dice, text: &str) -> String {
+    let mut lines: Vec<String> = text.split('\n').map(str::to_string).collect();
+    let at = dice.below(lines.len());
+    let lower = lines[at].to_ascii_lowercase();
+    if lower.contains("listenaddress") || lower.contains('~') || lower.contains("include") {
+        return text.to_string();
+    }
+    let mut characters: Vec<char> = lines[at].chars().collect();
+    let place = dice.below(characters.len() + 1);
+    let put =
+        dice.pick(&[" ", "=", "\"", "'", "\\", "#", ",", "\t", "*", "!", "?", "\r", ":", "0"]);
+    match dice.below(4) {
+        0 if place < characters.len() => drop(characters.remove(place)),
+        1 if place < characters.len() => characters.insert(place, characters[place]),
+        _ => characters.insert(place, put.chars().next().unwrap_or(' ')),
+    }
+    lines[at] = characters.into_iter().collect();
+    lines.join("\n")
 }
 
 struct Writer<'a> {

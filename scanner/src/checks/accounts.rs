@@ -11,7 +11,7 @@ use super::Check;
 mod defaults;
 mod homes;
 mod identity;
-mod known;
+pub(in crate::checks) mod known;
 mod passwords;
 
 const ACCOUNTS: Check = Check {

@@ -16,6 +16,7 @@ use crate::Facts;
 use crate::files::Found;
 
 mod named;
+mod programs;
 mod walked;
 
 /// Most findings of one sort before they become one.
@@ -235,5 +236,16 @@ fn groups(facts: &Facts<'_>) -> HashMap<u32, Group> {
 
 /// Whether owners on disk are shown as they are; in another user namespace they are not.
 fn owners_are_true(facts: &Facts<'_>) -> bool {
-    !facts.vantage.other_namespaces.iter().any(|name| name == "user")
+    let vantage = facts.vantage;
+    !vantage.other_namespaces.iter().chain(&vantage.unknown_namespaces).any(|name| name == "user")
+}
+
+/// Places that a sandbox replaced: what was walked there is not the host's.
+fn replaced_places(facts: &Facts<'_>) -> impl Iterator<Item = String> {
+    facts
+        .vantage
+        .sandbox
+        .iter()
+        .filter(|sign| sign.starts_with("another /"))
+        .map(|sign| format!("files: {sign} was walked"))
 }

@@ -341,6 +341,9 @@ fn hidepid(facts: &Facts<'_>) -> Outcome {
     let (fstab, table) = (facts.get::<Fstab>(), facts.get::<MountTable>());
     let hides = |value: Option<&str>| value.is_some_and(|value| !matches!(value, "0" | "off"));
     if facts.live {
+        if facts.vantage.container.is_some() {
+            return Outcome::not_applicable("a container shows only its own processes");
+        }
         let Some(mount) = table.mount_at("/proc") else {
             return Outcome::not_run("the mount of /proc was not found");
         };

@@ -1,7 +1,7 @@
 //! Listening services: who can reach what, and what runs behind it.
 
 use consensus::{Exposure, Kind, Privilege, Severity, SourceLine, Subject};
-use parsers::tree::Links;
+use parsers::tree::{Links, LookError};
 
 use super::{Check, Observation, Outcome};
 use crate::Facts;
@@ -321,7 +321,7 @@ fn by_executable(
                 }
             }
         }
-        let hidden = unseen_owners(inventory);
+        let hidden = unseen_owners(inventory).or_else(|| unseen_executables(inventory));
         if seen.is_empty() && hidden.is_some() {
             let known = inventory.listeners.iter().any(|one| !one.owners.is_empty());
             if !known {
@@ -344,6 +344,13 @@ fn unseen_owners(inventory: &Inventory) -> Option<String> {
     Some(format!("owners of {} listening sockets: {why}", blind.len()))
 }
 
+/// How many holders there are whose executable could not be read.
+fn unseen_executables(inventory: &Inventory) -> Option<String> {
+    let owners = inventory.listeners.iter().flat_map(|one| &one.owners);
+    let count = owners.filter(|owner| owner.exe.is_none()).count();
+    (count > 0).then(|| format!("executables of {count} listening processes could not be read"))
+}
+
 fn is_elsewhere(why: &str) -> bool {
     why == BEYOND || why == crate::ports::FORWARDED
 }
@@ -360,23 +367,37 @@ fn old_executables(facts: &Facts<'_>) -> Outcome {
 }
 
 fn writable_executables(facts: &Facts<'_>) -> Outcome {
-    by_executable(facts, "only root can write them", |listener, owner, exe| {
+    let unread = std::cell::RefCell::new(Vec::new());
+    let writable = |path: &std::path::Path, what: &str| match writable(facts, path, what) {
+        Ok(problem) => problem,
+        Err(error) if error.not_found() => None,
+        Err(error) => {
+            unread.borrow_mut().push(error.to_string());
+            None
+        }
+    };
+    let outcome = by_executable(facts, "only root can write them", |listener, owner, exe| {
         if owner.deleted || !exe.starts_with('/') || is_transient(exe) {
             return None;
         }
         let path = std::path::Path::new(exe);
-        let file = writable(facts, path, "the executable");
-        let problem = file.or_else(|| writable(facts, path.parent()?, "its directory"))?;
+        let file = writable(path, "the executable");
+        let problem = file.or_else(|| writable(path.parent()?, "its directory"))?;
         let title = format!("{exe}: {problem}");
         Some(observation(listener).title(title).floor(Severity::High))
-    })
+    });
+    outcome.unseen(unread.into_inner())
 }
 
 /// What lets somebody other than root write there, if anything does.
-fn writable(facts: &Facts<'_>, path: &std::path::Path, what: &str) -> Option<String> {
-    let stat = facts.tree.stat(path, Links::Follow).ok()?;
+fn writable(
+    facts: &Facts<'_>,
+    path: &std::path::Path,
+    what: &str,
+) -> Result<Option<String>, LookError> {
+    let stat = facts.tree.stat(path, Links::Follow)?;
     let sticky_directory = stat.mode & 0o1000 != 0;
-    if stat.uid != 0 {
+    Ok(if stat.uid != 0 {
         Some(format!("{what} belongs to uid {}", stat.uid))
     } else if stat.mode & 0o002 != 0 && !sticky_directory {
         Some(format!("{what} is writable by everybody (mode {:04o})", stat.mode))
@@ -384,7 +405,7 @@ fn writable(facts: &Facts<'_>, path: &std::path::Path, what: &str) -> Option<Str
         Some(format!("{what} is writable by group {} (mode {:04o})", stat.gid, stat.mode))
     } else {
         None
-    }
+    })
 }
 
 fn transient_executables(facts: &Facts<'_>) -> Outcome {

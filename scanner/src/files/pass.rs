@@ -45,6 +45,20 @@ pub(super) struct Pass<'a> {
     deadline: Instant,
 }
 
+/// A worker that has directories. Counted down when dropped, also by a panic: the others must not wait
+/// for one that is gone.
+struct Busy<'a, 'b>(&'a Pass<'b>);
+
+impl Drop for Busy<'_, '_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.busy -= 1;
+        if queue.busy == 0 {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
 impl<'a> Pass<'a> {
     pub(super) fn new(tree: &'a dyn Tree, table: &'a MountTable, entries_max: u64) -> Self {
         Self {
@@ -123,6 +137,7 @@ impl<'a> Pass<'a> {
         let mut gathered = Gathered::default();
         let mut mine = Vec::new();
         while let Some(task) = self.next() {
+            let _busy = Busy(self);
             mine.push(task);
             while let Some(task) = mine.pop() {
                 if self.stopped.load(Ordering::Relaxed) || Instant::now() > self.deadline {
@@ -134,11 +149,6 @@ impl<'a> Pass<'a> {
                 if mine.len() > 1 && self.hungry.load(Ordering::Relaxed) {
                     self.give(&mut mine);
                 }
-            }
-            let mut queue = self.lock();
-            queue.busy -= 1;
-            if queue.busy == 0 {
-                self.changed.notify_all();
             }
         }
         gathered

@@ -177,11 +177,7 @@ impl Checkpoint {
         let cut = own.map(|own| self.files[own].clone());
         let gap = cut.is_some_and(|mark| mark.path == path && mark.offset > 0)
             && !self.is_held_elsewhere(own);
-        Ok(Reached {
-            start: Start::default(),
-            gap,
-            mark: Mark::new(path, stat),
-        })
+        Ok(Reached { start: Start::default(), gap, mark: Mark::new(path, stat) })
     }
 
     /// Keeps that a file was read up to `offset`, after so many lines, in place of what was known.
@@ -196,7 +192,8 @@ impl Checkpoint {
         if offset != mark.offset || mark.head.is_empty() {
             let size = usize::try_from(offset).unwrap_or(usize::MAX);
             let head = bytes_at(reader, 0, HEAD_BYTES.min(size))?;
-            let tail = bytes_at(reader, offset.saturating_sub(TAIL_BYTES as u64), TAIL_BYTES.min(size))?;
+            let tail =
+                bytes_at(reader, offset.saturating_sub(TAIL_BYTES as u64), TAIL_BYTES.min(size))?;
             (mark.head_bytes, mark.head) = (head.len(), hash(&head));
             (mark.tail_bytes, mark.tail) = (tail.len(), hash(&tail));
             (mark.offset, mark.lines) = (offset, lines);

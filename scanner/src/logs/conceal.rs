@@ -37,6 +37,7 @@ static TYPED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?i)((?:invalid|illegal|unknown) user )(.*?)( from [0-9A-Fa-f:.]+(?: port \d+.*)?$| [0-9A-Fa-f:.]{3,} port \d+.*$| \[preauth\]$|$)",
         r"(\bUser )(\S.*?)( from \S+ not allowed because.*$)",
         r"(\bFAILED LOGIN .* FOR '?)(.*?)('?, .*$)",
+        r#"^("?(?:\S+ ){1,2}- )(.+?)( \[\d\d/[A-Z][a-z]{2}/\d{4}:.*$)"#,
         r#"(\bacct=")([^"]*)(".*$)"#,
         r"(\bauthentication failure;.*\buser=)(\S+)(.*$)",
         r"(\buser )(.*?)(: (?:authentication failure|user) .*|: password mismatch.*|: not found.*)$",
@@ -64,11 +65,7 @@ impl Concealer {
 
     /// A user name as it may be shown.
     pub fn user(&self, user: &str) -> String {
-        if self.known.contains(user) {
-            redact::line(user)
-        } else {
-            redact::HIDDEN.to_string()
-        }
+        if self.known.contains(user) { redact::line(user) } else { redact::HIDDEN.to_string() }
     }
 
     /// A line as it may be shown.
@@ -76,7 +73,7 @@ impl Concealer {
         let mut text = redact::line(text);
         for pattern in TYPED.iter() {
             let hidden = pattern.replace(&text, |found: &Captures<'_>| {
-                if self.known.contains(&found[2]) || found[2].is_empty() {
+                if self.known.contains(&found[2]) || matches!(&found[2], "" | "-") {
                     return found[0].to_string();
                 }
                 format!("{}{}{}", &found[1], redact::HIDDEN, &found[3])
@@ -107,6 +104,8 @@ mod tests {
             "h login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR 'CANARY', User not known",
             "type=USER_LOGIN msg=audit(1.1:1): acct=\"CANARY\" res=failed",
             "h sshd[1]: Invalid user CANARY",
+            "192.0.2.1 - CANARY [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 401 5",
+            "www.example.org 192.0.2.1 - CANARY [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 401 5",
             "h sshd[1]: pam_unix(sshd:auth): authentication failure; uid=0 ruser= rhost=192.0.2.1  user=CANARY",
         ] {
             let safe = conceal.line(line);
@@ -114,8 +113,12 @@ mod tests {
             let known = line.replace("my CANARY x", "CANARY").replace("CANARY", "bob");
             assert_eq!(conceal.line(&known), known);
         }
-        let plain = "h sshd[1]: Failed password for root from 192.0.2.1 port 4 ssh2";
-        assert_eq!(conceal.line(plain), plain);
+        for plain in [
+            "h sshd[1]: Failed password for root from 192.0.2.1 port 4 ssh2",
+            "192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 5",
+        ] {
+            assert_eq!(conceal.line(plain), plain);
+        }
         assert_eq!(conceal.user("x"), redact::HIDDEN);
     }
 }

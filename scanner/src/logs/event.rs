@@ -331,9 +331,7 @@ fn access_field<'a>(
 /// The URI with percent escapes (up to three layers), `\xNN` as Apache and nginx write it, and `+`
 /// opened; `None` when there is nothing to open.
 fn decoded(uri: &[u8]) -> Option<Vec<u8>> {
-    if memchr::memchr3(b'%', b'+', b'\\', uri).is_none() {
-        return None;
-    }
+    memchr::memchr3(b'%', b'+', b'\\', uri)?;
     let mut text = uri.to_vec();
     for _layer in 0..3 {
         if memchr::memchr2(b'%', b'\\', &text).is_none() {
@@ -390,7 +388,8 @@ mod tests {
         let line = b"192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a.PHP?q=%252e%2e+x HTTP/1.1\" 404 5 \"-\" \"curl\"";
         let event = Event::read(line, &mut Form::default());
         assert_eq!(event.class(), Class::Web);
-        let field = |name: &str| event.field(name).map(|v| String::from_utf8_lossy(&v).into_owned());
+        let field =
+            |name: &str| event.field(name).map(|v| String::from_utf8_lossy(&v).into_owned());
         for (name, value) in [
             ("c-ip", Some("192.0.2.1")),
             ("c-uri", Some("/a.PHP?q=%252e%2e+x")),

@@ -76,7 +76,8 @@ fn readable(message: &[u8]) -> Option<&str> {
 }
 
 fn sshd(text: &str) -> Extracted<'_> {
-    let text = text.strip_prefix("error: ").or_else(|| text.strip_prefix("fatal: ")).unwrap_or(text);
+    let text =
+        text.strip_prefix("error: ").or_else(|| text.strip_prefix("fatal: ")).unwrap_or(text);
     if let Some(rest) = text.strip_prefix("Accepted ") {
         return login(rest, Ended::Success, First);
     }
@@ -101,7 +102,13 @@ fn sshd(text: &str) -> Extracted<'_> {
         && rest.contains(" not allowed because ")
     {
         let (user, ip) = user_from(rest, First);
-        return Extracted { user, typed: true, ip, ended: Some(Ended::Failure), ..Extracted::default() };
+        return Extracted {
+            user,
+            typed: true,
+            ip,
+            ended: Some(Ended::Failure),
+            ..Extracted::default()
+        };
     }
     if let Some(rest) = text.strip_prefix("input_userauth_request: invalid user ") {
         let user = Some(rest.strip_suffix(" [preauth]").unwrap_or(rest));
@@ -125,7 +132,8 @@ fn login(rest: &str, ended: Ended, which: Which) -> Extracted<'_> {
 /// address of the line, and the name before it where one is announced.
 fn connection(text: &str) -> Extracted<'_> {
     let ip = last_address(text);
-    let announced = [("invalid user ", true), ("authenticating user ", false), ("from user ", false)];
+    let announced =
+        [("invalid user ", true), ("authenticating user ", false), ("from user ", false)];
     for (words, typed) in announced {
         let Some((_, rest)) = text.split_once(words) else { continue };
         let user = ip.and_then(|ip| rest.rfind(ip).map(|at| rest[..at].trim_end()));
@@ -188,7 +196,12 @@ fn su(text: &str) -> Extracted<'_> {
     for (prefix, ended) in [("FAILED SU (to ", Ended::Failure), ("(to ", Ended::Success)] {
         if let Some((target, rest)) = text.strip_prefix(prefix).and_then(|r| r.split_once(") ")) {
             let user = rest.split(' ').next();
-            return Extracted { user, target: Some(target), ended: Some(ended), ..Extracted::default() };
+            return Extracted {
+                user,
+                target: Some(target),
+                ended: Some(ended),
+                ..Extracted::default()
+            };
         }
     }
     for (prefix, ended) in
@@ -263,7 +276,12 @@ fn pam(text: &str) -> Extracted<'_> {
         let target = &rest[..name(rest)];
         let by = rest.split_once(" by ").map(|(_, by)| &by[..name(by)]);
         let user = by.filter(|by| !by.is_empty()).or(Some(target));
-        return Extracted { user, target: Some(target), ended: Some(Ended::Success), ..Extracted::default() };
+        return Extracted {
+            user,
+            target: Some(target),
+            ended: Some(Ended::Success),
+            ..Extracted::default()
+        };
     }
     Extracted::default()
 }
@@ -304,52 +322,146 @@ mod tests {
     #[test]
     fn sshd_names_user_address_and_outcome() {
         for (text, user, typed, ip, ended) in [
-            ("Accepted password for bob from 192.0.2.1 port 4 ssh2", Some("bob"), false, Some("192.0.2.1"), Some(Ended::Success)),
-            ("Failed password for root from 192.0.2.1 port 4 ssh2", Some("root"), false, Some("192.0.2.1"), Some(Ended::Failure)),
-            ("Failed none for invalid user a b from 2001:db8::1 port 4 ssh2", Some("a b"), true, Some("2001:db8::1"), Some(Ended::Failure)),
-            ("Failed password for invalid user x from 10.0.0.1 port 1 ssh2 from 192.0.2.1 port 4 ssh2", Some("x from 10.0.0.1 port 1 ssh2"), true, Some("192.0.2.1"), Some(Ended::Failure)),
+            (
+                "Accepted password for bob from 192.0.2.1 port 4 ssh2",
+                Some("bob"),
+                false,
+                Some("192.0.2.1"),
+                Some(Ended::Success),
+            ),
+            (
+                "Failed password for root from 192.0.2.1 port 4 ssh2",
+                Some("root"),
+                false,
+                Some("192.0.2.1"),
+                Some(Ended::Failure),
+            ),
+            (
+                "Failed none for invalid user a b from 2001:db8::1 port 4 ssh2",
+                Some("a b"),
+                true,
+                Some("2001:db8::1"),
+                Some(Ended::Failure),
+            ),
+            (
+                "Failed password for invalid user x from 10.0.0.1 port 1 ssh2 from 192.0.2.1 port 4 ssh2",
+                Some("x from 10.0.0.1 port 1 ssh2"),
+                true,
+                Some("192.0.2.1"),
+                Some(Ended::Failure),
+            ),
             ("Invalid user  from 192.0.2.1", Some(""), true, Some("192.0.2.1"), None),
-            ("error: maximum authentication attempts exceeded for root from 192.0.2.1 port 2 ssh2 [preauth]", Some("root"), false, Some("192.0.2.1"), None),
-            ("Connection closed by invalid user x 192.0.2.1 port 4 [preauth]", Some("x"), true, Some("192.0.2.1"), None),
-            ("Disconnected from authenticating user root 192.0.2.1 port 4 [preauth]", Some("root"), false, Some("192.0.2.1"), None),
-            ("Received disconnect from 192.0.2.1: 11: Bye Bye [preauth]", None, false, Some("192.0.2.1"), None),
-            ("reverse mapping checking getaddrinfo for x.example [192.0.2.1] failed", None, false, Some("192.0.2.1"), None),
-            ("User bob from 192.0.2.1 not allowed because not listed in AllowUsers", Some("bob"), true, Some("192.0.2.1"), Some(Ended::Failure)),
-            ("pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root", Some("root"), true, Some("192.0.2.1"), Some(Ended::Failure)),
+            (
+                "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 2 ssh2 [preauth]",
+                Some("root"),
+                false,
+                Some("192.0.2.1"),
+                None,
+            ),
+            (
+                "Connection closed by invalid user x 192.0.2.1 port 4 [preauth]",
+                Some("x"),
+                true,
+                Some("192.0.2.1"),
+                None,
+            ),
+            (
+                "Disconnected from authenticating user root 192.0.2.1 port 4 [preauth]",
+                Some("root"),
+                false,
+                Some("192.0.2.1"),
+                None,
+            ),
+            (
+                "Received disconnect from 192.0.2.1: 11: Bye Bye [preauth]",
+                None,
+                false,
+                Some("192.0.2.1"),
+                None,
+            ),
+            (
+                "reverse mapping checking getaddrinfo for x.example [192.0.2.1] failed",
+                None,
+                false,
+                Some("192.0.2.1"),
+                None,
+            ),
+            (
+                "User bob from 192.0.2.1 not allowed because not listed in AllowUsers",
+                Some("bob"),
+                true,
+                Some("192.0.2.1"),
+                Some(Ended::Failure),
+            ),
+            (
+                "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root",
+                Some("root"),
+                true,
+                Some("192.0.2.1"),
+                Some(Ended::Failure),
+            ),
             ("Server listening on 0.0.0.0 port 22.", None, false, Some("0.0.0.0"), None),
             ("", None, false, None, None),
         ] {
             for program in ["sshd", "sshd-session", "sshd-auth"] {
                 let found = of(program, text);
-                assert_eq!((found.user, found.typed, found.ip, found.ended), (user, typed, ip, ended), "{text}");
+                assert_eq!(
+                    (found.user, found.typed, found.ip, found.ended),
+                    (user, typed, ip, ended),
+                    "{text}"
+                );
             }
         }
     }
 
     #[test]
     fn sudo_su_and_account_tools_name_who_and_what() {
-        let found = of("sudo", "bob : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/cat /etc/shadow");
-        assert_eq!((found.user, found.target, found.command), (Some("bob"), Some("root"), Some("/bin/cat /etc/shadow")));
+        let found =
+            of("sudo", "bob : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/cat /etc/shadow");
+        assert_eq!(
+            (found.user, found.target, found.command),
+            (Some("bob"), Some("root"), Some("/bin/cat /etc/shadow"))
+        );
         assert_eq!(found.ended, Some(Ended::Success));
-        let refused = of("sudo", "bob : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh");
+        let refused = of(
+            "sudo",
+            "bob : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+        );
         assert_eq!((refused.user, refused.ended), (Some("bob"), Some(Ended::Failure)));
         let su = of("su", "FAILED SU (to root) bob on pts/0");
-        assert_eq!((su.user, su.target, su.ended), (Some("bob"), Some("root"), Some(Ended::Failure)));
-        let session = of("su", "pam_unix(su:session): session opened for user root(uid=0) by bob(uid=1000)");
+        assert_eq!(
+            (su.user, su.target, su.ended),
+            (Some("bob"), Some("root"), Some(Ended::Failure))
+        );
+        let session =
+            of("su", "pam_unix(su:session): session opened for user root(uid=0) by bob(uid=1000)");
         assert_eq!((session.user, session.target), (Some("bob"), Some("root")));
-        let new = of("useradd", "new user: name=eve, UID=0, GID=0, home=/home/eve, shell=/bin/bash, from=/dev/pts/0");
+        let new = of(
+            "useradd",
+            "new user: name=eve, UID=0, GID=0, home=/home/eve, shell=/bin/bash, from=/dev/pts/0",
+        );
         assert_eq!((new.user, new.uid), (Some("eve"), Some("0")));
         let member = of("usermod", "add 'eve' to group 'sudo'");
         assert_eq!((member.user, member.group), (Some("eve"), Some("sudo")));
         let member = of("gpasswd", "user eve added by root to group wheel");
         assert_eq!((member.user, member.group), (Some("eve"), Some("wheel")));
-        assert_eq!(of("systemd", "ssh.service: Failed with result 'signal'.").unit, Some("ssh.service"));
-        assert_eq!(of("CRON", "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)").user, Some("root"));
+        assert_eq!(
+            of("systemd", "ssh.service: Failed with result 'signal'.").unit,
+            Some("ssh.service")
+        );
+        assert_eq!(
+            of("CRON", "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)")
+                .user,
+            Some("root")
+        );
     }
 
     #[test]
     fn hostile_messages_name_nobody_or_bounded_words() {
-        let many = format!("Failed password for invalid user {} from 192.0.2.1 port 1", "a from ".repeat(9000));
+        let many = format!(
+            "Failed password for invalid user {} from 192.0.2.1 port 1",
+            "a from ".repeat(9000)
+        );
         assert_eq!(of("sshd", &many).ip, Some("192.0.2.1"));
         assert_eq!(extract(b"sshd", b"\xff\xff").user, None);
         assert_eq!(of("sudo", " : ; ; ;").user, Some(""));

@@ -4,16 +4,14 @@
 //! automaton over the texts of all rules found one; the others are always looked at. The prefilter
 //! only ever skips rules that could not match (a test compares with the plain evaluation).
 
-use aho_corasick::AhoCorasick;
 use parsers::place::{Place, Problem};
 use parsers::rules::sigma::{
     Condition, Correlation, Document, Logsource, Matcher, Rule, Selection, Test,
 };
 
 use super::event::{Class, Event};
-
-/// A shorter literal would be found in nearly every line.
-const LITERAL_BYTES_MIN: usize = 3;
+use super::prefilter::Prefilter;
+pub use super::prefilter::Scratch;
 
 /// Most rules and correlations together.
 pub const RULES_MAX: usize = 20_000;
@@ -72,23 +70,6 @@ enum Route {
     Audit,
     /// A source that no text log gives: only JSON lines.
     Elsewhere,
-}
-
-#[derive(Default)]
-struct Prefilter {
-    automaton: Option<AhoCorasick>,
-    /// Rules of each literal.
-    rules_of: Vec<Vec<usize>>,
-    /// Rules that are always looked at.
-    always: Vec<usize>,
-}
-
-/// Memory that a caller keeps from line to line.
-#[derive(Default)]
-pub struct Scratch {
-    marks: Vec<u32>,
-    round: u32,
-    candidates: Vec<usize>,
 }
 
 const CLASSES: [Class; 4] = [Class::Syslog, Class::Web, Class::Audit, Class::Json];
@@ -156,6 +137,13 @@ impl RuleSet {
         }
     }
 
+    /// What [`Self::each_match`] finds, found without the prefilter: for tests of it.
+    pub fn each_match_plainly(&self, event: &Event<'_>) -> Vec<usize> {
+        let matches =
+            |compiled: &Compiled| compiled.route.admits(event) && holds(&compiled.rule, event);
+        (0..self.rules.len()).filter(|index| matches(&self.rules[*index])).collect()
+    }
+
     /// Rules that no log of this host's kind can ever fire (their log source is not read).
     pub fn dormant(&self) -> usize {
         self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere).count()
@@ -191,6 +179,11 @@ impl RuleSet {
 }
 
 impl Compiled {
+    /// Whether it is ever shown events of this class by way of the prefilter.
+    pub(super) fn reaches(&self, class: Class) -> bool {
+        self.route.reaches(class)
+    }
+
     fn want(&mut self, correlation: &Correlation) {
         for field in super::window::fields_of(correlation, &self.rule.header) {
             if !self.wanted.contains(&field) {
@@ -262,9 +255,9 @@ impl Route {
             logsource.service.as_deref().unwrap_or_default(),
         );
         match (product, category, service) {
-            (_, "webserver", _) | ("apache" | "nginx", ..) | (_, _, "apache" | "nginx" | "httpd") => {
-                (Self::Web, "http")
-            }
+            (_, "webserver", _)
+            | ("apache" | "nginx", ..)
+            | (_, _, "apache" | "nginx" | "httpd") => (Self::Web, "http"),
             ("linux" | "", "", "auditd") => (Self::Audit, ""),
             ("linux" | "", "", "sshd") => (Self::Programs(&["sshd"]), "ssh"),
             ("linux" | "", "", "sudo") => (Self::Programs(&["sudo"]), ""),
@@ -304,99 +297,6 @@ impl Route {
             Class::Json => false,
         }
     }
-}
-
-impl Prefilter {
-    fn new(rules: &[Compiled], class: Class) -> Self {
-        let mut filter = Self::default();
-        let mut literals: std::collections::BTreeMap<Vec<u8>, Vec<usize>> = Default::default();
-        for (index, compiled) in rules.iter().enumerate() {
-            if !compiled.route.reaches(class) {
-                continue;
-            }
-            // Audit values may be written in hexadecimal: their literals need not be in the line.
-            let needed = if class == Class::Audit { None } else { needed(&compiled.rule) };
-            match needed {
-                Some(texts) => {
-                    for text in texts {
-                        literals.entry(text).or_default().push(index);
-                    }
-                }
-                None => filter.always.push(index),
-            }
-        }
-        let built = AhoCorasick::builder().ascii_case_insensitive(true).build(literals.keys());
-        match built {
-            Ok(automaton) if !literals.is_empty() => {
-                filter.automaton = Some(automaton);
-                filter.rules_of = literals.into_values().collect();
-            }
-            // Nothing to look for, or too much for one automaton: then each rule is always asked.
-            _ => {
-                filter.always.extend(literals.into_values().flatten());
-                filter.always.sort_unstable();
-                filter.always.dedup();
-            }
-        }
-        filter
-    }
-
-    fn mark(&self, text: &[u8], scratch: &mut Scratch) {
-        let Some(automaton) = &self.automaton else { return };
-        for found in automaton.find_overlapping_iter(text) {
-            for rule in &self.rules_of[found.pattern().as_usize()] {
-                if scratch.marks[*rule] != scratch.round {
-                    scratch.marks[*rule] = scratch.round;
-                    scratch.candidates.push(*rule);
-                }
-            }
-        }
-    }
-}
-
-/// Texts of which one must be in the line for the rule to match; `None` when there are no such.
-fn needed(rule: &Rule) -> Option<Vec<Vec<u8>>> {
-    condition_needs(&rule.detection.condition, rule)
-}
-
-fn condition_needs(condition: &Condition, rule: &Rule) -> Option<Vec<Vec<u8>>> {
-    let selection = |index: &usize| selection_needs(&rule.detection.selections[*index].1);
-    match condition {
-        Condition::Selection(index) => selection(index),
-        Condition::Not(_) => None,
-        Condition::And(parts) => best(parts.iter().map(|part| condition_needs(part, rule))),
-        Condition::Or(parts) => union(parts.iter().map(|part| condition_needs(part, rule))),
-        Condition::AtLeast(count, of) if *count == of.len() => best(of.iter().map(selection)),
-        Condition::AtLeast(_, of) => union(of.iter().map(selection)),
-    }
-}
-
-fn selection_needs(selection: &Selection) -> Option<Vec<Vec<u8>>> {
-    match selection {
-        Selection::All(tests) => best(tests.iter().map(test_needs)),
-        Selection::Any(parts) => union(parts.iter().map(selection_needs)),
-    }
-}
-
-fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
-    if test.negated {
-        return None;
-    }
-    let each = test.values.iter().map(|value| {
-        value.required().filter(|text| text.len() >= LITERAL_BYTES_MIN).map(|text| vec![text])
-    });
-    if test.all { best(each) } else { union(each) }
-}
-
-/// Of several things that all hold, the one whose shortest text is longest.
-fn best(each: impl Iterator<Item = Option<Vec<Vec<u8>>>>) -> Option<Vec<Vec<u8>>> {
-    each.flatten().max_by_key(|texts| texts.iter().map(Vec::len).min().unwrap_or(0))
-}
-
-/// Of several things of which one holds: all texts, and only if each has some.
-fn union(each: impl Iterator<Item = Option<Vec<Vec<u8>>>>) -> Option<Vec<Vec<u8>>> {
-    let all: Option<Vec<_>> = each.collect();
-    all.map(|all| all.into_iter().flatten().collect::<Vec<_>>()).filter(|all| !all.is_empty())
 }
 
 fn compile(rule: Rule) -> Compiled {
@@ -456,4 +356,150 @@ fn in_order(
         waiting = left;
     }
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::event::Form;
+
+    fn set(text: &str) -> Result<RuleSet, Vec<Problem>> {
+        let file = std::sync::Arc::from("r.yml");
+        RuleSet::new(parsers::rules::sigma::parse(&file, text.as_bytes()).unwrap())
+    }
+
+    fn matches(logsource: &str, detection: &str, line: &str) -> bool {
+        let text = format!("title: t\nlogsource: {logsource}\ndetection: {detection}\n");
+        let rules = set(&text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let event = Event::read(line.as_bytes(), &mut Form::default());
+        let mut hits = 0;
+        rules.each_match(&event, &mut Scratch::default(), |_| hits += 1);
+        assert_eq!(hits, rules.each_match_plainly(&event).len(), "{detection}");
+        hits > 0
+    }
+
+    const SSH: &str =
+        "Dec 10 06:55:46 web sshd[7]: Failed password for root from 192.0.2.7 port 4 ssh2";
+
+    #[test]
+    fn conditions_mean_what_the_specification_says() {
+        for (detection, expected) in [
+            ("{s: {message|startswith: Failed}, condition: s}", true),
+            ("{s: {message|startswith: Failed}, condition: not s}", false),
+            ("{s: {user: root, src_ip: 192.0.2.7}, condition: s}", true),
+            ("{s: {user: root, src_ip: 192.0.2.8}, condition: s}", false),
+            ("{s: [{user: bob}, {src_ip: 192.0.2.7}], condition: s}", true),
+            ("{s: [{user: bob}, {src_ip: 192.0.2.8}], condition: s}", false),
+            ("{s: [nothing, failed password], condition: s}", true),
+            ("{s: failed password, condition: s}", true),
+            ("{s: ['pass*root'], condition: s}", true),
+            ("{s: {'|all': [failed, root]}, condition: s}", true),
+            ("{s: {'|all': [failed, bob]}, condition: s}", false),
+            ("{a: {user: root}, b: {user: bob}, condition: a and b}", false),
+            ("{a: {user: root}, b: {user: bob}, condition: a or b}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: a and not b}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: not a or b}", false),
+            ("{a: {user: root}, b: {user: bob}, condition: not (a and b)}", true),
+            ("{a: {user: bob}, b: {user: root}, c: {user: root}, condition: a and b or c}", true),
+            (
+                "{a: {user: bob}, b: {user: root}, c: {user: root}, condition: a and (b or c)}",
+                false,
+            ),
+            ("{x1: {user: bob}, x2: {user: root}, condition: 1 of x*}", true),
+            ("{x1: {user: bob}, x2: {user: root}, condition: all of x*}", false),
+            ("{x1: {user: root}, x2: {host: web}, condition: all of x*}", true),
+            ("{x1: {user: root}, x2: {host: web}, x3: {user: x}, condition: 2 of x*}", true),
+            ("{x1: {user: root}, x2: {host: db}, x3: {user: x}, condition: 2 of x*}", false),
+            ("{a: {user: bob}, _b: {user: root}, condition: 1 of them}", false),
+            ("{a: {user: root}, _b: {user: bob}, condition: all of them}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: not 1 of b*}", true),
+            ("{a: {user: root}, b: {user: bob}, condition: [a, b]}", true),
+            ("{a: {user: x}, b: {user: bob}, condition: [a, b]}", false),
+            ("{s: {none: null}, condition: s}", true),
+            ("{s: {user: null}, condition: s}", false),
+            ("{s: {none|exists: false}, condition: s}", true),
+            ("{s: {none|exists: true}, condition: s}", false),
+            ("{s: {user|exists: true}, condition: s}", true),
+            ("{s: {none: x}, condition: s}", false),
+            ("{s: {none|neq: x}, condition: s}", true),
+            ("{s: {message|fieldref: user}, condition: s}", false),
+            ("{s: {message|contains|fieldref: user}, condition: s}", true),
+            ("{s: {message|startswith|fieldref: auth_method}, condition: s}", false),
+            ("{s: {src_ip|cidr: [10.0.0.0/8, 192.0.2.0/24]}, condition: s}", true),
+            ("{s: {pid|gte: 7}, condition: s}", true),
+            ("{s: {pid|lt: 7}, condition: s}", false),
+            ("{s: {message|re: 'port \\d+ ssh2$'}, condition: s}", true),
+            ("{s: {message|contains|all: [root, 'port 4']}, condition: s}", true),
+        ] {
+            let found = matches("{product: linux, service: sshd}", detection, SSH);
+            assert_eq!(found, expected, "{detection}");
+        }
+    }
+
+    #[test]
+    fn rules_see_only_the_logs_they_are_about() {
+        let keyword = "{s: [root], condition: s}";
+        let web =
+            "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] \"GET /root HTTP/1.1\" 404 5 \"-\" \"-\"";
+        let audit = "type=EXECVE msg=audit(1364481363.243:1): a0=\"root\"";
+        let other = SSH.replace("sshd[7]", "su");
+        let session = SSH.replace("sshd[", "sshd-session[");
+        let json = "{\"message\":\"root\"}";
+        for (logsource, seen) in [
+            ("{product: linux, service: sshd}", [true, false, true, false, false, true]),
+            ("{product: linux, service: su}", [false, true, false, false, false, true]),
+            ("{product: linux, service: auth}", [true, true, true, false, false, true]),
+            ("{product: linux}", [true, true, true, false, true, true]),
+            ("{product: linux, service: auditd}", [false, false, false, false, true, true]),
+            ("{category: webserver}", [false, false, false, true, false, true]),
+            ("{product: apache, service: access}", [false, false, false, true, false, true]),
+            (
+                "{product: linux, category: process_creation}",
+                [false, false, false, false, false, true],
+            ),
+            ("{product: windows, service: sysmon}", [false, false, false, false, false, true]),
+        ] {
+            let lines = [SSH, &other, &session, web, audit, json];
+            let found = lines.map(|line| matches(logsource, keyword, line));
+            assert_eq!(found, seen, "{logsource}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let rule =
+            "title: a\nname: a\nlogsource: {product: linux}\ndetection: {s: [x], condition: s}\n";
+        let over = |name: &str, rules: &str| {
+            format!(
+                "---\ntitle: c\nname: {name}\ncorrelation: {{type: temporal, rules: [{rules}], timespan: 1m}}\n"
+            )
+        };
+        assert!(set(&format!("{rule}{}", over("c", "a"))).is_ok());
+        assert!(set(&format!("{rule}{}{}", over("d", "c"), over("c", "a"))).is_ok());
+        for wrong in [
+            format!("{rule}{}", over("c", "none")),
+            format!("{rule}{}", over("c", "c")),
+            format!("{rule}{}{}", over("c", "d"), over("d", "c")),
+            format!("{rule}---\n{rule}"),
+        ] {
+            assert_eq!(
+                set(&wrong).err().map(|problems| !problems.is_empty()),
+                Some(true),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_correlation_reads_is_not_shown_unless_it_says_so() {
+        let rule =
+            "title: a\nname: a\nlogsource: {product: linux}\ndetection: {s: [x], condition: s}\n";
+        for generate in [false, true] {
+            let text = format!(
+                "{rule}---\ntitle: c\ncorrelation: {{type: temporal, rules: [a], timespan: 1m, generate: {generate}}}\n"
+            );
+            let rules = set(&text).unwrap_or_else(|problems| panic!("{problems:?}"));
+            assert_eq!((rules.rules[0].shown, rules.correlations[0].shown), (generate, true));
+        }
+    }
 }

@@ -118,7 +118,8 @@ impl Gather {
     fn add(&mut self, tree: &RootedTree, path: &Path) {
         if self.count == FILES_MAX {
             if !self.incomplete.iter().any(|line| line.starts_with("more than")) {
-                self.incomplete.push(format!("more than {FILES_MAX} log files: the rest is not read"));
+                self.incomplete
+                    .push(format!("more than {FILES_MAX} log files: the rest is not read"));
             }
             return;
         }
@@ -206,17 +207,33 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("var/log");
         std::fs::create_dir_all(log.join("nginx")).unwrap();
-        for name in ["auth.log", "auth.log.1", "auth.log.10.gz", "auth.log.2.gz", "secure-20240501",
-            "secure-20240408", "secure", "wtmp", "dpkg.log", "auth.log.xz", "nginx/site-access.log.1",
-            "nginx/site-access.log", "nginx/other"]
-        {
+        for name in [
+            "auth.log",
+            "auth.log.1",
+            "auth.log.10.gz",
+            "auth.log.2.gz",
+            "secure-20240501",
+            "secure-20240408",
+            "secure",
+            "wtmp",
+            "dpkg.log",
+            "auth.log.xz",
+            "nginx/site-access.log.1",
+            "nginx/site-access.log",
+            "nginx/other",
+        ] {
             std::fs::write(log.join(name), "x\n").unwrap();
         }
         let found = discover(&RootedTree::open(dir.path()).unwrap());
         let names: Vec<Vec<String>> = found
             .families
             .iter()
-            .map(|f| f.files.iter().map(|f| f.path.file_name().unwrap().to_string_lossy().into()).collect())
+            .map(|f| {
+                f.files
+                    .iter()
+                    .map(|f| f.path.file_name().unwrap().to_string_lossy().into())
+                    .collect()
+            })
             .collect();
         assert_eq!(
             names,

@@ -95,6 +95,11 @@ impl Tally {
         }
     }
 
+    /// The first line.
+    pub fn first_hit(&self) -> Option<&Hit> {
+        self.first_hit.as_deref()
+    }
+
     /// Distinct addresses, at most [`DISTINCT_MAX`].
     pub fn addresses(&self) -> u64 {
         self.addresses.len() as u64
@@ -106,11 +111,12 @@ impl Tally {
     }
 
     fn hits(&self) -> impl Iterator<Item = &Hit> {
-        self.first_hit.iter().map(AsRef::as_ref).chain(&self.between).chain(
-            self.last_hit.iter().map(AsRef::as_ref),
-        )
+        self.first_hit
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(&self.between)
+            .chain(self.last_hit.iter().map(AsRef::as_ref))
     }
-
 }
 
 fn note(set: &mut BTreeSet<String>, value: Option<&String>) {
@@ -245,7 +251,10 @@ impl Detection {
             level: self.level,
             floor: None,
             privilege: self.privilege(),
-            services: (!self.service.is_empty()).then(|| self.service.clone()).into_iter().collect(),
+            services: (!self.service.is_empty())
+                .then(|| self.service.clone())
+                .into_iter()
+                .collect(),
             subject: self.subject.clone(),
             sources: self.samples.iter().map(source_line).collect(),
             facts: self.facts(),

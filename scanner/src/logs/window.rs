@@ -47,6 +47,16 @@ struct State {
     runs: Vec<Option<i64>>,
 }
 
+/// A correlation that fired.
+pub struct Fired {
+    /// The group's values.
+    pub values: Vec<String>,
+    /// Events that are new in it.
+    pub weight: u64,
+    /// The group's first line, when it fired for the first time.
+    pub opened_by: Option<Hit>,
+}
+
 /// What a correlation is fed: a hit of a rule, or of a correlation below it.
 pub struct Feed<'a> {
     /// What hit.
@@ -57,6 +67,8 @@ pub struct Feed<'a> {
     pub weight: u64,
     /// The line behind it.
     pub hit: &'a Hit,
+    /// The first line behind a correlation that fired for the first time.
+    pub opened_by: Option<&'a Hit>,
     /// The values by which the fields of `from` are known.
     pub value: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -87,15 +99,14 @@ impl Window {
         Self { groups: HashMap::new(), evicted: 0 }
     }
 
-    /// Takes one event; `Some(values, weight)` when the correlation fires with it: the group's values
-    /// and the number of events that are new in it. An event that lacks a `group-by` field is not
+    /// Takes one event; `Some` when the correlation fires with it. An event that lacks a `group-by` field is not
     /// correlated (Sigma's rule).
     pub fn feed(
         &mut self,
         correlated: &Correlated,
         header: &Header,
         feed: &Feed<'_>,
-    ) -> Option<(Vec<String>, u64)> {
+    ) -> Option<Fired> {
         let correlation = &correlated.correlation;
         let key: Vec<String> = correlation
             .group_by
@@ -106,6 +117,11 @@ impl Window {
             self.make_room();
         }
         let group = self.groups.entry(key.clone()).or_default();
+        if let Some(first) = feed.opened_by
+            && group.tally.count == 0
+        {
+            group.tally.add(first, first.at, 0);
+        }
         group.tally.add(feed.hit, feed.at, feed.weight);
         if feed.at < group.newest.saturating_sub(correlation.timespan_s) {
             group.state = State::default();
@@ -117,8 +133,12 @@ impl Window {
             return None;
         }
         group.fired += 1;
-        let weight = if group.fired == 1 { group.tally.count } else { feed.weight };
-        Some((key, weight))
+        let first_time = group.fired == 1;
+        Some(Fired {
+            values: key,
+            weight: if first_time { group.tally.count } else { feed.weight },
+            opened_by: if first_time { group.tally.first_hit().cloned() } else { None },
+        })
     }
 
     /// Groups that fired, by their values.
@@ -168,9 +188,11 @@ impl State {
                     self.times.pop_front();
                 }
                 self.times.len() == most
-                    && self.times.front().zip(self.times.back()).is_some_and(|(first, last)| {
-                        last - first <= correlation.timespan_s
-                    })
+                    && self
+                        .times
+                        .front()
+                        .zip(self.times.back())
+                        .is_some_and(|(first, last)| last - first <= correlation.timespan_s)
             }
             CorrelationKind::ValueCount(field, threshold) => {
                 let Some(value) = value(field) else { return false };
@@ -216,5 +238,129 @@ impl State {
             }
         }
         reached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::logs::event::Who;
+    use crate::logs::matcher::RuleSet;
+
+    fn hit() -> Hit {
+        Hit {
+            rule: 0,
+            time: Some(0),
+            at: 0,
+            weight: 1,
+            path: Arc::from("/log"),
+            line: 1,
+            column: 1,
+            offset: 0,
+            text: Arc::from("x"),
+            who: Who::default(),
+            values: Vec::new(),
+            old: false,
+        }
+    }
+
+    fn rules(correlation: &str) -> RuleSet {
+        let rule = |name: &str| {
+            format!(
+                "title: {name}\nname: {name}\nlogsource: {{product: linux}}\ndetection: {{s: [x], condition: s}}\n---\n"
+            )
+        };
+        let text = format!("{}{}title: c\ncorrelation: {{{correlation}}}\n", rule("a"), rule("b"));
+        let documents = parsers::rules::sigma::parse(&Arc::from("r.yml"), text.as_bytes()).unwrap();
+        RuleSet::new(documents).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    /// Which of the events (rule, time, weight, group, value) made the correlation fire.
+    fn fires(correlation: &str, events: &[(usize, i64, u64, &str, &str)]) -> Vec<bool> {
+        let rules = rules(correlation);
+        let mut window = Window::new();
+        let hit = hit();
+        let each = events.iter().map(|(rule, at, weight, group, counted)| {
+            let value = |field: &str| match field {
+                "g" => Some(group.to_string()),
+                "v" => Some(counted.to_string()),
+                _ => None,
+            };
+            let from = Reference::Rule(*rule);
+            let feed =
+                Feed { from, at: *at, weight: *weight, hit: &hit, opened_by: None, value: &value };
+            let header = &rules.rules[*rule].rule.header;
+            window.feed(&rules.correlations[0], header, &feed).is_some()
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn events_are_counted_within_the_timespan_and_apart_by_group() {
+        let count =
+            "type: event_count, rules: [a], group-by: [g], timespan: 10s, condition: {gte: 3}";
+        let at = |times: &[i64]| {
+            fires(count, &times.iter().map(|t| (0, *t, 1, "x", "")).collect::<Vec<_>>())
+        };
+        assert_eq!(at(&[0, 5, 10]), [false, false, true]);
+        assert_eq!(at(&[0, 5, 11]), [false, false, false]);
+        assert_eq!(at(&[0, 5, 11, 12]), [false, false, false, true]);
+        assert_eq!(at(&[5, 0, 10]), [false, false, true]);
+        assert_eq!(at(&[100, 101, 0, 1, 2]), [false, false, false, false, true]);
+        assert_eq!(fires(count, &[(0, 0, 3, "x", "")]), [true]);
+        assert_eq!(fires(count, &[(0, 0, 2, "x", ""), (0, 0, 1, "y", "")]), [false, false]);
+        let none =
+            "type: event_count, rules: [a], group-by: [none], timespan: 10s, condition: {gte: 1}";
+        assert_eq!(fires(none, &[(0, 0, 1, "x", "")]), [false]);
+        let all = "type: event_count, rules: [a], timespan: 10s, condition: {gt: 1}";
+        assert_eq!(fires(all, &[(0, 0, 1, "x", ""), (0, 0, 1, "y", "")]), [false, true]);
+    }
+
+    #[test]
+    fn distinct_values_are_counted_once() {
+        let count = "type: value_count, rules: [a], group-by: [g], timespan: 10s, condition: {gte: 2, field: v}";
+        assert_eq!(
+            fires(count, &[(0, 0, 9, "x", "1"), (0, 1, 1, "x", "1"), (0, 2, 1, "x", "2")]),
+            [false, false, true]
+        );
+        assert_eq!(fires(count, &[(0, 0, 1, "x", "1"), (0, 11, 1, "x", "2")]), [false, false]);
+    }
+
+    #[test]
+    fn temporal_wants_all_rules_and_ordered_their_order() {
+        let any = "type: temporal, rules: [a, b], group-by: [g], timespan: 10s";
+        let ordered = "type: temporal_ordered, rules: [a, b], group-by: [g], timespan: 10s";
+        let events = |first: usize, second: usize, gap: i64| {
+            [(first, 0, 1, "x", ""), (second, gap, 1, "x", "")]
+        };
+        assert_eq!(fires(any, &events(0, 1, 10)), [false, true]);
+        assert_eq!(fires(any, &events(1, 0, 10)), [false, true]);
+        assert_eq!(fires(any, &events(0, 1, 11)), [false, false]);
+        assert_eq!(fires(any, &events(0, 0, 1)), [false, false]);
+        assert_eq!(fires(ordered, &events(0, 1, 10)), [false, true]);
+        assert_eq!(fires(ordered, &events(1, 0, 10)), [false, false]);
+        assert_eq!(fires(ordered, &events(0, 1, 11)), [false, false]);
+        let twice = "type: temporal_ordered, rules: [a, a], group-by: [g], timespan: 10s";
+        assert_eq!(fires(twice, &events(0, 0, 5)), [false, true]);
+    }
+
+    #[test]
+    fn groups_are_bounded_and_what_is_dropped_is_counted() {
+        let rules = rules(
+            "type: event_count, rules: [a], group-by: [g], timespan: 10s, condition: {gte: 2}",
+        );
+        let mut window = Window::new();
+        let hit = hit();
+        for number in 0..=GROUPS_MAX {
+            let value = |_: &str| Some(number.to_string());
+            let at = i64::try_from(number).unwrap();
+            let from = Reference::Rule(0);
+            let feed = Feed { from, at, weight: 1, hit: &hit, opened_by: None, value: &value };
+            window.feed(&rules.correlations[0], &rules.rules[0].rule.header, &feed);
+            let expected = if number < GROUPS_MAX { 0 } else { GROUPS_MAX as u64 / 2 };
+            assert_eq!(window.evicted, expected);
+        }
     }
 }

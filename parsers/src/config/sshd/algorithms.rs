@@ -192,7 +192,7 @@ fn known(family: Family) -> Vec<&'static str> {
 }
 
 /// Most bytes of one list.
-const LIST_BYTES_MAX: usize = 16 << 10;
+const LIST_BYTES_MAX: usize = 4 << 10;
 
 /// Whether the daemon accepts a list as written.
 pub(super) fn is_valid(family: Family, list: &str, version: Option<Version>) -> bool {

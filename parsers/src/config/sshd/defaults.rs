@@ -75,6 +75,11 @@ pub fn defaults(version: Version) -> BTreeMap<&'static str, String> {
     all.insert("ciphers", list(Family::Cipher, OLD_CIPHERS));
     all.insert("macs", list(Family::Mac, OLD_MACS));
     all.insert("kexalgorithms", list(Family::Kex, OLD_KEX));
+    for keyword in ["hostbasedacceptedalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms"]
+    {
+        all.insert(keyword, list(Family::Key, OLD_KEYS));
+    }
+    all.insert("casignaturealgorithms", list(Family::CaSignature, OLD_CA_SIGNATURES));
     all
 }
 
@@ -102,6 +107,9 @@ const OLD_KEX: &[(&str, Version)] = &[
     ("diffie-hellman-group-exchange-sha1", (7, 0)),
     ("diffie-hellman-group1-sha1", (7, 0)),
 ];
+const OLD_KEYS: &[(&str, Version)] =
+    &[("ssh-rsa", (8, 8)), ("ssh-rsa-cert-v01@openssh.com", (8, 8)), ("ssh-dss", (7, 0))];
+const OLD_CA_SIGNATURES: &[(&str, Version)] = &[("ssh-rsa", (8, 2))];
 
 /// The version in what `sshd -V` says (`OpenSSH_9.2p1 Debian-2, OpenSSL …`), in a banner, or in a
 /// package's version (`1:9.2p1-2+deb12u3`).

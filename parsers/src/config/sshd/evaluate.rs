@@ -5,14 +5,14 @@
 //! An included file's `Match` ends with the file; a file included inside a block that does not hold
 //! is only checked for syntax.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::keywords::{Form, Keyword, Rule};
 use super::load::{Item, Line, Loaded};
 use super::matching::{holds, numeric};
 use super::{Connection, Effective, MatchPlace, Setting, Version, Won, algorithms};
-use crate::place::{Placed, Problem};
+use crate::place::{Place, Placed, Problem};
 
 /// Deepest nesting of includes, as in sshd.
 pub const DEPTH_MAX: usize = 16;
@@ -20,33 +20,35 @@ pub const DEPTH_MAX: usize = 16;
 pub const STEPS_MAX: usize = 1_000_000;
 /// Most ports, as in sshd.
 const PORTS_MAX: usize = 256;
+/// Most subsystems, as in sshd.
+const SUBSYSTEMS_MAX: usize = 256;
 
 /// A value that a line gave.
 #[derive(Clone, Debug)]
-struct Given {
-    keyword: &'static Keyword,
-    value: Placed<String>,
+pub(super) struct Given {
+    pub keyword: &'static Keyword,
+    pub value: Placed<String>,
     within: Option<Arc<MatchPlace>>,
     won: Won,
 }
 
 /// What is known of one setting so far.
 #[derive(Clone, Debug, Default)]
-struct Slot {
-    winners: Vec<Given>,
+pub(super) struct Slot {
+    pub winners: Vec<Given>,
     losers: Vec<Given>,
 }
 
-type Slots = BTreeMap<&'static str, Slot>;
+pub(super) type Slots = BTreeMap<&'static str, Slot>;
 
 /// One pass over the lines.
 pub(super) struct Pass<'a> {
     loaded: &'a Loaded,
-    version: Option<Version>,
+    pub version: Option<Version>,
     /// `None` in the first pass.
     connection: Option<&'a Connection>,
     ports_given: bool,
-    slots: Slots,
+    pub slots: Slots,
     pub problems: Vec<Problem>,
     steps: usize,
     too_deep: bool,
@@ -241,6 +243,7 @@ impl<'a> Pass<'a> {
         let winners = self.slots.get(keyword.shown).map_or(&[][..], |slot| &slot.winners);
         match keyword.form {
             Form::Port if !self.ports_given && winners.len() >= PORTS_MAX => Err("too many ports"),
+            Form::Subsystem if winners.len() >= SUBSYSTEMS_MAX => Err("too many subsystems"),
             Form::Subsystem => {
                 let Some((name, _)) = values.first().and_then(|value| value.split_once(' ')) else {
                     return Err("subsystem: missing command");
@@ -289,8 +292,9 @@ pub(super) fn effective(global: &Pass<'_>, matched: Option<Pass<'_>>) -> Effecti
             continue;
         }
         if let Some(mut old) = slots.remove(name) {
-            old.winners.retain(|given| !slot.has(given));
-            old.losers.retain(|given| !slot.has(given));
+            let own: HashSet<Place> = slot.places().cloned().collect();
+            old.winners.retain(|given| !own.contains(&given.value.place));
+            old.losers.retain(|given| !own.contains(&given.value.place));
             slot.losers.append(&mut old.winners);
             slot.losers.append(&mut old.losers);
         }
@@ -309,8 +313,8 @@ pub(super) fn effective(global: &Pass<'_>, matched: Option<Pass<'_>>) -> Effecti
 }
 
 impl Slot {
-    fn has(&self, given: &Given) -> bool {
-        self.winners.iter().chain(&self.losers).any(|own| own.value.place == given.value.place)
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.winners.iter().chain(&self.losers).map(|given| &given.value.place)
     }
 }
 
@@ -399,72 +403,6 @@ fn join_listen(settings: &mut BTreeMap<&'static str, Setting>) {
     listen.values = joined;
 }
 
-/// What only shows once the first pass is done.
-pub(super) fn contradictions(global: &Pass<'_>) -> Vec<Problem> {
-    let slots = &global.slots;
-    let winner = |name: &str| slots.get(name).and_then(|slot| slot.winners.first());
-    let mut problems = Vec::new();
-    let mut wrong = |given: &Given, message: &str| {
-        let place = given.value.place.clone();
-        problems.push(Problem { place, message: message.to_string() });
-    };
-    for (command, user) in [
-        ("authorizedkeyscommand", "authorizedkeyscommanduser"),
-        ("authorizedprincipalscommand", "authorizedprincipalscommanduser"),
-    ] {
-        if let Some(given) = winner(command)
-            && !given.value.value.eq_ignore_ascii_case("none")
-            && winner(user).is_none()
-        {
-            wrong(given, &format!("{command} is set without {user}"));
-        }
-    }
-    for slot in slots.values() {
-        for given in slot.winners.iter().take(1) {
-            if let Form::Algorithms(family) = given.keyword.form
-                && algorithms::assemble(family, &given.value.value, global.version).is_none()
-            {
-                wrong(given, &format!("{}: no algorithm is left", given.keyword.name));
-            }
-        }
-    }
-    let family = winner("addressfamily").map(|given| given.value.value.as_str());
-    for given in slots.get("listenaddress").map_or(&[][..], |slot| &slot.winners) {
-        let ip = given.value.value.rsplit_once(' ').and_then(|(host, _)| numeric(host));
-        let wanted = match ip {
-            Some(ip) if ip.is_ipv4() => "inet",
-            Some(_) => "inet6",
-            None => continue,
-        };
-        if family.is_some_and(|family| family != "any" && family != wanted) {
-            wrong(given, "listenaddress: not of the configured address family");
-        }
-    }
-    if let Some(given) = winner("authenticationmethods")
-        && !given.value.value.split(' ').any(|list| satisfiable(list, slots))
-    {
-        wrong(given, "authenticationmethods: no list can be satisfied");
-    }
-    problems
-}
-
-/// Whether all methods of a list are enabled outside of `Match` blocks.
-fn satisfiable(list: &str, slots: &Slots) -> bool {
-    let is = |name: &str, otherwise: bool| {
-        let winner = slots.get(name).and_then(|slot| slot.winners.first());
-        winner.map_or(otherwise, |given| given.value.value == "yes")
-    };
-    list == "any"
-        || list.split(',').all(|method| match method.split(':').next().unwrap_or_default() {
-            "publickey" => is("pubkeyauthentication", true),
-            "password" => is("passwordauthentication", true),
-            "keyboard-interactive" => is("kbdinteractiveauthentication", true),
-            "hostbased" => is("hostbasedauthentication", false),
-            "gssapi-with-mic" | "gssapi-keyex" => is("gssapiauthentication", false),
-            _ => true,
-        })
-}
-
 /// Every `Match` block's first value of a keyword, with the chain of blocks ignored: what some
 /// connection may get. Blocks behind a `Match all`, or behind one with the same criteria, that
 /// already decides the keyword are left out.
@@ -473,7 +411,15 @@ pub(super) fn in_blocks(
     shown: &str,
     version: Option<Version>,
 ) -> Vec<(MatchPlace, Setting)> {
-    let mut search = Search { loaded, shown, version, found: Vec::new(), steps: 0 };
+    let mut search = Search {
+        loaded,
+        shown,
+        version,
+        found: Vec::new(),
+        decided: HashSet::new(),
+        steps: 0,
+        everybody: false,
+    };
     search.file(0, None, 0);
     search.found
 }
@@ -483,7 +429,11 @@ struct Search<'a> {
     shown: &'a str,
     version: Option<Version>,
     found: Vec<(MatchPlace, Setting)>,
+    /// Lower-case lines of the blocks that have decided the keyword.
+    decided: HashSet<String>,
     steps: usize,
+    /// A `Match all` has decided it.
+    everybody: bool,
 }
 
 impl Search<'_> {
@@ -518,13 +468,13 @@ impl Search<'_> {
         values: &[String],
         line: &Line,
     ) {
-        let lower = block.text.to_ascii_lowercase();
-        let decided = self.found.iter().any(|(seen, _)| {
-            seen.everybody || seen.place == block.place || seen.text.to_ascii_lowercase() == lower
-        });
-        if decided || values.is_empty() {
+        if values.is_empty() || self.everybody {
             return;
         }
+        if !self.decided.insert(block.text.to_ascii_lowercase()) {
+            return;
+        }
+        self.everybody = block.everybody;
         let winners = values.iter().map(|value| Given {
             keyword,
             value: Placed {

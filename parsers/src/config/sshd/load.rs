@@ -22,10 +22,12 @@ pub const FILES_MAX: usize = 2_000;
 /// Most bytes of all files together.
 pub const BYTES_MAX: usize = 4 * CONFIG_BYTES_MAX;
 /// Most lines that say something, in all files together.
-pub const LINES_MAX: usize = 200_000;
+pub const LINES_MAX: usize = 100_000;
 /// Most bytes of a line that are kept to be shown.
 const TEXT_BYTES_MAX: usize = 4096;
-/// Most entries that one pattern may look at.
+/// Most remarks that are kept.
+const NOTES_MAX: usize = 1_000;
+/// Most directory entries that all patterns together may look at.
 const GLOB_ENTRIES_MAX: usize = 50_000;
 /// Where relative includes are looked for.
 const SSH_DIRECTORY: &str = "/etc/ssh";
@@ -73,6 +75,7 @@ pub(super) struct Loader<'a> {
     waiting: Vec<(usize, Vec<u8>)>,
     bytes_left: usize,
     lines_left: usize,
+    entries_left: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -86,6 +89,7 @@ impl<'a> Loader<'a> {
             waiting: Vec::new(),
             bytes_left: BYTES_MAX,
             lines_left: LINES_MAX,
+            entries_left: GLOB_ENTRIES_MAX,
         }
     }
 
@@ -157,6 +161,9 @@ impl<'a> Loader<'a> {
     }
 
     fn note(&mut self, place: &Place, message: &str) {
+        if self.loaded.notes.len() == NOTES_MAX {
+            return;
+        }
         self.loaded.notes.push(Problem { place: place.clone(), message: message.to_string() });
     }
 
@@ -293,10 +300,9 @@ impl<'a> Loader<'a> {
             return Vec::new();
         }
         let mut found = vec![PathBuf::from("/")];
-        let mut budget = GLOB_ENTRIES_MAX;
         for part in pattern.split('/').filter(|part| !part.is_empty()) {
             if part.contains(['*', '?', '[', '\\']) {
-                found = self.expand(&found, part, &mut budget);
+                found = self.expand(&found, part);
             } else {
                 found.iter_mut().for_each(|path| path.push(part));
             }
@@ -312,7 +318,7 @@ impl<'a> Loader<'a> {
         found
     }
 
-    fn expand(&mut self, parents: &[PathBuf], part: &str, budget: &mut usize) -> Vec<PathBuf> {
+    fn expand(&mut self, parents: &[PathBuf], part: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let pattern = NamePattern::new(part);
         for parent in parents {
@@ -326,11 +332,11 @@ impl<'a> Loader<'a> {
                 }
             };
             for entry in entries {
-                if *budget == 0 {
+                if self.entries_left == 0 {
                     self.loaded.unread.push(LookError::new(parent, Why::TooMany(GLOB_ENTRIES_MAX)));
                     return found;
                 }
-                *budget -= 1;
+                self.entries_left -= 1;
                 let name = entry.path.file_name().unwrap_or_default().as_bytes();
                 let hidden = name.starts_with(b".") && !part.starts_with('.');
                 if !hidden && pattern.matches(name) {

@@ -12,6 +12,8 @@
 
 mod algorithms;
 mod command_line;
+mod connection;
+mod contradictions;
 mod defaults;
 mod evaluate;
 mod keywords;
@@ -31,6 +33,7 @@ use crate::place::{Place, Placed, Problem};
 use crate::tree::{LookError, Tree};
 
 pub use command_line::CommandLine;
+pub use connection::{BadConnection, Connection};
 pub use defaults::{default_of, defaults, parse_version};
 pub use evaluate::{DEPTH_MAX, STEPS_MAX};
 pub use load::{BYTES_MAX, FILES_MAX, LINES_MAX};
@@ -55,25 +58,6 @@ pub struct Sshd {
     outside: Effective,
     version: Option<Version>,
     ports_given: bool,
-}
-
-/// What is known of a connection; what is `None` meets no criterion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connection {
-    /// The account that is asked for.
-    pub user: Option<String>,
-    /// The client's name.
-    pub host: Option<String>,
-    /// The client's address.
-    pub addr: Option<String>,
-    /// The address that was connected to.
-    pub laddr: Option<String>,
-    /// The port that was connected to.
-    pub lport: Option<u16>,
-    /// Groups of the account, by name.
-    pub groups: Vec<String>,
-    /// Routing domain.
-    pub rdomain: Option<String>,
 }
 
 /// A `Match` line.
@@ -233,7 +217,7 @@ impl Sshd {
         let mut loaded = load::Loader::new(tree, version).load(path, &command.settings)?;
         let pass = evaluate::Pass::new(&loaded, version, None, command.ports_given).run();
         let outside = evaluate::effective(&pass, None);
-        let contradictions = evaluate::contradictions(&pass);
+        let contradictions = contradictions::find(&pass);
         let of_pass = pass.problems;
         let mut problems = std::mem::take(&mut loaded.problems);
         problems.extend(of_pass);

@@ -180,14 +180,22 @@ fn huge_files_and_lines_are_bounded() {
         Sshd::read(&MemoryTree::new().file(MAIN, &long), MAIN).unwrap_err().why,
         Why::TooLarge(_)
     ));
+    // Seven megabytes of words, and of quotes.
     let seven = format!("Banner {}\n", "\"a\" ".repeat(1_700_000));
     assert_eq!(read(&seven).problems.len(), 1);
     let quotes = format!("Match {}\n", "user=\"".repeat(1_000_000));
     assert_eq!(read(&quotes).problems.len(), 1);
     let many = read(&"AcceptEnv LANG\n".repeat(100_000));
     assert_eq!(many.global().get("acceptenv").unwrap().values.len(), 100_000);
-    let blocks = read(&"Match User a\nX11Forwarding yes\n".repeat(50_000));
+    let blocks = read(&"Match User a\nX11Forwarding yes\n".repeat(10_000));
     assert_eq!(blocks.possible("x11forwarding").len(), 1);
+    let each = |n: usize| format!("Match User u{n}\nX11Forwarding yes\n");
+    let different = read(&(0..10_000).map(each).collect::<String>());
+    assert_eq!(different.possible("x11forwarding").len(), 10_000);
+    let twice = read(&format!("Match all\n{}", "AcceptEnv LANG\n".repeat(10_000)));
+    assert_eq!(twice.global().get("acceptenv").unwrap().values.len(), 10_000);
+    let nuls = read(&"a\0\n".repeat(100_000));
+    assert_eq!((nuls.notes.len(), nuls.problems.len()), (1_000, 1));
     let max = read(&"X11Forwarding yes\n".repeat(LINES_MAX));
     assert!(max.unread.is_empty());
     let over = read(&"X11Forwarding yes\n".repeat(LINES_MAX + 1));

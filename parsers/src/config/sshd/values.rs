@@ -7,7 +7,7 @@ use super::algorithms;
 use super::keywords::{Form, Keyword};
 use super::matching::addresses_valid;
 use super::numbers::{integer, leading_integer, port, seconds, size};
-use super::words::{arguments, skip_blanks};
+use super::words::{WORDS_MAX, arguments, skip_blanks};
 
 /// What stands behind a keyword.
 pub(super) struct Arguments<'a> {
@@ -15,9 +15,6 @@ pub(super) struct Arguments<'a> {
     raw: &'a str,
     words: std::vec::IntoIter<String>,
 }
-
-/// Most arguments of one line that are kept.
-const WORDS_MAX: usize = 10_000;
 
 type Wrong = &'static str;
 const MISSING: Wrong = "missing argument";
@@ -173,17 +170,7 @@ fn lists(form: Form, given: &mut Arguments<'_>) -> Result<Vec<String>, Wrong> {
         }
         Form::MaxStartups => max_startups(&given.one()?),
         Form::NetBlockSize => net_block_size(&given.one()?),
-        Form::SourceStartups => {
-            let word = given.one()?;
-            let limit = i64::from(i32::MAX);
-            match word.as_str() {
-                "none" => one(word),
-                _ => match integer(&word, limit).ok_or("invalid number")? {
-                    all if all == limit => one("none".into()),
-                    number => one(number.to_string()),
-                },
-            }
-        }
+        Form::SourceStartups => source_startups(given.one()?),
         Form::Tunnel => {
             let word = given.one()?;
             let known = ["no", "point-to-point", "ethernet", "yes"].contains(&word.as_str());
@@ -395,6 +382,15 @@ fn max_startups(word: &str) -> Result<Vec<String>, Wrong> {
         return Err(WRONG);
     }
     Ok(vec![format!("{begin}:{rate}:{full}")])
+}
+
+fn source_startups(word: String) -> Result<Vec<String>, Wrong> {
+    const UNLIMITED: i64 = i32::MAX as i64;
+    if word == "none" {
+        return Ok(vec![word]);
+    }
+    let number = integer(&word, UNLIMITED).ok_or("invalid number")?;
+    Ok(vec![if number == UNLIMITED { "none".into() } else { number.to_string() }])
 }
 
 fn net_block_size(word: &str) -> Result<Vec<String>, Wrong> {

@@ -34,12 +34,18 @@ pub(super) fn delimited(rest: &mut Option<&str>) -> Option<String> {
     }
 }
 
+/// Most arguments of one line.
+pub(super) const WORDS_MAX: usize = 10_000;
+
 /// Splits arguments: blanks separate, quotes of both kinds keep, a backslash escapes quotes,
-/// backslashes and (outside quotes) a space. `None` when a quote is never closed.
+/// backslashes and (outside quotes) a space. `None` when a quote is never closed. Stops behind
+/// [`WORDS_MAX`] words, so that one more tells of too many.
 pub(super) fn arguments(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut characters = text.chars().peekable();
-    while let Some(&first) = characters.peek() {
+    while let Some(&first) = characters.peek()
+        && words.len() <= WORDS_MAX
+    {
         if first == ' ' || first == '\t' {
             characters.next();
             continue;

@@ -6,8 +6,11 @@ use crate::config::glob;
 /// Deepest chain of aliases that is followed.
 pub const ALIAS_DEPTH_MAX: usize = 32;
 
-/// Most members or commands that one list is expanded to.
+/// Most members that one list is expanded to.
 pub const EXPANDED_MAX: usize = 10_000;
+
+/// Most commands that one alias is expanded to.
+pub const COMMANDS_MAX: usize = 1_000;
 
 /// Somebody who asks sudo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +46,24 @@ impl Sudoers {
         self.defaults.iter().filter(move |setting| setting.name == name)
     }
 
-    /// A list of users, runas users or hosts with its aliases replaced; negations multiply.
-    pub fn members(&self, kind: AliasKind, list: &[Member]) -> Vec<Member> {
+    /// The first members (at most `most`) of a list of users, runas users or hosts with its aliases
+    /// replaced; negations multiply.
+    pub fn members(&self, kind: AliasKind, list: &[Member], most: usize) -> Vec<Member> {
         let mut out = Vec::new();
-        self.expand(kind, list, false, 0, &mut out);
+        self.expand(kind, list, false, 0, most.min(EXPANDED_MAX), &mut out);
         out
+    }
+
+    /// The last member of a list that a test accepts: whether it is negated. Aliases are followed from
+    /// the end, so that only as much is looked at as decides.
+    pub fn last_that(
+        &self,
+        kind: AliasKind,
+        list: &[Member],
+        test: &dyn Fn(&Who) -> bool,
+    ) -> Option<bool> {
+        let mut budget = EXPANDED_MAX;
+        self.search(kind, list, 0, &mut budget, test)
     }
 
     /// A command with its aliases replaced; negations multiply.
@@ -59,9 +75,7 @@ impl Sudoers {
 
     /// Whether a rule's users name this account; the last member that matches wins.
     pub fn names(&self, kind: AliasKind, list: &[Member], account: &Account) -> bool {
-        let members = self.members(kind, list);
-        let last = members.iter().rev().find(|member| is(&member.who, account));
-        last.is_some_and(|member| !member.negated)
+        self.last_that(kind, list, &|who| is(who, account)) == Some(false)
     }
 
     /// Whether a password is asked for a rule: its tag, else the `authenticate` parameter.
@@ -102,15 +116,15 @@ impl Sudoers {
     }
 
     fn names_host(&self, list: &[Member], host: &str) -> bool {
-        let members = self.members(AliasKind::Host, list);
-        let matches = |member: &&Member| match &member.who {
+        let host = host.to_lowercase();
+        let matches = |who: &Who| match who {
             Who::All => true,
             Who::Name(name) | Who::Alias(name) => {
-                glob::matches(name.to_lowercase().as_bytes(), host.to_lowercase().as_bytes())
+                glob::matches(name.to_lowercase().as_bytes(), host.as_bytes())
             }
             _ => false,
         };
-        members.iter().rev().find(matches).is_some_and(|member| !member.negated)
+        self.last_that(AliasKind::Host, list, &matches) == Some(false)
     }
 
     fn names_runas(&self, rule: &Rule, account: &Account, runas: &str) -> bool {
@@ -126,16 +140,41 @@ impl Sudoers {
         self.names(AliasKind::Runas, &list.users, &target)
     }
 
+    fn search(
+        &self,
+        kind: AliasKind,
+        list: &[Member],
+        depth: usize,
+        budget: &mut usize,
+        test: &dyn Fn(&Who) -> bool,
+    ) -> Option<bool> {
+        list.iter().rev().find_map(|member| {
+            *budget = budget.checked_sub(1)?;
+            let known = match &member.who {
+                Who::Alias(name) if depth < ALIAS_DEPTH_MAX => {
+                    self.aliases.get(&(kind, name.clone()))
+                }
+                _ => None,
+            };
+            let found = match known {
+                Some(alias) => self.search(kind, &alias.members, depth + 1, budget, test),
+                None => test(&member.who).then_some(false),
+            };
+            found.map(|negated| negated != member.negated)
+        })
+    }
+
     fn expand(
         &self,
         kind: AliasKind,
         list: &[Member],
         flip: bool,
         depth: usize,
+        most: usize,
         out: &mut Vec<Member>,
     ) {
         for member in list {
-            if out.len() >= EXPANDED_MAX {
+            if out.len() >= most {
                 return;
             }
             let negated = member.negated != flip;
@@ -147,14 +186,14 @@ impl Sudoers {
                 _ => None,
             };
             match known {
-                Some(alias) => self.expand(kind, &alias.members, negated, depth + 1, out),
+                Some(alias) => self.expand(kind, &alias.members, negated, depth + 1, most, out),
                 None => out.push(Member { negated, who: member.who.clone() }),
             }
         }
     }
 
     fn expand_command(&self, command: &Command, flip: bool, depth: usize, out: &mut Vec<Command>) {
-        if out.len() >= EXPANDED_MAX {
+        if out.len() >= COMMANDS_MAX {
             return;
         }
         let negated = command.negated != flip;

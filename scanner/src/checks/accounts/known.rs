@@ -1,5 +1,7 @@
 //! The account files, read once.
 
+use std::collections::HashMap;
+
 use consensus::Subject;
 use parsers::config::accounts::{self, Group, GroupShadow, Row, Shadow, Table, User};
 use parsers::tree::LookError;
@@ -15,6 +17,8 @@ pub(in crate::checks) struct Known {
     pub gshadow: Result<Table<GroupShadow>, LookError>,
     /// Accounts of `getent passwd` that the file does not list.
     pub others: Vec<User>,
+    /// Where the first line of a name stands in shadow, and the user id of a name in passwd.
+    by_name: (HashMap<String, usize>, HashMap<String, u32>),
 }
 
 impl Fact for Known {
@@ -30,12 +34,21 @@ impl Fact for Known {
                 others.retain(|user| !local.contains(&(user.name.as_str(), user.uid)));
             }
         }
+        let shadow = read("/etc/shadow").map(|b| accounts::shadow("/etc/shadow", &b));
+        let mut by_name = (HashMap::new(), HashMap::new());
+        for (index, entry) in shadow.iter().flat_map(|table| &table.entries).enumerate() {
+            by_name.0.entry(entry.name.clone()).or_insert(index);
+        }
+        for user in passwd.iter().flat_map(|table| &table.entries) {
+            by_name.1.entry(user.name.clone()).or_insert(user.uid);
+        }
         Self {
             passwd,
-            shadow: read("/etc/shadow").map(|b| accounts::shadow("/etc/shadow", &b)),
+            shadow,
             group: read("/etc/group").map(|b| accounts::group("/etc/group", &b)),
             gshadow: read("/etc/gshadow").map(|b| accounts::gshadow("/etc/gshadow", &b)),
             others,
+            by_name,
         }
     }
 }
@@ -48,7 +61,12 @@ impl Known {
 
     /// The line of an account in shadow.
     pub fn shadow_of(&self, name: &str) -> Option<&Shadow> {
-        self.shadow.as_ref().ok()?.entries.iter().find(|entry| entry.name == name)
+        self.shadow.as_ref().ok()?.entries.get(*self.by_name.0.get(name)?)
+    }
+
+    /// The user id of a name in passwd.
+    pub fn uid_of(&self, name: &str) -> Option<u32> {
+        self.by_name.1.get(name).copied()
     }
 
     /// Whether a password may let somebody in; `None` when shadow could not be read.

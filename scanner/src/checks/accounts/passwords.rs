@@ -34,7 +34,6 @@ pub(super) fn empty(facts: &Facts<'_>) -> Outcome {
         Err(error) if known.shadow.is_err() => return no_passwd(error),
         Err(_) => &[],
     };
-    let uid_of = |name: &str| passwd.iter().find(|user| user.name == name).map(|user| user.uid);
     for user in passwd.iter().filter(|user| user.password == Password::Empty) {
         let title = format!("{} has no password (empty field in passwd)", user.name);
         let floor = floor_of(&user.name, Some(user.uid));
@@ -43,7 +42,7 @@ pub(super) fn empty(facts: &Facts<'_>) -> Outcome {
     for entry in known.shadow.iter().flat_map(|table| &table.entries) {
         if entry.password == Password::Empty {
             let title = format!("{} has no password", entry.name);
-            let floor = floor_of(&entry.name, uid_of(&entry.name));
+            let floor = floor_of(&entry.name, known.uid_of(&entry.name));
             let seen = about(&entry.name, &entry.row, 1).title(title).floor(floor);
             bad.push(with_snippet(seen, format!("passwd -l {}", shell(&entry.name))));
         }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use consensus::{Privilege, Severity, Subject};
-use parsers::config::accounts;
 use parsers::config::cron::{Crontab, Form, Job, Names};
 use parsers::place::Place;
 use parsers::tree::{FileKind, Links, LookError};
 
 use super::modes::changeable;
+use crate::checks::accounts::known::Known;
 use crate::checks::{CheckResult, Observation, Outcome};
 use crate::{Fact, Facts, redact};
 
@@ -112,9 +112,9 @@ fn about(job: &Job, key: String, title: String) -> Observation {
 }
 
 pub(super) fn replaceable(facts: &Facts<'_>) -> Outcome {
-    let passwd = facts.read("/etc/passwd").unwrap_or_default();
-    let users = accounts::passwd("/etc/passwd", &passwd).entries;
-    let uid = |name: &str| users.iter().find(|user| user.name == name).map_or(0, |user| user.uid);
+    let known = facts.get::<Known>();
+    // A user whom passwd does not name is held to be root: only root's files are then trusted.
+    let uid = |name: &str| known.uid_of(name).unwrap_or(0);
     let denied = std::cell::RefCell::new(Vec::new());
     let outcome = with(facts, "what jobs run belongs to their users or root", |tabs| {
         let mut bad = Vec::new();

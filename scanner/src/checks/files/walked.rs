@@ -6,85 +6,14 @@ use consensus::Severity;
 use parsers::tree::{FileKind, Why};
 
 use super::super::{Observation, Outcome};
-use super::{grouped, mode_text, of_file, reachable_by_others};
+use super::programs::{is_known, is_open_door};
+use super::{grouped, mode_text, of_file, reachable_by_others, replaced_places};
 use crate::Facts;
 use crate::files::{Found, Walk};
 use crate::packages::Packages;
 
 /// Most bytes of a file that are read to see whether it holds a key: no key is larger.
 const KEY_BYTES_MAX: usize = 64 << 10;
-
-/// Programs that distributions ship with a set-id bit, by name; consulted where no package database
-/// can be. A file of such a name elsewhere than [`PROGRAM_DIRECTORIES`] is not believed.
-const KNOWN_SET_ID: &[&str] = &[
-    "at",
-    "bsd-write",
-    "chage",
-    "chfn",
-    "chrome-sandbox",
-    "chsh",
-    "cockpit-session",
-    "crontab",
-    "dbus-daemon-launch-helper",
-    "dotlockfile",
-    "exim4",
-    "expiry",
-    "fusermount",
-    "fusermount3",
-    "gpasswd",
-    "grub2-set-bootflag",
-    "ksu",
-    "locate",
-    "lockdev",
-    "mail-lock",
-    "mail-touchlock",
-    "mail-unlock",
-    "mount",
-    "mount.cifs",
-    "mount.nfs",
-    "newgidmap",
-    "newgrp",
-    "newuidmap",
-    "ntfs-3g",
-    "opensmtpd",
-    "pam_extrausers_chkpwd",
-    "pam_timestamp_check",
-    "passwd",
-    "ping",
-    "ping6",
-    "pkexec",
-    "plocate",
-    "polkit-agent-helper-1",
-    "postdrop",
-    "postqueue",
-    "pppd",
-    "procmail",
-    "screen",
-    "sendmail",
-    "sg",
-    "snap-confine",
-    "ssh-agent",
-    "ssh-keysign",
-    "staprun",
-    "su",
-    "sudo",
-    "sudo-rs",
-    "sudoedit",
-    "traceroute6.iputils",
-    "umount",
-    "umount.nfs",
-    "unix_chkpwd",
-    "usernetctl",
-    "utempter",
-    "vmware-user-suid-wrapper",
-    "wall",
-    "write",
-    "Xorg.wrap",
-];
-
-/// Where distributions put such programs.
-const PROGRAM_DIRECTORIES: &[&str] =
-    &["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/lib"];
 
 /// Directories whose files root runs or reads.
 const SYSTEM: &[&str] =
@@ -112,7 +41,9 @@ const SAMPLES: &[&str] = &[
 pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     let (walk, packages) = (facts.get::<Walk>(), facts.get::<Packages>());
     let owned = |found: &&Found| packages.owner_of(&found.path).is_some();
-    let (of_packages, others): (Vec<&Found>, Vec<&Found>) = walk.set_id.iter().partition(owned);
+    let (doors, rest): (Vec<&Found>, Vec<&Found>) =
+        walk.set_id.iter().partition(|found| is_open_door(found));
+    let (of_packages, others): (Vec<&Found>, Vec<&Found>) = rest.into_iter().partition(owned);
     let unknowable = packages.unavailable.is_some();
     let strange: Vec<&Found> =
         others.iter().copied().filter(|found| !(unknowable && is_known(&found.path))).collect();
@@ -121,9 +52,12 @@ pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     // Without a package database only the name is strange, not the origin.
     let level = if unknowable { Severity::Medium } else { Severity::High };
     let origin = if unknowable { "unknown: no package database" } else { "no package owns it" };
-    let mut seen = grouped(&root, "set-uid-root", "unexpected set-user-id root program", |one| {
-        one.level(level).fact("origin", origin)
+    let mut seen = grouped(&doors, "open-doors", "program that makes every user root", |one| {
+        one.floor(Severity::Critical)
     });
+    seen.extend(grouped(&root, "set-uid-root", "unexpected set-user-id root program", |one| {
+        one.level(level).fact("origin", origin)
+    }));
     seen.extend(grouped(&rest, "set-id", "unexpected set-id program", |one| {
         one.level(Severity::Medium).fact("origin", origin)
     }));
@@ -132,16 +66,10 @@ pub(super) fn set_id(facts: &Facts<'_>) -> Outcome {
     } else {
         format!("{} set-id programs, all brought by packages", of_packages.len())
     };
-    let mut outcome = ended(&walk, seen, &reason);
+    let mut outcome = ended(facts, &walk, seen, &reason);
     outcome.unseen.extend(packages.unavailable.clone());
     outcome.unseen.extend(packages.incomplete.iter().take(3).cloned());
     outcome
-}
-
-fn is_known(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    KNOWN_SET_ID.contains(&name)
-        && PROGRAM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
 }
 
 pub(super) fn writable_files(facts: &Facts<'_>) -> Outcome {
@@ -178,7 +106,7 @@ fn writable(facts: &Facts<'_>, kind: FileKind, title: &str) -> Outcome {
     if !shut.is_empty() {
         reason += &format!(" that others can reach ({} behind closed directories)", shut.len());
     }
-    ended(&walk, seen, &reason)
+    ended(facts, &walk, seen, &reason)
 }
 
 pub(super) fn private_keys(facts: &Facts<'_>) -> Outcome {
@@ -215,7 +143,7 @@ pub(super) fn private_keys(facts: &Facts<'_>) -> Outcome {
          {too_large} too large to be keys)",
         walk.keys.len()
     );
-    ended(&walk, seen, &reason).unseen(unseen.into_iter().take(5))
+    ended(facts, &walk, seen, &reason).unseen(unseen.into_iter().take(5))
 }
 
 fn is_sample(path: &Path) -> bool {
@@ -257,7 +185,7 @@ pub(super) fn shared_executables(facts: &Facts<'_>) -> Outcome {
     }
     seen.extend(grouped(&programs, "programs", "hidden program in a shared directory", |one| one));
     let reason = format!("no hidden program ({plain} plain executable files there)");
-    ended(&walk, seen, &reason)
+    ended(facts, &walk, seen, &reason)
 }
 
 fn hiding_directory(found: &Found) -> Observation {
@@ -274,13 +202,14 @@ fn is_program(facts: &Facts<'_>, path: &Path) -> bool {
 }
 
 /// Failed, or passed with what was covered; what the walk could not see goes along.
-fn ended(walk: &Walk, seen: Vec<Observation>, reason: &str) -> Outcome {
+fn ended(facts: &Facts<'_>, walk: &Walk, seen: Vec<Observation>, reason: &str) -> Outcome {
     if walk.covered.is_empty() && seen.is_empty() {
         return Outcome::not_run("none of the system paths could be walked")
             .unseen(walk.unseen.iter().cloned());
     }
     Outcome::failed_or(seen, format!("{reason}; {}", walk.coverage()))
         .unseen(walk.unseen.iter().cloned())
+        .unseen(replaced_places(facts))
 }
 
 #[cfg(test)]
@@ -341,6 +270,21 @@ mod tests {
         assert_eq!(outcome.observations[0].level, Some(Severity::High));
         assert_eq!(outcome.observations[1].level, Some(Severity::Medium));
         assert_eq!(outcome.observations[0].lines[0].text, "mode 4755, owner 0, group 0");
+    }
+
+    #[test]
+    fn a_set_uid_shell_is_critical_even_if_a_package_brought_it() {
+        let tree = hardened()
+            .file(
+                "/var/lib/dpkg/info/base.list",
+                "/usr/bin/python3.11\n/usr/bin/find\n/usr/bin/su\n",
+            )
+            .file_with("/usr/bin/odd-but-packaged", "x", 0o755, 0, 0)
+            .file_with("/usr/bin/python3.11", "x", 0o4755, 0, 0)
+            .file_with("/usr/bin/find", "x", 0o4750, 0, 0);
+        let outcome = run(&tree, "files-set-id");
+        assert_eq!(places(&outcome), ["/usr/bin/python3.11"]);
+        assert_eq!(outcome.observations[0].floor, Some(Severity::Critical));
     }
 
     #[test]
@@ -412,6 +356,18 @@ mod tests {
         let mut found = places(&outcome);
         found.sort_unstable();
         assert_eq!(found, ["/dev/shm/miner", "/tmp/.x", "/var/tmp/..."]);
+    }
+
+    #[test]
+    fn a_private_tmp_is_not_the_hosts() {
+        let vantage =
+            Vantage { sandbox: vec!["another /tmp than the host's".into()], ..Vantage::default() };
+        let (tree, spoken) = (hardened(), Spoken::default());
+        let facts = Facts::new(&tree, true, &vantage, None, &spoken, 0);
+        assert_eq!(
+            shared_executables(&facts).unseen,
+            ["files: another /tmp than the host's was walked"]
+        );
     }
 
     #[test]

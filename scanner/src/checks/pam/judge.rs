@@ -14,6 +14,9 @@ use crate::{Fact, Facts};
 /// Most services that are resolved.
 pub(super) const SERVICES_MAX: usize = 300;
 
+/// Most lines of all services together.
+pub(super) const RULES_MAX: usize = 20_000;
+
 /// The stacks of all services, read once.
 struct Stacks {
     all: Vec<Stack>,
@@ -38,8 +41,10 @@ impl Fact for Stacks {
             if entry.kind == FileKind::Directory || is_left || name.starts_with('.') {
                 continue;
             }
-            if stacks.all.len() == SERVICES_MAX {
-                stacks.unseen.push(format!("only {SERVICES_MAX} PAM services were looked at"));
+            let rules: usize = stacks.all.iter().map(|stack| stack.rules.len()).sum();
+            if stacks.all.len() == SERVICES_MAX || rules > RULES_MAX {
+                let count = stacks.all.len();
+                stacks.unseen.push(format!("only the first {count} PAM services were looked at"));
                 break;
             }
             match Stack::read(facts.tree, &name) {
@@ -156,7 +161,11 @@ fn needs(stack: Option<&Stack>, kind: Kind, modules: &[&str], title: &str) -> Ou
     let file = stack.files.first().map_or("/etc/pam.d", |file| &**file);
     let mut seen = Observation::default().key(stack.service.clone()).title(title);
     // The line next to which the module belongs shows where to look.
-    seen = match stack.of(kind).find(|rule| rule.name() == "pam_unix") {
+    let neighbour = |rule: &&Rule| match stack.service.as_str() {
+        "su" => rule.depth == 0,
+        _ => rule.name() == "pam_unix",
+    };
+    seen = match stack.of(kind).find(neighbour) {
         Some(rule) => seen.line(&rule.place, &rule.text),
         None => seen.line(&Place::whole(file), &format!("(no {} in this stack)", modules[0])),
     };

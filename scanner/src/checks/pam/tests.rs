@@ -73,7 +73,7 @@ fn every_fault_is_found_once_at_its_place() {
         ("pam-lockout", "/etc/pam.d/common-auth:2:33"),
         ("pam-hash", "/etc/pam.d/common-password:1:19"),
         ("pam-quality", "/etc/pam.d/common-password:1:19"),
-        ("pam-su-wheel", "/etc/pam.d/common-auth:2:33"),
+        ("pam-su-wheel", "/etc/pam.d/su:1:17"),
         ("pam-syntax", "/etc/pam.d/common-password:2:1"),
     ] {
         assert_eq!(places(&run(&tree, id)), [wanted], "{id}");

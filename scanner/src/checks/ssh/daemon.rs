@@ -48,8 +48,8 @@ pub(super) fn unapplied(facts: &Facts<'_>) -> Outcome {
         return Outcome::not_applicable("a mounted tree has no running daemon");
     }
     with(facts, |fact, sshd| {
-        if facts.inventory.is_none() {
-            return Outcome::not_run("listening sockets were not looked at");
+        if let Some(why) = &fact.daemon_hidden {
+            return Outcome::not_run(why);
         }
         let Some(daemon) = &fact.daemon else {
             return Outcome::not_applicable("no sshd is listening");
@@ -89,6 +89,9 @@ pub(super) fn unapplied(facts: &Facts<'_>) -> Outcome {
 
 pub(super) fn command_line(facts: &Facts<'_>) -> Outcome {
     with(facts, |fact, _| {
+        if let Some(why) = &fact.daemon_hidden {
+            return Outcome::not_run(why);
+        }
         let Some(daemon) = &fact.daemon else {
             return Outcome::not_applicable("no running sshd was seen");
         };

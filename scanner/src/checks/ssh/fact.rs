@@ -35,6 +35,8 @@ pub struct SshFact {
     pub(super) path: String,
     pub(super) version: Option<Version>,
     pub(super) daemon: Option<Daemon>,
+    /// Why nothing can be said of the daemon although one may run.
+    pub(super) daemon_hidden: Option<String>,
     pub(super) socket: socket::Socket,
     /// Line of the main file that includes the drop-in directory outside of a block.
     pub(super) drop_ins_from: Option<u32>,
@@ -70,7 +72,8 @@ impl Fact for SshFact {
         }
         let drop_ins_from = facts.read(&path).ok().and_then(|bytes| drop_ins_line(&bytes));
         let socket = socket::look(facts.tree, &mut unseen);
-        Self { config, path, version, daemon, socket, drop_ins_from, unseen }
+        let daemon_hidden = hidden(facts, daemon.as_ref());
+        Self { config, path, version, daemon, daemon_hidden, socket, drop_ins_from, unseen }
     }
 }
 
@@ -166,14 +169,25 @@ fn version(facts: &Facts<'_>) -> Option<Version> {
 /// The version that dpkg's database names.
 fn installed_version(tree: &dyn Tree) -> Option<Version> {
     let bytes = tree.read(Path::new("/var/lib/dpkg/status"), STATUS_BYTES_MAX).ok()?;
-    let name = b"Package: openssh-server\n";
-    let start = bytes.windows(name.len()).position(|window| window == name)?;
+    let start = memchr::memmem::find(&bytes, b"Package: openssh-server\n")?;
     let record = String::from_utf8_lossy(&bytes[start..bytes.len().min(start + 4096)]).into_owned();
     let record = record.split("\n\n").next()?;
     if !record.contains("Status: install ok installed") {
         return None;
     }
     record.lines().find_map(|line| line.strip_prefix("Version: ")).and_then(parse_version)
+}
+
+fn hidden(facts: &Facts<'_>, daemon: Option<&Daemon>) -> Option<String> {
+    if !facts.live || daemon.is_some() {
+        return None;
+    }
+    let Some(inventory) = facts.inventory else {
+        return Some("listening sockets were not looked at".into());
+    };
+    let ours = inventory.listeners.iter().filter(|listener| listener.service == "ssh");
+    let why = ours.filter_map(|listener| listener.owner_unknown.as_deref()).next()?;
+    Some(format!("the process that listens is not known: {why}"))
 }
 
 fn daemon(facts: &Facts<'_>, unseen: &mut Vec<String>) -> Option<Daemon> {

@@ -34,6 +34,9 @@ struct Judge<'a> {
     fault: &'a dyn Fn(&str) -> Option<Fault>,
 }
 
+/// Most findings of one check.
+const FINDINGS_MAX: usize = 50;
+
 fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
     let fact = facts.get::<SshFact>();
     let sshd = match fact.sshd() {
@@ -41,21 +44,43 @@ fn judge(facts: &Facts<'_>, judges: &[Judge<'_>]) -> Outcome {
         Err(outcome) => return outcome,
     };
     let mut observations = Vec::new();
+    let mut more = 0_usize;
     let mut seen = Vec::new();
     for judge in judges {
         for candidate in fact.possible(sshd, judge.keyword) {
             seen.push(format!(
-                "{} {} ({})",
+                "{}: {} {}",
+                origin(&candidate),
                 judge.keyword,
-                shown(&candidate.value),
-                origin(&candidate)
+                brief(&candidate.value)
             ));
             if let Some(fault) = (judge.fault)(&candidate.value) {
-                observations.push(observe(&fact, judge.keyword, judge.wanted, &candidate, fault));
+                if observations.len() == FINDINGS_MAX {
+                    more += 1;
+                    continue;
+                }
+                let mut found = observe(&fact, judge.keyword, judge.wanted, &candidate, fault);
+                if judges.len() > 1 && found.key.is_empty() {
+                    found.key = judge.keyword.to_string();
+                }
+                observations.push(found);
             }
         }
     }
-    Outcome::failed_or(observations, seen.join(", ")).unseen(fact.unseen.iter().cloned())
+    let more = (more > 0).then(|| format!("{more} more Match blocks with the same fault"));
+    seen.truncate(FINDINGS_MAX);
+    Outcome::failed_or(observations, seen.join(", "))
+        .unseen(fact.unseen.iter().cloned())
+        .unseen(more)
+}
+
+/// A value for the reason of a pass: long lists are counted.
+fn brief(value: &str) -> String {
+    const SHOWN_BYTES_MAX: usize = 60;
+    if value.len() <= SHOWN_BYTES_MAX {
+        return shown(value).to_string();
+    }
+    format!("({} names)", value.split(',').count())
 }
 
 fn origin(candidate: &Candidate) -> String {
@@ -125,7 +150,8 @@ fn snippet(fact: &SshFact, wanted: &str, candidate: &Candidate) -> String {
     }
     if candidate.won == Won::CommandLine {
         return format!(
-            "# take the option off sshd's command line, and write\n# {DROP_IN}:\n{wanted}"
+            "# take the option off sshd's command line; then in {}, before any Match:\n{wanted}\n{prove}",
+            fact.path
         );
     }
     let included = fact.drop_ins_from.is_some_and(|line| {
@@ -142,11 +168,32 @@ fn snippet(fact: &SshFact, wanted: &str, candidate: &Candidate) -> String {
     format!("# as the first line of {}, before any Match:\n{wanted}\n{prove}", fact.path)
 }
 
-/// Whether some connection may use a password: `yes` anywhere counts.
+/// The `AuthenticationMethods` that ask everybody for more than a password, if they do.
+fn more_than_a_password(fact: &SshFact, sshd: &Sshd) -> Option<String> {
+    let methods = fact.possible(sshd, "authenticationmethods");
+    let strong = |list: &str| {
+        list.split(',').any(|method| {
+            ["publickey", "hostbased", "gssapi-with-mic", "gssapi-keyex"]
+                .contains(&method.split(':').next().unwrap_or_default())
+        })
+    };
+    let all = methods.iter().all(|candidate| candidate.value.split(' ').all(strong));
+    let first = methods.first().filter(|_| all)?;
+    Some(format!("{}: authenticationmethods {}", origin(first), brief(&first.value)))
+}
+
+/// Whether some connection may log in with a password alone: `yes` anywhere counts.
 fn password_possible(fact: &SshFact, sshd: &Sshd) -> bool {
-    ["passwordauthentication", "kbdinteractiveauthentication"]
-        .iter()
-        .any(|keyword| fact.possible(sshd, keyword).iter().any(|c| c.value == "yes"))
+    let may = |keyword| fact.possible(sshd, keyword).iter().any(|c| c.value == "yes");
+    (may("passwordauthentication") || may("kbdinteractiveauthentication"))
+        && more_than_a_password(fact, sshd).is_none()
+}
+
+/// How a check of passwords ends where a password alone is not enough.
+fn settled(facts: &Facts<'_>) -> Option<Outcome> {
+    let fact = facts.get::<SshFact>();
+    let methods = more_than_a_password(&fact, fact.sshd().ok()?)?;
+    Some(Outcome::passed(methods).unseen(fact.unseen.iter().cloned()))
 }
 
 pub(super) fn root_login(facts: &Facts<'_>) -> Outcome {
@@ -182,6 +229,9 @@ fn flag(
 }
 
 pub(super) fn passwords(facts: &Facts<'_>) -> Outcome {
+    if let Some(outcome) = settled(facts) {
+        return outcome;
+    }
     flag(
         facts,
         "passwordauthentication",
@@ -208,6 +258,9 @@ pub(super) fn empty_passwords(facts: &Facts<'_>) -> Outcome {
 }
 
 pub(super) fn keyboard_interactive(facts: &Facts<'_>) -> Outcome {
+    if let Some(outcome) = settled(facts) {
+        return outcome;
+    }
     let fact = facts.get::<SshFact>();
     let pam = fact.sshd().is_ok_and(|sshd| {
         fact.global(sshd, "usepam").iter().any(|candidate| candidate.value == "yes")
@@ -339,7 +392,11 @@ pub(super) fn key_exchange(facts: &Facts<'_>) -> Outcome {
 
 pub(super) fn signatures(facts: &Facts<'_>) -> Outcome {
     let is_weak = |name: &str| name.starts_with("ssh-rsa") || name.starts_with("ssh-dss");
-    let fault = move |value: &str| weak(value, "signature algorithms", is_weak);
+    // SHA-1 signatures need a costly forgery, 1024-bit DSA keys are simply too short.
+    let fault = move |value: &str| {
+        let level = if value.contains("ssh-dss") { Severity::Medium } else { Severity::Low };
+        weak(value, "signature algorithms", is_weak).map(|fault| fault.level(level))
+    };
     let judged = |keyword, wanted| Judge { keyword, wanted, fault: &fault };
     judge(
         facts,

@@ -170,6 +170,20 @@ fn root_with_keys_only_is_judged_milder() {
 }
 
 #[test]
+fn a_password_that_is_only_a_second_factor_is_no_finding() {
+    let both = "AuthenticationMethods publickey,password publickey,keyboard-interactive\n";
+    for (text, result) in [
+        (both.to_string(), CheckResult::Passed),
+        ("AuthenticationMethods publickey password\n".to_string(), CheckResult::Failed),
+        (format!("{both}Match User x\nAuthenticationMethods any\n"), CheckResult::Failed),
+    ] {
+        for id in ["ssh-password-authentication", "ssh-keyboard-interactive"] {
+            assert_eq!(look(id, &config(&text), None).result, result, "{id} {text}");
+        }
+    }
+}
+
+#[test]
 fn a_hardened_configuration_passes_everywhere() {
     let text = "PermitRootLogin no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
         AllowTcpForwarding no\nClientAliveInterval 300\nX11Forwarding no\nMaxAuthTries 4\n";
@@ -221,6 +235,12 @@ fn the_running_daemons_command_line_beats_the_file() {
         );
     let outcome = look("ssh-permit-root-login", &other, Some(&inventory));
     assert_eq!(places(&outcome), [("/srv/sshd.conf".to_string(), 1, 1)]);
+    let mut unknown = running(7);
+    unknown.listeners[0].owners.clear();
+    unknown.listeners[0].owner_unknown = Some("needs CAP_SYS_PTRACE".into());
+    for id in ["ssh-command-line", "ssh-config-unapplied"] {
+        assert_eq!(look(id, &config(""), Some(&unknown)).result, CheckResult::NotRun, "{id}");
+    }
     let plain = config("").file("/proc/7/cmdline", "/usr/sbin/sshd\0-D\0");
     assert_eq!(look("ssh-command-line", &plain, Some(&inventory)).result, CheckResult::Passed);
 }

@@ -1,10 +1,11 @@
 //! What is wrong with a policy.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use consensus::{Severity, Subject};
 use parsers::config::sudoers::{
-    AliasKind, Command, Member, Operator, Rule, SUDOERS, Sudoers, What, Who,
+    AliasKind, Command, EXPANDED_MAX, Member, Operator, Rule, SUDOERS, Sudoers, What, Who,
 };
 use parsers::place::Place;
 use parsers::tree::{Links, LookError};
@@ -52,10 +53,10 @@ fn about(policy: &Sudoers, rule: &Rule, title: String) -> Observation {
 
 fn users(policy: &Sudoers, rule: &Rule) -> String {
     const SHOWN: usize = 5;
-    let members = policy.members(AliasKind::User, &rule.users);
+    let members = policy.members(AliasKind::User, &rule.users, SHOWN + 1);
     let mut names: Vec<String> = members.iter().take(SHOWN).map(member_name).collect();
     if members.len() > SHOWN {
-        names.push(format!("and {} more", members.len() - SHOWN));
+        names.push("and more".into());
     }
     names.join(", ")
 }
@@ -96,9 +97,10 @@ fn is_as_root(policy: &Sudoers, rule: &Rule) -> bool {
 
 /// Whether a rule is only about root himself.
 fn is_roots_own(policy: &Sudoers, rule: &Rule) -> bool {
-    policy.members(AliasKind::User, &rule.users).iter().all(|member| {
-        matches!(&member.who, Who::Name(n) if n == "root") || member.who == Who::Uid(0)
-    })
+    let is_other = |who: &Who| !matches!(who, Who::Name(n) if n == "root") && *who != Who::Uid(0);
+    // A list too long to be looked through is not taken for root's alone.
+    policy.last_that(AliasKind::User, &rule.users, &is_other).is_none()
+        && policy.members(AliasKind::User, &rule.users, EXPANDED_MAX).len() < EXPANDED_MAX
 }
 
 /// Rules that give others than root something as root.
@@ -133,9 +135,9 @@ pub(super) fn everybody(facts: &Facts<'_>) -> Outcome {
         let asks_roots = ["targetpw", "rootpw"]
             .iter()
             .any(|name| policy.global(name).is_some_and(|set| set.operator == Operator::On));
-        let is_all = |member: &Member| member.who == Who::All && !member.negated;
+        let is_all = |who: &Who| *who == Who::All;
         grants(policy)
-            .filter(|rule| policy.members(AliasKind::User, &rule.users).iter().any(is_all))
+            .filter(|rule| policy.last_that(AliasKind::User, &rule.users, &is_all) == Some(false))
             .filter(|rule| gives_all(policy, rule))
             .filter(|rule| !asks_roots || rule.tags.password == Some(false))
             .map(|rule| {
@@ -227,15 +229,24 @@ pub(super) fn wildcards(facts: &Facts<'_>) -> Outcome {
     })
 }
 
+/// Two rules with the same word are for the same users and hosts; long lists are only compared within
+/// their own line.
+fn for_whom(rule: &Rule) -> String {
+    const COMPARED_MAX: usize = 4;
+    if rule.users.len() + rule.hosts.len() <= COMPARED_MAX {
+        return format!("{:?} {:?}", rule.users, rule.hosts);
+    }
+    format!("{:p} {:p}", std::sync::Arc::as_ptr(&rule.users), std::sync::Arc::as_ptr(&rule.hosts))
+}
+
 pub(super) fn negated(facts: &Facts<'_>) -> Outcome {
     with(facts, "nothing is forbidden by name", |policy| {
+        let all: HashSet<String> =
+            grants(policy).filter(|rule| gives_all(policy, rule)).map(for_whom).collect();
         let mut bad: Vec<Observation> = Vec::new();
         for rule in grants(policy) {
             let forbids = policy.commands(&rule.command).iter().any(|command| command.negated);
-            let is_same = |other: &Rule| {
-                other.users == rule.users && other.hosts == rule.hosts && gives_all(policy, other)
-            };
-            if forbids && policy.rules.iter().any(is_same) {
+            if forbids && all.contains(&for_whom(rule)) {
                 let who = users(policy, rule);
                 let name = command_name(&rule.command);
                 bad.push(about(policy, rule, format!("{who} may run everything but {name}")));

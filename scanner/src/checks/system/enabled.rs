@@ -76,9 +76,7 @@ impl Enabled {
         }
         let named = if wanted { link } else { to.as_path() };
         let name = named.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        let masked = tree
-            .read_link(&Path::new("/etc/systemd/system").join(name))
-            .is_ok_and(|to| to == Path::new("/dev/null"));
+        let masked = is_masked(tree, name);
         if let Some(unit) = name.strip_suffix(".service").filter(|_| !masked) {
             self.units.entry(unit.to_string()).or_insert_with(|| link.display().to_string());
         }
@@ -95,8 +93,9 @@ impl Enabled {
                         .map(|rest| rest.trim_start_matches(|digit: char| digit.is_ascii_digit())),
                     _ => Some(name),
                 };
-                // With systemd the scripts of rc3.d are only what is left of units.
-                if let Some(name) = name {
+                // With systemd a script is a unit like others, and can be masked.
+                if let Some(name) = name.filter(|name| !is_masked(tree, &format!("{name}.service")))
+                {
                     self.units
                         .entry(name.to_string())
                         .or_insert_with(|| entry.path.display().to_string());
@@ -119,4 +118,9 @@ impl Enabled {
             }
         }
     }
+}
+
+fn is_masked(tree: &dyn Tree, unit: &str) -> bool {
+    tree.read_link(&Path::new("/etc/systemd/system").join(unit))
+        .is_ok_and(|to| to == Path::new("/dev/null"))
 }

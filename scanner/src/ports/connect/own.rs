@@ -197,7 +197,8 @@ impl<'a> Worker<'a> {
         let hopeless = self.shared.answers.load(Ordering::Relaxed) == 0
             && self.shared.silent.load(Ordering::Relaxed) >= SILENT_MAX;
         if hopeless {
-            self.queue.clear();
+            let asked = self.queue.drain(..).filter(|job| job.silent > 0);
+            self.done.extend(asked.map(|job| (job.index, State::Filtered(super::TIMEOUT))));
             return None;
         }
         if self.queue.is_empty() {

@@ -113,7 +113,8 @@ fn rule_of(program: Program, table: &str, text: &str, ruleset: &mut Ruleset) {
             }
         }
     }
-    if let Some((address, port)) = rule.destination.filter(|_| chain != "OUTPUT") {
+    let redirects = matches!(rule.jump.as_deref(), Some("DNAT" | "REDIRECT")) && chain != "OUTPUT";
+    if let Some((address, port)) = rule.destination.filter(|_| redirects) {
         let mut conditions = rule.conditions.clone();
         conditions.push(Condition::is(Test::Six(program == Program::Six)));
         ruleset.redirects.push(Redirect { label: label.clone(), conditions, address, port });
@@ -155,90 +156,15 @@ impl Reading {
         let argument =
             |next: &&str| word == "--comment" || !(next.starts_with('-') || *next == "!");
         let value = words.next_if(argument).unwrap_or_default();
-        let other = || Test::Other(crate::redact::line(&format!("{word} {value}")));
-        let list = || value.split(',');
-        Some(match word {
-            "-p" | "--protocol" if value == "all" => Test::Always(true),
-            "-p" | "--protocol" => {
-                protocol_number(value).map_or_else(other, |number| Test::Protocols(vec![number]))
-            }
-            "-i" | "--in-interface" => {
-                let pattern = match value.strip_suffix('+') {
-                    Some(start) => format!("{start}*"),
-                    None => value.to_string(),
-                };
-                Test::Interfaces(vec![pattern])
-            }
-            "-s" | "--source" => spans(list()).map_or_else(other, Test::Sources),
-            "-d" | "--destination" => spans(list()).map_or_else(other, Test::Destinations),
-            "--src-range" => spans(list()).map_or_else(other, Test::Sources),
-            "--dst-range" => spans(list()).map_or_else(other, Test::Destinations),
-            "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
-                list().map(ports).collect::<Option<_>>().map_or_else(other, Test::Ports)
-            }
-            "--ctstate" | "--state" => {
-                // A redirected packet (DNAT) is judged where it is redirected.
-                Test::Always(list().any(|state| state == "NEW"))
-            }
-            "--tcp-flags" => {
-                let wanted = words.next().unwrap_or_default();
-                syn_passes(value, wanted).map_or_else(other, Test::Always)
-            }
-            "--dst-type" => Test::Always(list().any(|kind| kind == "LOCAL")),
-            "--pkt-type" => Test::Always(value == "unicast"),
-            "--icmp-type" | "--icmpv6-type" => Test::Always(false),
-            // Of one moment or of one source among many.
-            "--limit" | "--connlimit-above" | "--connlimit-upto" | "--hashlimit-above"
-            | "--hashlimit-upto" => Test::AtTimes,
-            "--mac-source" => Test::Listed(value.to_string()),
-            "--match-set" if words.next() == Some("src") => Test::Listed(value.to_string()),
-            // What only refines a match above, or what a target does.
-            "-m"
-            | "--match"
-            | "--comment"
-            | "--limit-burst"
-            | "--log-prefix"
-            | "--log-level"
-            | "--reject-with"
-            | "--name"
-            | "--seconds"
-            | "--hitcount"
-            | "--mask"
-            | "--connlimit-mask"
-            | "--hashlimit-mode"
-            | "--hashlimit-burst"
-            | "--hashlimit-name"
-            | "--hashlimit-srcmask"
-            | "--hashlimit-htable-expire"
-            | "--to-source"
-            | "--set-mark"
-            | "--set-xmark"
-            | "--zone"
-            | "--helper"
-            | "--nflog-prefix"
-            | "--nflog-group"
-            | "--queue-num"
-            | "--set-mss"
-            | "--or-mark"
-            | "--and-mark" => return None,
-            "-j" | "--jump" => {
-                self.jump = Some(value.to_string());
-                return None;
-            }
-            "-g" | "--goto" => {
-                (self.jump, self.goto) = (Some(value.to_string()), true);
-                return None;
-            }
-            "--to-destination" => {
-                self.destination = Some(destination(value));
-                return None;
-            }
-            "--to-ports" => {
-                self.destination = Some((None, first_port(value)));
-                return None;
-            }
-            _ => other(),
-        })
+        match word {
+            "-j" | "--jump" => self.jump = Some(value.to_string()),
+            "-g" | "--goto" => (self.jump, self.goto) = (Some(value.to_string()), true),
+            "--to-destination" => self.destination = Some(destination(value)),
+            "--to-ports" => self.destination = Some((None, first_port(value))),
+            refines if REFINES.contains(&refines) => {}
+            _ => return Some(condition(word, value, words)),
+        }
+        None
     }
 
     fn action(&self, program: Program, table: &str) -> Action {
@@ -257,6 +183,81 @@ impl Reading {
             Some(chain) if self.goto => Action::Goto(key(program, table, chain)),
             Some(chain) => Action::Jump(key(program, table, chain)),
         }
+    }
+}
+
+/// Options that only refine a condition that has been read, or say what a target does.
+const REFINES: &[&str] = &[
+    "-m",
+    "--match",
+    "--comment",
+    "--limit-burst",
+    "--log-prefix",
+    "--log-level",
+    "--reject-with",
+    "--name",
+    "--seconds",
+    "--hitcount",
+    "--mask",
+    "--connlimit-mask",
+    "--hashlimit-mode",
+    "--hashlimit-burst",
+    "--hashlimit-name",
+    "--hashlimit-srcmask",
+    "--hashlimit-htable-expire",
+    "--to-source",
+    "--set-mark",
+    "--set-xmark",
+    "--zone",
+    "--helper",
+    "--nflog-prefix",
+    "--nflog-group",
+    "--queue-num",
+    "--set-mss",
+    "--or-mark",
+    "--and-mark",
+];
+
+/// The condition that an option with its value asks; `words` holds what follows.
+fn condition<'w>(word: &str, value: &str, words: &mut impl Iterator<Item = &'w str>) -> Test {
+    let other = || Test::Other(crate::redact::line(&format!("{word} {value}")));
+    let list = || value.split(',');
+    match word {
+        "-p" | "--protocol" if value == "all" => Test::Always(true),
+        "-p" | "--protocol" => {
+            protocol_number(value).map_or_else(other, |number| Test::Protocols(vec![number]))
+        }
+        "-i" | "--in-interface" => {
+            let pattern = match value.strip_suffix('+') {
+                Some(start) => format!("{start}*"),
+                None => value.to_string(),
+            };
+            Test::Interfaces(vec![pattern])
+        }
+        "-s" | "--source" => spans(list()).map_or_else(other, Test::Sources),
+        "-d" | "--destination" => spans(list()).map_or_else(other, Test::Destinations),
+        "--src-range" => spans(list()).map_or_else(other, Test::Sources),
+        "--dst-range" => spans(list()).map_or_else(other, Test::Destinations),
+        "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
+            list().map(ports).collect::<Option<_>>().map_or_else(other, Test::Ports)
+        }
+        "--ctstate" | "--state" => {
+            // A redirected packet (DNAT) is judged where it is redirected.
+            Test::Always(list().any(|state| state == "NEW"))
+        }
+        "--tcp-flags" => {
+            let wanted = words.next().unwrap_or_default();
+            syn_passes(value, wanted).map_or_else(other, Test::Always)
+        }
+        "--dst-type" => Test::Always(list().any(|kind| kind == "LOCAL")),
+        "--pkt-type" => Test::Always(value == "unicast"),
+        "--icmp-type" | "--icmpv6-type" => Test::Always(false),
+        // Of one moment or of one source among many.
+        "--limit" | "--connlimit-above" | "--connlimit-upto" | "--hashlimit-above"
+        | "--hashlimit-upto" => Test::AtTimes,
+        "--mac-source" => Test::Listed(value.to_string()),
+        "--match-set" if words.next() == Some("src") => Test::Listed(value.to_string()),
+        _ => other(),
     }
 }
 
@@ -400,6 +401,12 @@ mod tests {
         assert_eq!(published.port, Some(80));
         assert_eq!(to(8081), None, "published on loopback only");
         assert_eq!(to(7070), None, "only what this host sends");
+    }
+
+    #[test]
+    fn source_translation_redirects_nothing() {
+        let text = b"*nat\n-A POSTROUTING -p tcp -j MASQUERADE --to-ports 1024-65535\nCOMMIT\n";
+        assert!(read(Program::Four, text).unwrap().0.redirects.is_empty());
     }
 
     #[test]

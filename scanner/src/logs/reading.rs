@@ -1,0 +1,321 @@
+//! Files and the journal as queues of hits: opened where they have to be read from, read line by line.
+//!
+//! A file is never read past the size that it had when it was found. What cannot be read is said by
+//! the sweep; what cannot be understood is counted.
+
+use std::collections::VecDeque;
+use std::io::{BufReader, Read};
+use std::sync::Arc;
+
+use parsers::log::journal;
+use parsers::map::{Lines, Positioned, gunzip, is_gzip};
+use parsers::time::{Clock, Stamp, Wall, first_year};
+
+use super::checkpoint::{Checkpoint, Reached, Start};
+use super::event::{Event, Form, journal_line};
+use super::gather::{At, Sweeper};
+use super::source::{Family, LogFile};
+use super::story::Hit;
+use super::sweep::SweepOptions;
+use crate::RootedTree;
+
+/// One family of files, or the journal, as a queue of hits.
+pub(super) struct Stream<'a> {
+    files: VecDeque<LogFile>,
+    reading: Option<Reading<'a>>,
+    pub(super) pending: VecDeque<Hit>,
+    last_at: i64,
+}
+
+enum Reading<'a> {
+    File(Box<FileReading>),
+    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64 },
+}
+
+struct FileReading {
+    lines: Lines<Box<dyn Read>>,
+    path: Arc<str>,
+    clock: Clock,
+    form: Form,
+    reached: Option<Reached>,
+    file: LogFile,
+    packed: bool,
+    /// Lines before this offset were read before.
+    new_from: u64,
+    /// Offset after the last whole line, and its number.
+    done: (u64, u64),
+}
+
+impl<'a> Stream<'a> {
+    /// A family of files.
+    pub(super) fn of_family(family: Family) -> Self {
+        Self { files: family.files.into(), reading: None, pending: VecDeque::new(), last_at: 0 }
+    }
+
+    /// The journal's export.
+    pub(super) fn of_journal(reader: &'a mut dyn Read) -> Self {
+        let reading =
+            Reading::Journal { reader: BufReader::with_capacity(64 << 10, reader), entries: 0 };
+        Self {
+            files: VecDeque::new(),
+            reading: Some(reading),
+            pending: VecDeque::new(),
+            last_at: 0,
+        }
+    }
+
+    /// Time of the next hit; reads on until there is one. `None` at the end.
+    pub(super) fn head(
+        &mut self,
+        tree: &RootedTree,
+        sweeper: &mut Sweeper<'_>,
+        mut checkpoint: Option<&mut Checkpoint>,
+    ) -> Option<i64> {
+        while self.pending.is_empty() {
+            match &mut self.reading {
+                None => {
+                    let file = self.files.pop_front()?;
+                    let opened = open(tree, &file, sweeper, checkpoint.as_deref_mut());
+                    self.reading = opened.map(|reading| Reading::File(Box::new(reading)));
+                }
+                Some(Reading::File(reading)) => {
+                    let more = reading.read(sweeper, &mut self.pending, &mut self.last_at);
+                    if !more {
+                        let done = self.reading.take();
+                        if let (Some(checkpoint), Some(Reading::File(done))) =
+                            (checkpoint.as_deref_mut(), done)
+                        {
+                            done.save(tree, sweeper, checkpoint);
+                        }
+                    }
+                }
+                Some(Reading::Journal { reader, entries }) => {
+                    let more = read_journal(
+                        reader,
+                        entries,
+                        sweeper,
+                        &mut self.pending,
+                        &mut self.last_at,
+                    );
+                    if !more {
+                        self.reading = None;
+                    }
+                }
+            }
+        }
+        self.pending.front().map(|hit| hit.at)
+    }
+}
+
+/// Opens a file where it has to be read from; `None` when there is nothing new, or it cannot be read
+/// (which is then said).
+fn open(
+    tree: &RootedTree,
+    file: &LogFile,
+    sweeper: &mut Sweeper<'_>,
+    checkpoint: Option<&mut Checkpoint>,
+) -> Option<FileReading> {
+    let path: Arc<str> = file.path.to_string_lossy().into();
+    let options = sweeper.options;
+    let limit = options.expanded_bytes_max;
+    let attempt = || -> Result<_, String> {
+        let packed = is_gzip(&read_head(tree, file)?);
+        let view = Fresh { tree, file, packed, limit };
+        let reader = |offset| view.reader_at(offset);
+        let Some(checkpoint) = checkpoint else {
+            return Ok((
+                view.reader_at(0)?,
+                view.year(0, options)?,
+                Start::default(),
+                None,
+                packed,
+            ));
+        };
+        let reached = checkpoint.find(&path, &file.stat, packed, &reader)?;
+        let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
+        let year = view.year(start.from, options)?;
+        Ok((view.reader_at(start.from)?, year, start, Some(reached), packed))
+    };
+    match attempt() {
+        Ok((reader, year, start, reached, packed)) => {
+            let gap = reached.as_ref().is_some_and(|reached| reached.gap);
+            sweeper.outcome.summary.gaps += u64::from(gap);
+            sweeper.outcome.summary.files += 1;
+            sweeper.outcome.sources.push(path.to_string());
+            Some(FileReading {
+                lines: Lines::starting_at(reader, start.from, start.lines),
+                file: file.clone(),
+                packed,
+                path,
+                clock: Clock::new(options.zone.clone(), year),
+                form: Form::default(),
+                reached,
+                new_from: start.new_from,
+                done: (start.new_from, start.lines),
+            })
+        }
+        Err(reason) => {
+            sweeper.incomplete(format!("{path}: {reason}"));
+            None
+        }
+    }
+}
+
+fn read_head(tree: &RootedTree, file: &LogFile) -> Result<Vec<u8>, String> {
+    let opened = tree.open_file(&file.path).map_err(|error| error.why.to_string())?;
+    let mut head = Vec::new();
+    opened.take(16).read_to_end(&mut head).map_err(|error| error.to_string())?;
+    Ok(head)
+}
+
+/// A file that can be read from its start as often as needed.
+struct Fresh<'a> {
+    tree: &'a RootedTree,
+    file: &'a LogFile,
+    packed: bool,
+    limit: u64,
+}
+
+impl Fresh<'_> {
+    /// Its bytes, expanded, up to the size that it had when it was found.
+    fn reader_at(&self, offset: u64) -> Result<Box<dyn Read>, String> {
+        let file = self.tree.open_file(&self.file.path).map_err(|error| error.why.to_string())?;
+        let size = self.file.stat.size_bytes;
+        if !self.packed {
+            return Ok(Box::new(Positioned::new(file, offset, size)));
+        }
+        let mut reader = gunzip(Positioned::new(file, 0, size), self.limit);
+        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink())
+            .map_err(|error| error.to_string())?;
+        Ok(Box::new(reader))
+    }
+
+    /// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
+    fn year(&self, offset: u64, options: &SweepOptions) -> Result<i16, String> {
+        let mut lines = Lines::new(self.reader_at(offset)?);
+        let mut walls: Vec<Wall> = Vec::new();
+        let mut looked = 0;
+        // Only the month's changes matter: keep the first line, each change, and the last line.
+        // A damaged archive says so when it is read for real.
+        while let Ok(Some(line)) = lines.next_line() {
+            looked += 1;
+            let stamp = parsers::log::syslog::stamp(line.bytes);
+            let Some((Stamp::Yearless(wall), _)) = stamp else {
+                if walls.is_empty() && looked >= 64 {
+                    return Ok(0);
+                }
+                continue;
+            };
+            match walls.as_slice() {
+                [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
+                    walls.pop();
+                    walls.push(wall);
+                }
+                _ => walls.push(wall),
+            }
+        }
+        let modified = match options.year {
+            // noon of 30 December: every day of that year is at most a day ahead
+            Some(year) => {
+                Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
+            }
+            None => self.file.stat.modified.min(options.now),
+        };
+        Ok(first_year(walls.into_iter(), modified, &options.zone))
+    }
+}
+
+impl FileReading {
+    /// Reads one line; `false` at the end.
+    fn read(
+        &mut self,
+        sweeper: &mut Sweeper<'_>,
+        pending: &mut VecDeque<Hit>,
+        last_at: &mut i64,
+    ) -> bool {
+        let line = match self.lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return false,
+            Err(error) => {
+                sweeper.incomplete(format!("{}: {error}", self.path));
+                return false;
+            }
+        };
+        // With a checkpoint, a line that is still being written is left for the next sweep.
+        if !line.terminated && self.reached.is_some() && !self.packed {
+            return false;
+        }
+        let old = line.offset < self.new_from;
+        let event = Event::read(line.bytes, &mut self.form);
+        let time = event.stamp.and_then(|stamp| self.clock.resolve(stamp));
+        let counts = &mut sweeper.outcome.summary;
+        if !old {
+            counts.lines += 1;
+            counts.undecided += u64::from(line.truncated);
+            counts.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
+        }
+        if let Some(time) = time {
+            *last_at = time;
+        }
+        let place = At { path: &self.path, line: line.number, offset: line.offset, old };
+        sweeper.judge(&event, time, *last_at, &place, pending);
+        let before = self.done.0;
+        self.done = (self.lines.offset(), self.lines.number());
+        if !old {
+            sweeper.outcome.summary.bytes += self.done.0.saturating_sub(before);
+        }
+        true
+    }
+
+    /// Keeps how far it was read.
+    fn save(self, tree: &RootedTree, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
+        let Some(reached) = self.reached else { return };
+        let limit = sweeper.options.expanded_bytes_max;
+        let view = Fresh { tree, file: &self.file, packed: self.packed, limit };
+        let (offset, lines) = self.done;
+        let kept = checkpoint.reached(reached, offset, lines, &|offset| view.reader_at(offset));
+        if let Err(reason) = kept {
+            sweeper.incomplete(format!("{}: {reason}", self.path));
+        }
+    }
+}
+
+/// Reads one entry; `false` at the end.
+fn read_journal(
+    reader: &mut BufReader<&mut dyn Read>,
+    entries: &mut u64,
+    sweeper: &mut Sweeper<'_>,
+    pending: &mut VecDeque<Hit>,
+    last_at: &mut i64,
+) -> bool {
+    let entry = match journal::next_entry(reader) {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return false,
+        Err(error) => {
+            sweeper.incomplete(format!("journal: {error}"));
+            return false;
+        }
+    };
+    if *entries == 0 {
+        sweeper.outcome.sources.push("journal".into());
+    }
+    *entries += 1;
+    if let Some(cursor) = entry.field("__CURSOR") {
+        sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
+    }
+    let counts = &mut sweeper.outcome.summary;
+    counts.lines += 1;
+    counts.undecided += u64::from(entry.truncated);
+    let line = journal_line(&entry);
+    counts.bytes += line.len() as u64;
+    let Some(event) = Event::of_journal(&entry, &line) else {
+        counts.unparsed += 1;
+        return true;
+    };
+    let time = entry.time();
+    *last_at = time.unwrap_or(*last_at);
+    let path: Arc<str> = "journal".into();
+    let place = At { path: &path, line: *entries, offset: 0, old: false };
+    sweeper.judge(&event, time, *last_at, &place, pending);
+    true
+}

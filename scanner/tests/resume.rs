@@ -1,0 +1,211 @@
+//! Checkpoints: each line is judged exactly once, whatever happens to the file between two sweeps.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use scanner::RootedTree;
+use scanner::logs::checkpoint::{Checkpoint, StateError};
+use scanner::logs::{SweepOptions, SweepOutcome, content, source, sweep};
+
+/// 2026-01-01T00:00:00Z
+const NOW: i64 = 1_767_225_600;
+
+struct Host {
+    dir: tempfile::TempDir,
+    state: Checkpoint,
+    lines: u64,
+}
+
+impl Host {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("var/log")).unwrap();
+        Self { dir, state: Checkpoint::new(), lines: 0 }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join("var/log").join(name)
+    }
+
+    /// Appends so many different lines, long enough to fill the head that identifies a file.
+    fn append(&mut self, name: &str, count: u64) {
+        let mut file = fs::File::options().create(true).append(true).open(self.path(name)).unwrap();
+        for _ in 0..count {
+            self.lines += 1;
+            let line = self.lines;
+            writeln!(file, "Dec 10 06:55:46 web sshd[{line}]: Failed password for root from 192.0.2.7 port {line} ssh2").unwrap();
+        }
+    }
+
+    fn sweep(&mut self) -> SweepOutcome {
+        let tree = RootedTree::open(self.dir.path()).unwrap();
+        let found = source::discover(&tree);
+        let rules = content::rules();
+        // through its written form, as between two runs
+        let mut state = Checkpoint::from_json(&self.state.to_json()).unwrap();
+        let options = SweepOptions::new(NOW);
+        let outcome = sweep(&tree, found, None, &rules, &options, Some(&mut state));
+        self.state = state;
+        outcome
+    }
+
+    fn new_lines(&mut self) -> u64 {
+        let outcome = self.sweep();
+        assert_eq!(outcome.incomplete, Vec::<String>::new());
+        let failed: u64 = outcome
+            .activity
+            .iter()
+            .filter(|a| a.rule == "ssh-login-failed")
+            .map(|a| a.events)
+            .sum();
+        assert_eq!(failed, outcome.summary.lines, "every line is a failed login");
+        outcome.summary.lines
+    }
+}
+
+fn gzip(from: &Path, to: &Path) {
+    let mut gz =
+        flate2::write::GzEncoder::new(fs::File::create(to).unwrap(), flate2::Compression::fast());
+    gz.write_all(&fs::read(from).unwrap()).unwrap();
+    gz.finish().unwrap();
+    fs::remove_file(from).unwrap();
+}
+
+#[test]
+fn what_was_read_is_not_read_again_and_what_is_appended_is() {
+    let mut host = Host::new();
+    host.append("auth.log", 3);
+    assert_eq!([host.new_lines(), host.new_lines()], [3, 0]);
+    host.append("auth.log", 40);
+    assert_eq!([host.new_lines(), host.new_lines()], [40, 0]);
+}
+
+#[test]
+fn a_line_without_its_end_waits_for_it() {
+    let mut host = Host::new();
+    host.append("auth.log", 2);
+    let whole = fs::read(host.path("auth.log")).unwrap();
+    fs::write(host.path("auth.log"), &whole[..whole.len() - 5]).unwrap();
+    assert_eq!(host.new_lines(), 1);
+    fs::write(host.path("auth.log"), &whole).unwrap();
+    assert_eq!([host.new_lines(), host.new_lines()], [1, 0]);
+}
+
+#[test]
+fn a_rotation_by_renaming_loses_and_repeats_nothing() {
+    let mut host = Host::new();
+    host.append("auth.log", 20);
+    assert_eq!(host.new_lines(), 20);
+    host.append("auth.log", 5);
+    fs::rename(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    host.append("auth.log", 7);
+    assert_eq!([host.new_lines(), host.new_lines()], [12, 0]);
+    host.append("auth.log.1", 1); // a late writer
+    gzip(&host.path("auth.log.1"), &host.path("auth.log.2.gz"));
+    fs::rename(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    host.append("auth.log", 2);
+    assert_eq!([host.new_lines(), host.new_lines()], [3, 0]);
+}
+
+#[test]
+fn copytruncate_loses_and_repeats_nothing() {
+    let mut host = Host::new();
+    host.append("auth.log", 20);
+    assert_eq!(host.new_lines(), 20);
+    host.append("auth.log", 5);
+    fs::copy(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    fs::File::options().write(true).open(host.path("auth.log")).unwrap().set_len(0).unwrap();
+    host.append("auth.log", 3);
+    let outcome = host.sweep();
+    assert_eq!((outcome.summary.lines, outcome.summary.gaps), (8, 0));
+    assert_eq!(host.new_lines(), 0);
+}
+
+#[test]
+fn a_file_cut_and_grown_beyond_its_old_size_is_read_from_its_start_and_the_gap_is_said() {
+    let mut host = Host::new();
+    host.append("auth.log", 20);
+    assert_eq!(host.new_lines(), 20);
+    fs::File::options().write(true).open(host.path("auth.log")).unwrap().set_len(0).unwrap();
+    host.append("auth.log", 60);
+    let outcome = host.sweep();
+    assert_eq!((outcome.summary.lines, outcome.summary.gaps), (60, 1));
+    assert_eq!(host.new_lines(), 0);
+}
+
+#[test]
+fn an_inode_used_again_by_another_file_is_another_file() {
+    let mut host = Host::new();
+    host.append("auth.log", 20);
+    assert_eq!(host.new_lines(), 20);
+    // Same inode, other content, larger than before: written over in place.
+    let mut other = Host::new();
+    other.lines = 5000;
+    other.append("auth.log", 50);
+    let text = fs::read(other.path("auth.log")).unwrap();
+    let mut file =
+        fs::File::options().write(true).truncate(true).open(host.path("auth.log")).unwrap();
+    file.write_all(&text).unwrap();
+    assert_eq!(host.sweep().summary.lines, 50);
+    assert_eq!(host.new_lines(), 0);
+}
+
+#[test]
+fn random_histories_give_every_line_once() {
+    for seed in 0..40_u64 {
+        let mut host = Host::new();
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        let mut seen = 0;
+        host.append("auth.log", 20);
+        for _step in 0..12 {
+            match next(5) {
+                0 => seen += host.new_lines(),
+                1 => {
+                    let _ = fs::remove_file(host.path("auth.log.3.gz"));
+                    let _ = fs::rename(host.path("auth.log.2.gz"), host.path("auth.log.3.gz"));
+                    if host.path("auth.log.1").exists() {
+                        gzip(&host.path("auth.log.1"), &host.path("auth.log.2.gz"));
+                    }
+                    seen += host.new_lines(); // what is deleted unread is lost: look before
+                    fs::rename(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+                    host.append("auth.log", 1 + next(30));
+                }
+                _ => host.append("auth.log", next(40)),
+            }
+        }
+        seen += host.new_lines();
+        assert_eq!(seen, host.lines, "seed {seed}");
+    }
+}
+
+#[test]
+fn attempts_before_the_last_sweep_are_context_for_what_is_new() {
+    let mut host = Host::new();
+    host.append("auth.log", 7);
+    assert!(host.sweep().detections.is_empty());
+    host.append("auth.log", 1);
+    let outcome = host.sweep();
+    assert_eq!(outcome.summary.lines, 1);
+    assert_eq!(outcome.detections.len(), 1);
+    assert_eq!(
+        (outcome.detections[0].rule.as_str(), outcome.detections[0].count),
+        ("ssh-brute-force", 8)
+    );
+    assert_eq!(outcome.detections[0].samples.last().unwrap().line, 8);
+    assert!(host.sweep().detections.is_empty());
+}
+
+#[test]
+fn a_damaged_or_newer_state_is_refused() {
+    assert_eq!(Checkpoint::from_json(b""), Err(StateError::Damaged));
+    assert_eq!(Checkpoint::from_json(b"{\"version\":1}"), Err(StateError::Damaged));
+    let newer = b"{\"version\":2,\"files\":[]}";
+    assert_eq!(Checkpoint::from_json(newer), Err(StateError::Version(2)));
+}
