@@ -1,4 +1,5 @@
 //! Sweeps over made and recorded logs, from the outside.
+#![allow(clippy::unwrap_used)] // helpers of tests too
 
 #![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
 

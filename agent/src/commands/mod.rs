@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod consensus;
 mod hash;
+mod journal;
 mod mac;
 mod man;
 mod matches;

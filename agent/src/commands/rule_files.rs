@@ -72,6 +72,8 @@ fn gather(
     for Entry { path, kind } in tree.list(path)? {
         let is_rule = path.extension().is_some_and(|e| e == "yml" || e == "yaml");
         match kind {
+            // A folder of that name beside rules holds their samples.
+            FileKind::Directory if path.ends_with("tests") => {}
             FileKind::Directory => gather(tree, &path, depth + 1, files)?,
             FileKind::Regular | FileKind::Link if is_rule => files.push(path),
             _ => {}

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use consensus::{Context, Panel, Severity, Verdict};
@@ -20,6 +19,7 @@ use scanner::logs::sweep::Summary;
 use scanner::logs::{Detection, SweepOptions, SweepOutcome, conceal, content, sweep};
 use serde_json::{Value, json};
 
+use crate::commands::journal::Journal;
 use crate::commands::{Global, rule_files};
 use crate::exit::{self, Exit};
 use crate::output;
@@ -95,7 +95,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     refuse_unusable(&args, &found)?;
     let mut journal = match args.paths.is_empty() {
-        true => Journal::start(options.since, state.as_ref()),
+        true => {
+            let cursor = state.as_ref().and_then(|state| state.checkpoint.journal_cursor.clone());
+            Journal::start(options.since.unwrap_or(now - DAY_SECONDS), cursor.as_deref())
+        }
         false => Journal::none(),
     };
     let checkpoint = state.as_mut().map(|state| &mut state.checkpoint);
@@ -473,51 +476,4 @@ fn state_directory(global: &Global) -> anyhow::Result<PathBuf> {
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let directory = user.map(|directory| directory.join("wardmote"));
     directory.ok_or_else(|| exit::hinted("no state directory", "name one with --state-dir"))
-}
-
-/// `journalctl -o export`, read as it comes and ended with us.
-struct Journal {
-    child: Option<Child>,
-    output: Option<std::process::ChildStdout>,
-}
-
-impl Journal {
-    fn none() -> Self {
-        Self { child: None, output: None }
-    }
-
-    /// Starts it; where there is no journalctl there is no journal.
-    fn start(since: Option<i64>, state: Option<&State>) -> Self {
-        let mut command = Command::new("journalctl");
-        command.args(["--output=export", "--no-pager", "--quiet"]);
-        let cursor = state.and_then(|state| state.checkpoint.journal_cursor.as_ref());
-        match (cursor, since) {
-            (Some(cursor), _) => command.arg(format!("--after-cursor={cursor}")),
-            (None, Some(since)) => command.arg(format!("--since=@{since}")),
-            (None, None) => command.arg(format!("--since=-{DAY_SECONDS}s")),
-        };
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        match command.spawn() {
-            Ok(mut child) => {
-                let output = child.stdout.take();
-                Self { child: Some(child), output }
-            }
-            Err(_) => Self::none(),
-        }
-    }
-
-    fn reader(&mut self) -> Option<&mut dyn Read> {
-        self.output.as_mut().map(|output| output as &mut dyn Read)
-    }
-
-    /// What to say when it failed.
-    fn end(mut self) -> Option<String> {
-        drop(self.output.take());
-        let mut child = self.child.take()?;
-        match child.wait() {
-            Ok(status) if status.success() => None,
-            Ok(status) => Some(format!("journal: journalctl ended with {status}")),
-            Err(error) => Some(format!("journal: {error}")),
-        }
-    }
 }

@@ -19,12 +19,13 @@ use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, conceal, content, source, sweep};
 use scanner::ports::Inventory;
 
+use crate::commands::audit::LAST_REPORT;
 use crate::output;
 use crate::pipeline::examine::{examine, threads};
 use crate::pipeline::judge::{self, Judged};
 use crate::pipeline::look::Wanted;
 use crate::pipeline::{accept, surround};
-use crate::report::{Finding, Remediation, Report};
+use crate::report::{Finding, Remediation, Report, json};
 use crate::service::journal::Journal;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
@@ -99,6 +100,10 @@ impl Look for Host {
             .services
             .clone()
             .map(|listeners| Inventory { listeners, ..Inventory::default() });
+        // Where `wardmote accept` looks.
+        let kept = self.place_file.with_file_name(LAST_REPORT);
+        output::replace(&kept, &json::document(&report)?, 0o600)
+            .with_context(|| kept.display().to_string())?;
         looked(&report)
     }
 

@@ -85,7 +85,7 @@ pub struct Alert {
     /// Last sighting.
     pub last_seen: i64,
     /// News that nobody was told yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub untold: Option<News>,
 }
 

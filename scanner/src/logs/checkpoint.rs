@@ -6,6 +6,8 @@
 //! a file that was cut and grew again, or got a dead file's inode, is read from its start. What was cut
 //! away unread is a gap and is said. The state is one versioned JSON document.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use parsers::tree::Stat;
@@ -154,7 +156,7 @@ impl Checkpoint {
         {
             return Ok(self.resume(own, path, stat));
         }
-        let head = bytes_at(reader, 0, HEAD_BYTES)?;
+        let head = Head::new(bytes_at(reader, 0, HEAD_BYTES)?);
         if let Some(own) = own
             && self.files[own].is_beginning_of(&head, stat, packed, reader)?
         {
@@ -247,7 +249,7 @@ impl Mark {
     /// Whether a file begins with what this mark has read: same head, same bytes before the offset.
     fn is_beginning_of(
         &self,
-        head: &[u8],
+        head: &Head,
         stat: &Stat,
         packed: bool,
         reader: ReaderAt<'_>,
@@ -256,11 +258,30 @@ impl Mark {
             return Ok(self.device == stat.device && self.inode == stat.inode);
         }
         let fits = packed || stat.size_bytes >= self.offset;
-        if !fits || head.len() < self.head_bytes || hash(&head[..self.head_bytes]) != self.head {
+        if !fits || !head.begins_with(self.head_bytes, &self.head) {
             return Ok(false);
         }
         let tail = bytes_at(reader, self.offset - self.tail_bytes as u64, self.tail_bytes)?;
         Ok(tail.len() == self.tail_bytes && hash(&tail) == self.tail)
+    }
+}
+
+/// The first bytes of a file, with the hashes of its beginnings that were asked for.
+struct Head {
+    bytes: Vec<u8>,
+    hashes: RefCell<BTreeMap<usize, String>>,
+}
+
+impl Head {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, hashes: RefCell::default() }
+    }
+
+    /// Whether the first `length` bytes have this hash.
+    fn begins_with(&self, length: usize, wanted: &str) -> bool {
+        let Some(bytes) = self.bytes.get(..length) else { return false };
+        let mut hashes = self.hashes.borrow_mut();
+        hashes.entry(length).or_insert_with(|| hash(bytes)) == wanted
     }
 }
 

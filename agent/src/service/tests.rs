@@ -1,0 +1,198 @@
+//! The loop with a look that does what the test says.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc::{Sender, channel};
+
+use super::*;
+use crate::settings::Span;
+use crate::store::Source;
+use crate::store::memory::MemoryStore;
+
+/// What a test tells its look to see, and what the look was asked.
+#[derive(Default)]
+struct Script {
+    audit: Looked,
+    sweeps: Vec<Looked>,
+    asked: Vec<&'static str>,
+    broken: bool,
+}
+
+struct Scripted(Arc<Mutex<Script>>);
+
+impl Look for Scripted {
+    fn audit(&mut self, _: &Settings) -> anyhow::Result<Looked> {
+        let mut script = self.0.lock().unwrap();
+        script.asked.push("audit");
+        anyhow::ensure!(!script.broken, "planted");
+        Ok(script.audit.clone())
+    }
+
+    fn sweep(&mut self, _: &Settings) -> anyhow::Result<Looked> {
+        let mut script = self.0.lock().unwrap();
+        script.asked.push("sweep");
+        // The place is not kept until the service says so: the same again.
+        Ok(script.sweeps.first().cloned().unwrap_or_default())
+    }
+
+    fn keep_place(&mut self) -> anyhow::Result<()> {
+        let mut script = self.0.lock().unwrap();
+        script.asked.push("keep");
+        if !script.sweeps.is_empty() {
+            script.sweeps.remove(0);
+        }
+        Ok(())
+    }
+}
+
+fn seen(fingerprint: &str, severity: Severity) -> Sighting {
+    Sighting {
+        source: Source::Sweep,
+        fingerprint: fingerprint.into(),
+        check: "rule".into(),
+        title: "somebody tries".into(),
+        severity,
+        accepted: false,
+        count: 3,
+        verdict: serde_json::json!({}),
+        evidence: serde_json::json!([]),
+    }
+}
+
+fn looked(seen: Vec<Sighting>) -> Looked {
+    Looked { seen, ..Looked::default() }
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.agent.sweep_every = Span(Duration::from_millis(5));
+    settings.agent.alert_from = Severity::Medium;
+    settings
+}
+
+/// Runs the service in a directory until the script's end condition holds.
+fn run(
+    dir: &Path,
+    script: &Arc<Mutex<Script>>,
+    reload: Box<dyn FnMut() -> anyhow::Result<Settings>>,
+    until: impl AsyncFnOnce(Sender<Wish>),
+) {
+    let parts = Parts {
+        store: Box::new(MemoryStore::new(100)),
+        settings: settings(),
+        reload,
+        state_directory: dir.to_path_buf(),
+        notifier: Notifier::from_environment(),
+        clock: || 1_000_000,
+    };
+    let service = Service::new(Box::new(Scripted(Arc::clone(script))), parts);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (wish, wishes) = channel(4);
+        let (ran, ()) = tokio::join!(service.run(wishes), until(wish));
+        ran.unwrap();
+    });
+}
+
+async fn wait_for(script: &Mutex<Script>, what: &'static str, times: usize) {
+    for _ in 0..2_000 {
+        let count = script.lock().unwrap().asked.iter().filter(|asked| **asked == what).count();
+        if count >= times {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("{what} was not asked {times} times: {:?}", script.lock().unwrap().asked);
+}
+
+fn lines(dir: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(dir.join("alerts.jsonl")).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn tells_what_is_new_and_risen_once_and_keeps_the_place_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Arc::new(Mutex::new(Script {
+        audit: looked(vec![seen("posture", Severity::High)]),
+        sweeps: vec![
+            looked(vec![seen("a", Severity::Medium), seen("mild", Severity::Low)]),
+            looked(vec![seen("a", Severity::Medium)]),
+            looked(vec![seen("a", Severity::Critical)]),
+        ],
+        ..Script::default()
+    }));
+    run(dir.path(), &script, Box::new(|| Ok(settings())), async |wish| {
+        wait_for(&script, "keep", 4).await;
+        wish.send(Wish::Stop).await.unwrap();
+    });
+    let told: Vec<(String, String)> = lines(dir.path())
+        .iter()
+        .map(|line| {
+            let text = |key: &str| line[key].as_str().unwrap().to_string();
+            assert_eq!(line["schema"], "wardmote.alert/1");
+            (text("fingerprint"), text("news"))
+        })
+        .collect();
+    let line = |name: &str, news: &str| (name.to_string(), news.to_string());
+    assert_eq!(told, [line("posture", "new"), line("a", "new"), line("a", "risen")]);
+    assert_eq!(script.lock().unwrap().asked[..3], ["audit", "sweep", "keep"]);
+    let meta = std::fs::metadata(dir.path().join("alerts.jsonl")).unwrap();
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_takes_no_lines_loses_none_and_holds_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("alerts.jsonl");
+    std::fs::create_dir(&file).unwrap();
+    let script = Arc::new(Mutex::new(Script {
+        sweeps: vec![looked(vec![seen("a", Severity::High)])],
+        ..Script::default()
+    }));
+    run(dir.path(), &script, Box::new(|| Ok(settings())), async |wish| {
+        wait_for(&script, "sweep", 3).await;
+        assert!(!script.lock().unwrap().asked.contains(&"keep"));
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::write(&file, "{\"cut\":\n").unwrap();
+        wait_for(&script, "keep", 1).await;
+        wish.send(Wish::Stop).await.unwrap();
+    });
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+}
+
+#[test]
+fn a_failed_audit_comes_again_and_a_reload_audits_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Arc::new(Mutex::new(Script { broken: true, ..Script::default() }));
+    let mut wrong_first = vec![Ok(settings()), Err(anyhow::anyhow!("planted"))];
+    let reload = Box::new(move || wrong_first.pop().unwrap());
+    run(dir.path(), &script, reload, async |wish| {
+        wait_for(&script, "sweep", 2).await;
+        script.lock().unwrap().broken = false;
+        wish.send(Wish::Reload).await.unwrap();
+        wait_for(&script, "sweep", 5).await;
+        assert_eq!(script.lock().unwrap().asked.iter().filter(|a| **a == "audit").count(), 1);
+        wish.send(Wish::Reload).await.unwrap();
+        wait_for(&script, "audit", 2).await;
+        wish.send(Wish::Stop).await.unwrap();
+    });
+}
+
+#[test]
+fn a_cut_line_is_ended_and_links_and_fifos_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    std::fs::write(&file, "cut").unwrap();
+    append(&file, b"{}\n").unwrap();
+    append(&file, b"{}\n").unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"cut\n{}\n{}\n");
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(append(&link, b"{}\n").is_err());
+    let fifo = dir.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(append(&fifo, b"{}\n").is_err());
+}

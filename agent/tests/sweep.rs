@@ -1,0 +1,150 @@
+//! `wardmote sweep` and `wardmote match` from the outside: output, state, exit codes.
+#![allow(clippy::unwrap_used)] // helpers of tests too
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn wardmote(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wardmote")).current_dir(dir).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn attempts(count: usize) -> String {
+    "Dec 10 06:55:46 web sshd[7]: Failed password for invalid user CANARY from 192.0.2.7 port 4 ssh2\n"
+        .repeat(count)
+}
+
+fn log(text: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("auth.log"), text).unwrap();
+    dir
+}
+
+#[test]
+fn json_lines_have_the_keys_of_the_contract() {
+    let dir = log(&attempts(8));
+    let args = ["sweep", "auth.log", "--format", "jsonl", "--tz", "UTC", "--year", "2024"];
+    let out = wardmote(dir.path(), &[&args[..], &["--fail-on", "critical"]].concat());
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let lines: Vec<Value> =
+        text(&out.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for key in [
+        "rule", "title", "severity", "time", "path", "line", "offset", "subject", "count", "first",
+        "last", "verdict",
+    ] {
+        assert!(!lines[0][key].is_null(), "{key}");
+    }
+    assert_eq!((&lines[0]["count"], &lines[0]["subject"]["ip"]), (&8.into(), &"192.0.2.7".into()));
+    assert_eq!(lines[0]["first"], "2024-12-10T06:55:46Z");
+    for key in [
+        "files",
+        "lines",
+        "bytes",
+        "hits",
+        "detections",
+        "unparsed",
+        "undated",
+        "undecided",
+        "evicted",
+        "gaps",
+        "elapsed_ms",
+    ] {
+        assert!(lines[1]["summary"][key].is_number(), "{key}");
+    }
+    assert!(!text(&out.stdout).contains("CANARY"));
+    let out = wardmote(dir.path(), &[&args[..], &["--fail-on", "info"]].concat());
+    assert_eq!(out.status.code(), Some(1));
+}
+
+#[test]
+fn only_new_is_silent_when_nothing_is_new() {
+    let dir = log(&attempts(9));
+    let args = ["sweep", "auth.log", "--only-new", "--state", "state.json", "--fail-on", "info"];
+    let first = wardmote(dir.path(), &args);
+    assert_eq!(first.status.code(), Some(1), "{}", text(&first.stderr));
+    assert!(text(&first.stdout).contains("192.0.2.7"));
+    let state = dir.path().join("state.json");
+    assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!std::fs::read_to_string(&state).unwrap().contains("CANARY"));
+    let second = wardmote(dir.path(), &args);
+    assert_eq!((second.status.code(), second.stdout, second.stderr), (Some(0), vec![], vec![]));
+    std::fs::write(dir.path().join("auth.log"), attempts(10)).unwrap();
+    let third = wardmote(dir.path(), &args);
+    assert_eq!(third.status.code(), Some(1));
+    assert!(text(&third.stdout).contains("1 line in 1 file"), "{}", text(&third.stdout));
+}
+
+#[test]
+fn a_second_sweep_with_the_same_state_ends_with_75() {
+    let dir = log(&attempts(1));
+    let lock = std::fs::File::create(dir.path().join("state.json.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let out = wardmote(dir.path(), &["sweep", "auth.log", "--state", "state.json"]);
+    assert_eq!(out.status.code(), Some(75));
+    assert!(out.stdout.is_empty());
+    assert!(text(&out.stderr).contains("another sweep is running"));
+}
+
+#[test]
+fn what_cannot_be_examined_is_an_error_or_incomplete() {
+    let dir = log(&attempts(1));
+    let none = wardmote(dir.path(), &["sweep", "none.log"]);
+    assert_eq!(none.status.code(), Some(2));
+    let part = wardmote(dir.path(), &["sweep", "auth.log", "none.log"]);
+    assert_eq!(part.status.code(), Some(3));
+    assert!(text(&part.stdout).contains("incomplete: "));
+    std::fs::write(
+        dir.path().join("bad.yml"),
+        "title: x\nlogsource: {product: linux}\ndetection:\n  s:\n    f|odd: 1\n  condition: s\n",
+    )
+    .unwrap();
+    let bad = wardmote(dir.path(), &["sweep", "auth.log", "--rules", "bad.yml"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        text(&bad.stderr).contains("bad.yml:5:5: unknown modifier `odd`"),
+        "{}",
+        text(&bad.stderr)
+    );
+    std::fs::write(dir.path().join("state.json"), "{").unwrap();
+    let damaged = wardmote(dir.path(), &["sweep", "auth.log", "--state", "state.json"]);
+    assert_eq!(damaged.status.code(), Some(2));
+}
+
+#[test]
+fn match_shows_every_hit_and_exits_like_grep() {
+    let dir = log(&format!("{}nothing\n", attempts(2)));
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../content/rules");
+    let args =
+        ["match", "--rules", rules, "--tz", "UTC", "--now", "1767225600", "--format", "jsonl"];
+    let out = wardmote(dir.path(), &[&args[..], &["auth.log"]].concat());
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let hits: Vec<Value> =
+        text(&out.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(hits.len(), 2);
+    assert_eq!((&hits[1]["line"], &hits[1]["rule"]), (&2.into(), &"ssh-login-failed".into()));
+    assert_eq!(hits[1]["time"], "2025-12-10T06:55:46Z");
+    assert_eq!(hits[1]["fields"]["ip"], "192.0.2.7");
+    assert_eq!(hits[1]["offset"].as_u64(), Some(attempts(1).len() as u64));
+    assert!(!text(&out.stdout).contains("CANARY"));
+
+    std::fs::write(dir.path().join("patterns"), "Failed \\w+\nport 4\nnothing at all\n").unwrap();
+    let count = wardmote(dir.path(), &["match", "--patterns", "patterns", "--count", "auth.log"]);
+    assert_eq!((count.status.code(), text(&count.stdout)), (Some(0), "2\n".into()));
+    let each = wardmote(dir.path(), &["match", "--patterns", "patterns", "auth.log"]);
+    assert_eq!(text(&each.stdout).lines().count(), 4);
+    std::fs::write(dir.path().join("patterns"), "absent\n").unwrap();
+    let none = wardmote(dir.path(), &["match", "--patterns", "patterns", "auth.log"]);
+    assert_eq!((none.status.code(), none.stdout.len()), (Some(1), 0));
+    std::fs::write(dir.path().join("patterns"), "(\n").unwrap();
+    let wrong = wardmote(dir.path(), &["match", "--patterns", "patterns", "auth.log"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("patterns:1"));
+    assert_eq!(wardmote(dir.path(), &["match", "auth.log"]).status.code(), Some(2));
+}
