@@ -1,8 +1,6 @@
 //! Checkpoints: each line is judged exactly once, whatever happens to the file between two sweeps.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
-#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! Every built-in rule fires on its own samples and stays silent on the others.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
-#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

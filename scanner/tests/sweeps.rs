@@ -1,8 +1,6 @@
 //! Sweeps over made and recorded logs, from the outside.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
-#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
-
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
