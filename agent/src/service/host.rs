@@ -122,14 +122,20 @@ impl Look for Host {
             None => Checkpoint::new(),
         };
         let found = source::discover(&tree);
+        let no_files = found.families.is_empty();
         let ask_journal = self.root == Path::new("/") && !has_syslog(&found, now);
         let mut outcome = sweep(&tree, found, None, &self.rules, &options, Some(&mut place));
         self.reached = Some(place);
         if ask_journal {
             let since = now.saturating_sub(settings.audit.since.seconds());
-            let (stories, unseen) = self.journal.look(&tree, &self.rules, &options, since);
-            outcome.detections.extend(stories);
-            outcome.incomplete.extend(unseen);
+            match self.journal.look(&tree, &self.rules, &options, since) {
+                Some((stories, unseen)) => {
+                    outcome.detections.extend(stories);
+                    outcome.incomplete.extend(unseen);
+                }
+                None if no_files => outcome.incomplete.push("no log file and no journal".into()),
+                None => {}
+            }
         }
         let seen = self.judge(&outcome.detections)?;
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })

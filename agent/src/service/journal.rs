@@ -48,24 +48,24 @@ impl Journal {
         Self { file, kept, reached: None, known, found }
     }
 
-    /// Detections with something new in them, counting only that, and what could not be looked at.
+    /// Detections with something new in them, counting only that, and what could not be looked at; `None`
+    /// where there is no journal.
     pub fn look(
         &mut self,
         tree: &RootedTree,
         rules: &RuleSet,
         options: &SweepOptions,
         first_since: i64,
-    ) -> (Vec<Detection>, Vec<String>) {
+    ) -> Option<(Vec<Detection>, Vec<String>)> {
         let now = options.now;
         let begin = self.kept.unwrap_or(first_since);
         if self.kept.is_some() && !changed(tree, begin) {
-            return Default::default();
+            return Some(Default::default());
         }
         let since = begin.saturating_sub(CONTEXT_SECONDS).max(first_since.min(begin));
-        let mut journal = match ask::journal(Some(since), None) {
-            None => return Default::default(),
-            Some(Ok(journal)) => journal,
-            Some(Err(reason)) => return (Vec::new(), vec![format!("journal: {reason}")]),
+        let mut journal = match ask::journal(Some(since), None)? {
+            Ok(journal) => journal,
+            Err(reason) => return Some((Vec::new(), vec![format!("journal: {reason}")])),
         };
         let found = Found { families: Vec::new(), incomplete: Vec::new() };
         let options = SweepOptions { since: Some(since), ..options.clone() };
@@ -73,7 +73,7 @@ impl Journal {
         let mut incomplete = outcome.incomplete;
         incomplete.extend(journal.finish(false).complaint("journal"));
         self.reached = Some(now);
-        (self.news(outcome.detections, begin), incomplete)
+        Some((self.news(outcome.detections, begin), incomplete))
     }
 
     /// What was found is stored.
