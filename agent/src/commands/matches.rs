@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::commands::{Global, rule_files, sweep};
 use crate::exit::{self, Exit};
+use crate::pipeline::look::known_users;
 
 /// Most patterns of one file.
 const PATTERNS_MAX: usize = 10_000;
@@ -66,7 +67,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let patterns = Patterns::load(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
     let mut asked = Asked {
-        conceal: Concealer::new(sweep::known_users(&tree)),
+        conceal: Concealer::new(known_users(&tree)),
         zone: sweep::zone(args.tz.as_deref())?,
         now: args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
         args: &args,

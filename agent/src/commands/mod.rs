@@ -15,7 +15,6 @@ mod completions;
 mod config;
 mod consensus;
 mod hash;
-mod journal;
 mod mac;
 mod man;
 mod matches;

@@ -3,26 +3,26 @@
 //! Reads and judges; the only thing it writes is its state file (0600, replaced atomically), under a
 //! lock, so that two sweeps never both move it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use consensus::{Context, Panel, Severity, Verdict};
+use consensus::{Panel, Severity, Verdict};
 use jiff::tz::TimeZone;
-use parsers::tree::Tree;
 use scanner::RootedTree;
 use scanner::logs::checkpoint::{Checkpoint, STATE_BYTES_MAX};
 use scanner::logs::source::{self, Found};
 use scanner::logs::sweep::Summary;
-use scanner::logs::{Detection, SweepOptions, SweepOutcome, conceal, content, sweep};
+use scanner::logs::{Detection, SweepOptions, SweepOutcome, content, sweep};
 use serde_json::{Value, json};
 
-use crate::commands::journal::Journal;
 use crate::commands::{Global, rule_files};
 use crate::exit::{self, Exit};
 use crate::output;
+use crate::pipeline::look::known_users;
+use crate::pipeline::{ask, look, surround};
+use crate::settings::state_directory;
 
 /// How far back a sweep of the host's logs looks when it has no state.
 const DAY_SECONDS: i64 = 86_400;
@@ -94,16 +94,15 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         source::named(&tree, &paths?)
     };
     refuse_unusable(&args, &found)?;
-    let mut journal = match args.paths.is_empty() {
-        true => {
-            let cursor = state.as_ref().and_then(|state| state.checkpoint.journal_cursor.clone());
-            Journal::start(options.since.unwrap_or(now - DAY_SECONDS), cursor.as_deref())
-        }
-        false => Journal::none(),
+    let cursor = state.as_ref().and_then(|state| state.checkpoint.journal_cursor.clone());
+    let journal = match args.paths.is_empty() {
+        true => ask::journal(Some(options.since.unwrap_or(now - DAY_SECONDS)), cursor.as_deref()),
+        false => None,
     };
     let checkpoint = state.as_mut().map(|state| &mut state.checkpoint);
-    let mut outcome = sweep(&tree, found, journal.reader(), &rules, &options, checkpoint);
-    outcome.incomplete.extend(journal.end());
+    let mut outcome = look::with_journal(journal, |journal| {
+        sweep(&tree, found, journal, &rules, &options, checkpoint)
+    });
     if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
         outcome.incomplete.push("no log source: no readable log file and no journal".into());
     }
@@ -147,22 +146,9 @@ fn refuse_unusable(args: &Args, found: &Found) -> anyhow::Result<()> {
 /// Every detection with its verdict, worst first.
 fn judge(outcome: &SweepOutcome, now: i64) -> Vec<(Detection, Verdict)> {
     let evidence: Vec<_> = outcome.detections.iter().map(Detection::evidence).collect();
-    let mut mentions: BTreeMap<String, std::collections::BTreeSet<String>> = BTreeMap::new();
-    for one in &evidence {
-        let subject = [("ip", &one.subject.ip), ("user", &one.subject.user)];
-        for (kind, name) in subject {
-            if let Some(name) = name {
-                mentions.entry(format!("{kind}:{name}")).or_default().insert(one.check.clone());
-            }
-        }
-    }
-    let context = Context {
-        now,
-        logs_known: true,
-        attacks: outcome.detections.iter().filter_map(Detection::attack).collect(),
-        mentions,
-        ..Context::default()
-    };
+    let attacks = outcome.detections.iter().filter_map(Detection::attack).collect();
+    let all: Vec<_> = evidence.iter().collect();
+    let context = surround::context(now, None, Some(attacks), &all);
     let panel = Panel::cold();
     let verdicts = evidence.iter().map(|evidence| panel.judge(evidence, &context));
     let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(verdicts).collect();
@@ -332,13 +318,6 @@ fn painted(text: &str, severity: Severity) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
-/// Accounts that exist here: their names are shown.
-pub(super) fn known_users(tree: &RootedTree) -> Vec<String> {
-    tree.read_config("/etc/passwd")
-        .map(|bytes| conceal::names_of_passwd(&bytes))
-        .unwrap_or_default()
-}
-
 /// The zone of stamps that name none.
 pub(super) fn zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
     let Some(name) = name else { return Ok(TimeZone::system()) };
@@ -400,7 +379,7 @@ impl State {
         let path = match (&args.state, args.only_new) {
             (Some(path), _) => path.clone(),
             (None, true) => {
-                let directory = state_directory(global)?;
+                let directory = state_directory(global.state_dir.as_deref());
                 std::fs::create_dir_all(&directory).map_err(|error| {
                     let hint = "name a file with --state, or a directory with --state-dir";
                     exit::hinted(format!("{}: {error}", directory.display()), hint)
@@ -462,18 +441,4 @@ fn lock(path: &Path) -> anyhow::Result<File> {
             Err(exit::failed(message, "wait for it, or use another --state", Exit::Busy))
         }
     }
-}
-
-fn state_directory(global: &Global) -> anyhow::Result<PathBuf> {
-    if let Some(directory) = &global.state_dir {
-        return Ok(directory.clone());
-    }
-    if rustix::process::geteuid().is_root() {
-        return Ok("/var/lib/wardmote".into());
-    }
-    let user = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    let directory = user.map(|directory| directory.join("wardmote"));
-    directory.ok_or_else(|| exit::hinted("no state directory", "name one with --state-dir"))
 }

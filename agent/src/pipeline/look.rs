@@ -1,5 +1,6 @@
 //! Looks at one host or mounted tree: vantage, services, checks and logs, side by side.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -90,18 +91,28 @@ fn logs(tree: &RootedTree, wanted: &Wanted) -> SweepOutcome {
     if !wanted.live() {
         return audit_sweep(tree, None, &rules, &options);
     }
-    let mut journal = match ask::journal(Some(wanted.since), None) {
-        None => return audit_sweep(tree, None, &rules, &options),
-        Some(Ok(journal)) => journal,
+    let journal = ask::journal(Some(wanted.since), None);
+    with_journal(journal, |journal| audit_sweep(tree, journal, &rules, &options))
+}
+
+/// A sweep with the journal where there is one; a journal that could not be read whole is said.
+pub fn with_journal(
+    journal: Option<Result<ask::Running, String>>,
+    sweep: impl FnOnce(Option<&mut dyn Read>) -> SweepOutcome,
+) -> SweepOutcome {
+    match journal {
+        None => sweep(None),
         Some(Err(reason)) => {
-            let mut outcome = audit_sweep(tree, None, &rules, &options);
+            let mut outcome = sweep(None);
             outcome.incomplete.push(format!("journal: {reason}"));
-            return outcome;
+            outcome
         }
-    };
-    let mut outcome = audit_sweep(tree, Some(&mut journal), &rules, &options);
-    outcome.incomplete.extend(journal.finish(false).complaint("journal"));
-    outcome
+        Some(Ok(mut running)) => {
+            let mut outcome = sweep(Some(&mut running));
+            outcome.incomplete.extend(running.finish(false).complaint("journal"));
+            outcome
+        }
+    }
 }
 
 /// A sweep that ended in an internal error: said, and the rest of the audit stands.

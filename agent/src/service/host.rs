@@ -11,19 +11,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use consensus::Panel;
-use parsers::tree::Tree;
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::source::Found;
-use scanner::logs::{Detection, RuleSet, SweepOptions, conceal, content, source, sweep};
+use scanner::logs::{Detection, RuleSet, SweepOptions, content, source, sweep};
 use scanner::ports::Inventory;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::output;
 use crate::pipeline::examine::{examine, threads};
 use crate::pipeline::judge::{self, Judged};
-use crate::pipeline::look::Wanted;
+use crate::pipeline::look::{Wanted, known_users};
 use crate::pipeline::{accept, surround};
 use crate::report::{Finding, Remediation, Report, json};
 use crate::service::journal::Journal;
@@ -60,11 +59,6 @@ impl Host {
         let rules = content::rules();
         let journal = Journal::new(state);
         Ok(Self { root, place_file, rules, clock, kept, reached: None, journal, inventory: None })
-    }
-
-    fn known_users(tree: &RootedTree) -> Vec<String> {
-        let passwd = tree.read_config("/etc/passwd");
-        passwd.map(|bytes| conceal::names_of_passwd(&bytes)).unwrap_or_default()
     }
 
     fn judge(&self, detections: &[Detection]) -> anyhow::Result<Vec<Sighting>> {
@@ -114,7 +108,7 @@ impl Look for Host {
         let options = SweepOptions {
             since: first.then(|| now.saturating_sub(settings.audit.since.seconds())),
             zone: jiff::tz::TimeZone::system(),
-            known_users: Self::known_users(&tree),
+            known_users: known_users(&tree),
             ..SweepOptions::new(now)
         };
         let mut place = match &self.kept {
