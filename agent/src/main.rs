@@ -18,14 +18,15 @@ mod systemd;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::commands::Cli;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
     exit::quiet_panics();
-    let cli = match Cli::try_parse() {
+    let words = commands::program().try_get_matches();
+    let cli = match words.and_then(|words| Cli::from_arg_matches(&words)) {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::output::Color;
@@ -51,12 +51,14 @@ pub struct Global {
     /// Write the result to a file, atomically and with mode 0600
     #[arg(short, long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub output: Option<PathBuf>,
-    /// Colour the text
+    /// Colour the text: auto, always or never
     #[arg(
         long,
         global = true,
         value_enum,
         default_value = "auto",
+        value_name = "WHEN",
+        hide_possible_values = true,
         help_heading = "Global options"
     )]
     pub color: Color,
@@ -106,6 +108,28 @@ pub enum Command {
     Completions(completions::Args),
     /// Print the manual page
     Man(man::Args),
+}
+
+/// Commands of every day; the rest are tools.
+const EVERYDAY: [&str; 4] = ["audit", "sweep", "scan", "agent"];
+
+/// The command line, with the commands of every day before the tools.
+pub fn program() -> clap::Command {
+    let mut program = Cli::command();
+    program.build();
+    let line = |command: &clap::Command| {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        format!("  {:<12} {about}\n", command.get_name())
+    };
+    let (everyday, tools): (Vec<_>, Vec<_>) =
+        program.get_subcommands().partition(|command| EVERYDAY.contains(&command.get_name()));
+    let list = |commands: Vec<&clap::Command>| commands.into_iter().map(line).collect::<String>();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{}\nTools:\n{}\nOptions:\n{{options}}{{after-help}}",
+        list(everyday),
+        list(tools)
+    );
+    Cli::command().help_template(template)
 }
 
 /// Runs one command.

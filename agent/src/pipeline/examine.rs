@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use consensus::{Panel, Severity};
 use scanner::checks::{CheckResult, Ran};
-use scanner::logs::{Detection, SweepOutcome};
+use scanner::logs::{Detection, SweepOutcome, history};
 
 use crate::pipeline::accept::Accepted;
 use crate::pipeline::judge::{self, Judged};
@@ -35,7 +35,8 @@ pub fn examine(
     items.extend(seen.logs.iter().flat_map(|logs| &logs.detections).map(advise::judged));
     let evidence: Vec<_> = items.iter().map(|item| &item.evidence).collect();
     let attacks = seen.logs.as_ref().and_then(attacks);
-    let context = surround::context(wanted.now, seen.inventory.as_ref(), attacks, &evidence);
+    let mut context = surround::context(wanted.now, seen.inventory.as_ref(), attacks, &evidence);
+    context.new_subjects = seen.known.map(|known| history::new_subjects(&known, &evidence));
     let mut findings = judge::findings(&Panel::cold(), &context, items);
     for finding in &mut findings {
         finding.accepted = accepted

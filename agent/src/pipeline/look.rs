@@ -1,5 +1,6 @@
 //! Looks at one host or mounted tree: vantage, services, checks and logs, side by side.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use jiff::tz::TimeZone;
 use parsers::tree::Tree;
 use scanner::checks::{self, Ran};
 use scanner::facts::Spoken;
-use scanner::logs::{SweepOptions, SweepOutcome, audit_sweep, conceal, content};
+use scanner::logs::{SweepOptions, SweepOutcome, audit_sweep, conceal, content, history};
 use scanner::ports::{self, Inventory};
 use scanner::vantage::{self, Vantage};
 use scanner::{Facts, RootedTree};
@@ -40,6 +41,8 @@ pub struct Seen {
     pub ran: Vec<Ran>,
     /// What the logs tell; `None` where they were not wanted.
     pub logs: Option<SweepOutcome>,
+    /// Who logged in here before the period examined; `None` without a history.
+    pub known: Option<BTreeSet<String>>,
     /// What could not be looked at besides the checks' own entries.
     pub incomplete: Vec<Incomplete>,
 }
@@ -76,7 +79,8 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     let mut incomplete = unanswered(&spoken);
     incomplete.extend(inventory.iter().flat_map(|seen| entries("services", &seen.incomplete)));
     incomplete.extend(logs.iter().flat_map(|seen| entries("logs", &seen.incomplete)));
-    Ok(Seen { vantage, inventory, ran, logs, incomplete })
+    let known = history::before(&tree, wanted.since);
+    Ok(Seen { vantage, inventory, ran, logs, known, incomplete })
 }
 
 /// Sweeps the tree's log files and, on the running host, the journal.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod journal;
 pub mod json;
 pub mod syslog;
+pub mod utmp;
 
 pub use access::{AccessRecord, ErrorRecord};
 pub use syslog::SyslogRecord;

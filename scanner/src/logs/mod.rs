@@ -4,7 +4,7 @@
 //! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
 //! that its `prefilter` left, `gather` takes their hits, [`window`] correlates them, [`story`] tells
 //! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
-//! the built-in rules.
+//! the built-in rules, and [`history`] says who was known here before.
 
 pub mod checkpoint;
 pub mod conceal;
@@ -12,6 +12,7 @@ pub mod content;
 pub mod event;
 pub mod extract;
 mod gather;
+pub mod history;
 pub mod matcher;
 mod prefilter;
 mod reading;
