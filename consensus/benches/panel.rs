@@ -29,7 +29,7 @@ fn evidence() -> Evidence {
         subject: Subject::default(),
         sources: Vec::new(),
         facts: Default::default(),
-        tags: Vec::new(),
+        tags: vec!["attack.t1110".into()],
         count: 1,
         first: None,
         last: None,

@@ -26,7 +26,7 @@ fn ssh(level: Severity, privilege: Privilege) -> Evidence {
         subject: Subject::default(),
         sources: Vec::new(),
         facts: Default::default(),
-        tags: Vec::new(),
+        tags: vec!["attack.t1110".into()],
         count: 1,
         first: None,
         last: None,

@@ -311,7 +311,7 @@ fn sample() -> Evidence {
         subject: Subject::default(),
         sources: Vec::new(),
         facts: Default::default(),
-        tags: Vec::new(),
+        tags: vec!["attack.t1110".into()],
         count: 1,
         first: None,
         last: None,

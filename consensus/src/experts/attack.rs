@@ -53,8 +53,6 @@ impl Expert for UnderAttack {
             return None;
         }
         let useful = match evidence.privilege {
-            // Guessing passwords is no use against a missing update, nor the other way round.
-            _ if evidence.kind == Kind::Patch && evidence.tags.is_empty() => 0.3,
             Privilege::None | Privilege::Information => 0.3,
             Privilege::Service => 0.8,
             Privilege::User | Privilege::Root => 1.0,
@@ -70,8 +68,12 @@ fn concerns(attack: &Attack, evidence: &Evidence, context: &Context) -> bool {
     } else {
         evidence.services.contains(&attack.service)
     };
-    let same_technique = evidence.tags.is_empty()
-        || attack.tags.is_empty()
+    // A weakness that no technique is known to use is raised only by a success against its service.
+    let any_technique = match evidence.kind {
+        Kind::Activity => evidence.tags.is_empty() || attack.tags.is_empty(),
+        _ => attack.succeeded || (attack.tags.is_empty() && !evidence.tags.is_empty()),
+    };
+    let same_technique = any_technique
         || evidence.tags.iter().any(|tag| attack.tags.iter().any(|seen| kin(tag, seen)));
     same_target
         && same_technique
@@ -201,10 +203,13 @@ pub(crate) mod tests {
         let context = attacked(Exposure::World, brute_force(false));
         let confidence = |evidence| UnderAttack.judge(evidence, &context).unwrap().confidence;
         let setting = posture(Severity::Medium);
-        let update = Evidence { kind: Kind::Patch, ..setting.clone() };
         let banner = Evidence { privilege: Privilege::Information, ..setting.clone() };
-        assert!(confidence(&update) < confidence(&setting));
         assert!(confidence(&banner) < confidence(&setting));
+        // Guessing passwords is no use against forwarded displays, nor against a missing update.
+        let display = Evidence { tags: Vec::new(), ..setting.clone() };
+        let update = Evidence { tags: vec!["attack.t1190".into()], kind: Kind::Patch, ..setting };
+        assert!(UnderAttack.judge(&display, &context).is_none());
+        assert!(UnderAttack.judge(&update, &context).is_none());
     }
 
     #[test]

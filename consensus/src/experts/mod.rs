@@ -90,7 +90,7 @@ pub(crate) mod tests {
             subject: Subject::default(),
             sources: Vec::new(),
             facts: Default::default(),
-            tags: Vec::new(),
+            tags: vec!["attack.t1110".into()],
             count: 1,
             first: None,
             last: None,

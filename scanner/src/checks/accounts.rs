@@ -15,6 +15,7 @@ pub(in crate::checks) mod known;
 mod passwords;
 
 const ACCOUNTS: Check = Check {
+    techniques: &[],
     id: "",
     title: "",
     why: "",
@@ -32,6 +33,7 @@ const ACCOUNTS: Check = Check {
 pub const CHECKS: &[Check] = &[
     Check {
         id: "accounts-empty-password",
+        techniques: &["attack.t1110"],
         title: "Account without a password",
         why: "Whoever knows the name is in, wherever PAM allows empty passwords.",
         level: Severity::High,
@@ -42,6 +44,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "accounts-hash-in-passwd",
+        techniques: &["attack.t1110"],
         title: "Password hash in the world-readable passwd file",
         why: "Every local user and every leaked backup can guess the password offline.",
         level: Severity::High,
@@ -52,6 +55,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "accounts-weak-hash",
+        techniques: &["attack.t1110"],
         title: "Password is hashed with a weak scheme",
         why: "Hashes of this scheme are guessed at billions a second; a stolen file is a list of \
               passwords.",
@@ -64,6 +68,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "accounts-uid-zero",
+        techniques: &["attack.t1078"],
         title: "Another account than root has user id 0",
         why: "It is root under another name, and often left behind by an intruder.",
         level: Severity::High,
@@ -113,6 +118,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "accounts-gid-zero",
+        techniques: &["attack.t1078"],
         title: "Account in root's group",
         why: "Group 0 may read, and sometimes write, files meant for root alone.",
         privilege: Privilege::Root,
@@ -162,6 +168,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "accounts-authorized-keys",
+        techniques: &["attack.t1098"],
         title: "SSH keys that others may change",
         why: "Whoever can write the file, or a directory on the way, can add a key and log in.",
         level: Severity::High,
@@ -174,6 +181,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "accounts-trust-files",
+        techniques: &["attack.t1098"],
         title: "Files that grant or store access without a password",
         why: ".rhosts and hosts.equiv trust names and addresses; .netrc holds passwords in the clear.",
         remediation: "Remove them; use keys and a password manager or agent.",

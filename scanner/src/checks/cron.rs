@@ -14,6 +14,7 @@ mod modes;
 pub(in crate::checks) use modes::changeable;
 
 const CRON: Check = Check {
+    techniques: &["attack.t1053"],
     id: "",
     title: "",
     why: "",
@@ -49,6 +50,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "cron-secrets",
+        techniques: &["attack.t1552"],
         title: "A password stands in a scheduled command",
         why: "Every user can read it in the process list while the job runs, and often in the file.",
         level: Severity::Medium,

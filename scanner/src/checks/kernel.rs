@@ -16,6 +16,7 @@ use judge::{Fine, Key, files, keys};
 use network::{Join, interfaces};
 
 const KERNEL: Check = Check {
+    techniques: &[],
     id: "",
     title: "",
     why: "",
@@ -47,6 +48,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-kptr-restrict",
+        techniques: &["attack.t1068"],
         title: "Kernel addresses are shown to unprivileged users",
         why: "Addresses in /proc/kallsyms and elsewhere spare an exploit the work of finding them.",
         snippet: "echo 'kernel.kptr_restrict = 1' > /etc/sysctl.d/60-kptr.conf && sysctl --system",
@@ -55,6 +57,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-dmesg-restrict",
+        techniques: &["attack.t1068"],
         title: "The kernel log is readable by every user",
         why: "Kernel messages hold addresses and details that help a local exploit.",
         snippet: "echo 'kernel.dmesg_restrict = 1' > /etc/sysctl.d/60-dmesg.conf && sysctl --system",
@@ -63,6 +66,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-aslr",
+        techniques: &["attack.t1068"],
         title: "Address space randomisation is weakened",
         why: "Without it, memory corruption in any program is far easier to exploit.",
         level: Severity::Medium,
@@ -104,6 +108,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-protected-links",
+        techniques: &["attack.t1068"],
         title: "Links in world-writable directories are followed without protection",
         why: "Classic races in /tmp let a local user make privileged programs write elsewhere.",
         level: Severity::Medium,
@@ -123,6 +128,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-protected-files",
+        techniques: &["attack.t1068"],
         title: "FIFOs and files of others in sticky directories are opened for writing",
         why: "A local user can lay out files that privileged programs then write their data into.",
         privilege: Privilege::User,
@@ -141,6 +147,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-unprivileged-bpf",
+        techniques: &["attack.t1068"],
         title: "Every user may load BPF programs",
         why: "The BPF verifier has a long history of local root exploits.",
         level: Severity::Medium,
@@ -153,6 +160,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "kernel-perf-events",
+        techniques: &["attack.t1068"],
         title: "Every user may use kernel performance events",
         why: "They leak kernel memory layout and have been a path to root more than once.",
         snippet: "echo 'kernel.perf_event_paranoid = 2' > /etc/sysctl.d/60-perf.conf && sysctl --system",

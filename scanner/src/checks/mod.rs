@@ -62,6 +62,8 @@ pub struct Check {
     pub privilege: Privilege,
     /// Canonical names of the services concerned.
     pub services: &'static [&'static str],
+    /// Techniques that would use it, as tags of Sigma (`attack.t1110`): what logs show of them counts.
+    pub techniques: &'static [&'static str],
     /// What to do, one or two sentences.
     pub remediation: &'static str,
     /// What to type or write; may be empty.
@@ -268,7 +270,7 @@ impl Observation {
             subject: self.subject,
             sources: self.lines,
             facts: self.facts,
-            tags: Vec::new(),
+            tags: check.techniques.iter().map(ToString::to_string).collect(),
             count: 1,
             first: None,
             last: None,

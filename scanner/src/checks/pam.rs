@@ -10,6 +10,7 @@ use super::Check;
 mod judge;
 
 const PAM: Check = Check {
+    techniques: &[],
     id: "",
     title: "",
     why: "",
@@ -27,6 +28,7 @@ const PAM: Check = Check {
 pub const CHECKS: &[Check] = &[
     Check {
         id: "pam-nullok",
+        techniques: &["attack.t1110"],
         title: "Empty passwords are accepted",
         why: "An account whose password field is empty then lets everybody in.",
         remediation: "Take `nullok` off the pam_unix line (on Debian through pam-auth-update).",
@@ -37,6 +39,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "pam-permit",
+        techniques: &["attack.t1556"],
         title: "Everybody is let in without being asked",
         why: "`sufficient pam_permit` ends authentication with success, whatever was typed.",
         level: Severity::Critical,
@@ -59,6 +62,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "pam-lockout",
+        techniques: &["attack.t1110"],
         title: "Wrong passwords may be tried without end",
         why: "Without pam_faillock only the network limits the rate of guessing.",
         remediation: "Set up pam_faillock (on Debian a profile for pam-auth-update, on RHEL `authselect enable-feature with-faillock`).",
@@ -72,6 +76,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "pam-quality",
+        techniques: &["attack.t1110"],
         title: "New passwords are not checked for quality",
         why: "`123456` is accepted as a new password.",
         level: Severity::Info,

@@ -26,6 +26,7 @@ pub const CHECKS: &[Check] = &[
             "postgresql",
             "etcd",
         ],
+        techniques: &["attack.t1190", "attack.t1110"],
         remediation: "Bind it to 127.0.0.1 or to a private address, or let only the machines that need \
                       it through the firewall.",
         snippet: "# redis.conf: bind 127.0.0.1 ::1\n# my.cnf: bind-address = 127.0.0.1\n# postgresql.conf: listen_addresses = 'localhost'",
@@ -41,6 +42,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::High,
         privilege: Privilege::Root,
         services: &["docker", "kubernetes"],
+        techniques: &["attack.t1190", "attack.t1110"],
         remediation: "Use the unix socket, or ssh; if it must be TCP, demand client certificates on \
                       2376 and limit the sources in the firewall.",
         snippet: "# /etc/docker/daemon.json\n{ \"hosts\": [\"unix:///run/docker.sock\"] }",
@@ -56,6 +58,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Medium,
         privilege: Privilege::User,
         services: &["telnet", "rsh", "ftp", "tftp"],
+        techniques: &["attack.t1110", "attack.t1040"],
         remediation: "Replace it by ssh and sftp, and remove the package.",
         snippet: "apt-get purge telnetd rsh-server tftpd-hpa",
         references: &["CIS Debian Linux 12: special purpose services", "RFC 4251"],
@@ -70,6 +73,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::High,
         privilege: Privilege::Information,
         services: &["rpcbind", "nfs", "smb"],
+        techniques: &["attack.t1190", "attack.t1110"],
         remediation: "Close ports 111, 137-139, 445 and 2049 to the internet, or stop the service.",
         snippet: "systemctl disable --now rpcbind.service rpcbind.socket",
         references: &["CIS Controls v8 4.4", "rpcbind(8)", "smb.conf(5): interfaces"],
@@ -83,6 +87,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::High,
         privilege: Privilege::User,
         services: &["x11", "vnc", "rdp"],
+        techniques: &["attack.t1110", "attack.t1040"],
         remediation: "Bind it to 127.0.0.1 and go there through ssh, or close the port.",
         snippet: "ssh -L 5901:127.0.0.1:5901 HOST",
         references: &["Xserver(1) -nolisten tcp", "Xvnc(1) -localhost"],
@@ -97,6 +102,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Medium,
         privilege: Privilege::Service,
         services: &[],
+        techniques: &[],
         remediation: "Restart the unit.",
         snippet: "systemctl restart UNIT",
         references: &["needrestart(1)", "proc_pid_exe(5)"],
@@ -110,6 +116,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::High,
         privilege: Privilege::Root,
         services: &[],
+        techniques: &["attack.t1574"],
         remediation: "Give the executable and its directory to root, and take the write bits from \
                       group and others.",
         snippet: "chown root:root FILE && chmod go-w FILE",
@@ -125,6 +132,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::High,
         privilege: Privilege::Service,
         services: &[],
+        techniques: &["attack.t1574"],
         remediation: "Find out who started it before you stop it: keep a copy of /proc/PID/exe and the \
                       output of `ps` and `ss`.",
         snippet: "cp /proc/PID/exe /root/evidence && systemctl status PID",
@@ -140,6 +148,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Low,
         privilege: Privilege::None,
         services: &[],
+        techniques: &[],
         remediation: "Say what it is: compare with `ss -lntup`, the containers that run, and kernel \
                       services such as nfsd and WireGuard.",
         snippet: "ss -lntup; lsns -t net",
@@ -155,6 +164,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Low,
         privilege: Privilege::None,
         services: &[],
+        techniques: &[],
         remediation: "Look why the process does not accept; raise its backlog and net.core.somaxconn \
                       if the load is honest.",
         snippet: "ss -lnt; nstat -az TcpExtListenOverflows",
@@ -169,6 +179,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         privilege: Privilege::Root,
         services: &[],
+        techniques: &[],
         remediation: "Give the service an account of its own.",
         snippet: "# systemctl edit UNIT\n[Service]\nUser=ACCOUNT",
         references: &["systemd.exec(5): User=", "CIS Controls v8 5.4"],
@@ -182,6 +193,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         privilege: Privilege::Information,
         services: &[],
+        techniques: &[],
         remediation: "Stop what is not needed, bind the rest to the narrowest address, and let the \
                       firewall drop everything else.",
         snippet: "ss -lntup",

@@ -9,6 +9,7 @@ use super::Check;
 mod judge;
 
 const SUDO: Check = Check {
+    techniques: &["attack.t1548"],
     id: "",
     title: "",
     why: "",
