@@ -9,7 +9,8 @@ use crate::report::Remediation;
 pub fn judged(detection: &Detection) -> Judged {
     let mut why = detection.description.trim().to_string();
     if !detection.falsepositives.is_empty() {
-        why = format!("{why} Harmless when: {}.", detection.falsepositives.join("; "));
+        let reasons = detection.falsepositives.join("; ");
+        why = format!("{why} Harmless when: {}.", reasons.trim_end_matches('.'));
     }
     Judged {
         evidence: detection.evidence(),

@@ -25,7 +25,7 @@ pub fn examine(
     let mut seen = look::look(wanted)?;
     let checks: Vec<CheckLine> = seen.ran.iter().map(check_line).collect();
     let mut incomplete = std::mem::take(&mut seen.incomplete);
-    incomplete.extend(seen.ran.iter().flat_map(not_seen));
+    incomplete.extend(not_seen(&seen.ran));
     for entry in &mut incomplete {
         let whole = format!("{}: {}", entry.what, entry.reason);
         entry.expected =
@@ -70,15 +70,27 @@ fn check_line(ran: &Ran) -> CheckLine {
     CheckLine { id: ran.check.id.into(), result: ran.result, reason: ran.reason.clone() }
 }
 
-/// What a check could not see: itself when it could not run, and the parts it names.
-fn not_seen(ran: &Ran) -> Vec<Incomplete> {
-    let whole = matches!(ran.result, CheckResult::NotRun | CheckResult::Unknown);
-    let reasons = whole.then(|| ran.reason.clone()).into_iter();
-    let parts = ran.unseen.iter().map(|part| scanner::redact::line(part));
-    reasons
-        .chain(parts)
-        .map(|reason| Incomplete { what: ran.check.id.into(), reason, expected: false })
-        .collect()
+/// What the checks could not see: whole checks that could not run, and the parts that checks name. A
+/// part that several checks of an area miss is said once, for the area.
+fn not_seen(ran: &[Ran]) -> Vec<Incomplete> {
+    let mut entries: Vec<Incomplete> = Vec::new();
+    let mut parts: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for ran in ran {
+        let entry = |reason| Incomplete { what: ran.check.id.into(), reason, expected: false };
+        if matches!(ran.result, CheckResult::NotRun | CheckResult::Unknown) {
+            entries.push(entry(ran.reason.clone()));
+        }
+        for part in ran.unseen.iter().map(|part| scanner::redact::line(part)) {
+            match parts.get(&(ran.area, part.clone())) {
+                Some(&known) => entries[known].what = ran.area.into(),
+                None => {
+                    parts.insert((ran.area, part.clone()), entries.len());
+                    entries.push(entry(part));
+                }
+            }
+        }
+    }
+    entries
 }
 
 fn judged(ran: Vec<Ran>) -> Vec<Judged> {

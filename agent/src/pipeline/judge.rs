@@ -1,8 +1,9 @@
 //! Evidence to findings: the panel's verdict, the fix, and a fingerprint that is stable over runs.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 
-use consensus::{Context, Evidence, Panel};
+use consensus::{Context, Evidence, Panel, SourceLine};
 use sha2::{Digest, Sha256};
 
 use crate::report::{Finding, Remediation};
@@ -53,7 +54,62 @@ pub fn findings(panel: &Panel, context: &Context, items: Vec<Judged>) -> Vec<Fin
         };
         b.severity.cmp(&a.severity).then(weight(b).total_cmp(&weight(a)))
     });
-    findings
+    told_once(findings)
+}
+
+/// Several checks may see the same mode or owner of one file. The gravest finding tells it, of equals
+/// the more specific one; the others are named there under `also`, and told by themselves only for what
+/// is left of their evidence.
+fn told_once(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut order: Vec<usize> = (0..findings.len()).collect();
+    order.sort_by_key(|&at| (Reverse(findings[at].severity), is_general(&findings[at]), at));
+    let mut tellers: HashMap<(String, String), usize> = HashMap::new();
+    let mut findings: Vec<Option<Finding>> = findings.into_iter().map(Some).collect();
+    for at in order {
+        let Some(mut finding) = findings[at].take() else { continue };
+        let whole = |source: &SourceLine| source.line == 0 && source.file.starts_with('/');
+        let key = |source: &SourceLine| (source.file.clone(), source.text.clone());
+        let known: BTreeSet<usize> = finding
+            .evidence
+            .iter()
+            .filter(|s| whole(s))
+            .filter_map(|s| tellers.get(&key(s)).copied())
+            .collect();
+        let only_known = !known.is_empty()
+            && finding.evidence.iter().all(|s| whole(s) && tellers.contains_key(&key(s)));
+        for teller in known {
+            if let Some(teller) = findings[teller].as_mut() {
+                name_also(teller, &finding.check);
+            }
+        }
+        if only_known {
+            continue;
+        }
+        finding.evidence.retain(|source| !whole(source) || !tellers.contains_key(&key(source)));
+        for source in finding.evidence.iter().filter(|source| whole(source)) {
+            tellers.insert(key(source), at);
+        }
+        findings[at] = Some(finding);
+    }
+    findings.into_iter().flatten().collect()
+}
+
+/// Names a check that saw the same.
+fn name_also(teller: &mut Finding, check: &str) {
+    if teller.check == check {
+        return;
+    }
+    let also = teller.facts.entry("also".into()).or_default();
+    if also.is_empty() {
+        also.push_str(check);
+    } else if !also.split(", ").any(|known| known == check) {
+        also.push_str(&format!(", {check}"));
+    }
+}
+
+/// Walks of whole trees see what a check of that very file sees too.
+fn is_general(finding: &Finding) -> bool {
+    finding.check.starts_with("files-world-writable") || finding.check == "files-private-key"
 }
 
 /// A fingerprint from what does not change between runs: check, key, and the file; no line numbers. Two

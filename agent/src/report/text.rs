@@ -14,7 +14,9 @@ const FIRST_MAX: usize = 5;
 const LINES_MAX: usize = 6;
 /// How many experts' reasons are shown unless more detail is asked for.
 const REASONS_MAX: usize = 3;
-/// How many incomplete entries are shown unless more detail is asked for.
+/// How many names stand before a reason for not looking, unless more detail is asked for.
+const NAMES_MAX: usize = 2;
+/// How many reasons for not looking are shown unless more detail is asked for.
 const INCOMPLETE_MAX: usize = 12;
 
 /// How the text is written.
@@ -123,6 +125,9 @@ fn whole(out: &mut String, finding: &Finding, style: Style) -> std::fmt::Result 
     if finding.evidence.len() > LINES_MAX {
         writeln!(out, "         and {} more", finding.evidence.len() - LINES_MAX)?;
     }
+    if let Some(also) = finding.facts.get("also") {
+        writeln!(out, "         seen by {also} too")?;
+    }
     writeln!(out, "  why    {}", finding.why)?;
     // The sum of a verdict (a line without an expert) is detail; the experts are what an admin asks for.
     let reasons =
@@ -160,18 +165,30 @@ fn whole(out: &mut String, finding: &Finding, style: Style) -> std::fmt::Result 
     Ok(())
 }
 
+/// What could not be looked at, one line a reason.
 fn incomplete(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
-    let entries: Vec<_> = report.incomplete.iter().filter(|entry| !entry.expected).collect();
-    if entries.is_empty() {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for entry in report.incomplete.iter().filter(|entry| !entry.expected) {
+        match reasons.iter_mut().find(|(reason, _)| *reason == entry.reason) {
+            Some((_, who)) => who.push(&entry.what),
+            None => reasons.push((&entry.reason, vec![&entry.what])),
+        }
+    }
+    if reasons.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nNot looked at ({}):", entries.len())?;
+    writeln!(out, "\nNot looked at:")?;
     let most = if style.detail > 0 { usize::MAX } else { INCOMPLETE_MAX };
-    for entry in entries.iter().take(most) {
-        writeln!(out, "  {}: {}", entry.what, entry.reason)?;
+    for (reason, who) in reasons.iter().take(most) {
+        let named = if style.detail > 0 { who.len() } else { who.len().min(NAMES_MAX) };
+        write!(out, "  {}", who[..named].join(", "))?;
+        if who.len() > named {
+            write!(out, " and {} more", who.len() - named)?;
+        }
+        writeln!(out, ": {reason}")?;
     }
-    if entries.len() > most {
-        writeln!(out, "  and {} more (-v shows all)", entries.len() - most)?;
+    if reasons.len() > most {
+        writeln!(out, "  and {} other reasons (-v shows all)", reasons.len() - most)?;
     }
     Ok(())
 }

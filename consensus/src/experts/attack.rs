@@ -33,10 +33,12 @@ impl Expert for UnderAttack {
             .max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.cmp(a)))?;
         let aged = if age(worst, context) > FRESH_S { 0.5 } else { 1.0 };
         let what = format!(
-            "{}: {} events from {} sources against {}",
+            "{}: {} {} from {} {} against {}",
             worst.rule,
             worst.count,
+            if worst.count == 1 { "event" } else { "events" },
             worst.sources,
+            if worst.sources == 1 { "source" } else { "sources" },
             if worst.service.is_empty() { "the host" } else { &worst.service },
         );
         if worst.succeeded {

@@ -3,6 +3,7 @@
 //! Homes on network, automount and FUSE file systems are not touched (looking could hang or mount);
 //! they are named as unseen.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use consensus::{Severity, Subject};
@@ -105,6 +106,32 @@ fn on(path: &str, user: &User, stat: &Stat, title: String) -> Observation {
     seen
 }
 
+/// One observation a path: accounts that share a home share its faults. The gravest speaks, the other
+/// accounts' lines and names stand beside it.
+fn one_a_path(found: Vec<Observation>) -> Vec<Observation> {
+    let mut merged: Vec<Observation> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for mut seen in found {
+        let Some(&place) = places.get(&seen.key).filter(|_| !seen.key.is_empty()) else {
+            places.insert(seen.key.clone(), merged.len());
+            merged.push(seen);
+            continue;
+        };
+        let kept = &mut merged[place];
+        if seen.level > kept.level {
+            std::mem::swap(kept, &mut seen);
+        }
+        let lines = std::mem::take(&mut seen.lines);
+        kept.lines.extend(lines.into_iter().filter(|line| line.line != 0));
+        let also = kept.facts.entry("also_account".into()).or_default();
+        for name in seen.subject.user.into_iter().chain(seen.facts.remove("also_account")) {
+            let gap = if also.is_empty() { "" } else { ", " };
+            also.push_str(&format!("{gap}{name}"));
+        }
+    }
+    merged
+}
+
 pub(super) fn directories(facts: &Facts<'_>) -> Outcome {
     let known = facts.get::<Known>();
     if let Err(error) = &known.passwd {
@@ -130,7 +157,9 @@ pub(super) fn directories(facts: &Facts<'_>) -> Outcome {
             bad.push(seen.line(&user.row.at(5), &redact::crypt_field(&user.row.text)));
         }
     });
-    Outcome::failed_or(bad, "homes belong to their owners").unseen(unseen).unseen(denied)
+    Outcome::failed_or(one_a_path(bad), "homes belong to their owners")
+        .unseen(unseen)
+        .unseen(denied)
 }
 
 fn fault(user: &User, stat: &Stat) -> Option<(String, Severity)> {
@@ -187,7 +216,7 @@ pub(super) fn keys(facts: &Facts<'_>) -> Outcome {
     if bad.is_empty() && count == 0 && !denied.is_empty() {
         return Outcome::not_run(denied.join("; "));
     }
-    Outcome::failed_or(bad, format!("{count} files and directories looked at"))
+    Outcome::failed_or(one_a_path(bad), format!("{count} files and directories looked at"))
         .unseen(unseen)
         .unseen(denied)
 }
@@ -223,5 +252,5 @@ pub(super) fn trust(facts: &Facts<'_>) -> Outcome {
     if bad.is_empty() && !denied.is_empty() {
         return Outcome::not_run(denied.join("; "));
     }
-    Outcome::failed_or(bad, "none found").unseen(unseen).unseen(denied)
+    Outcome::failed_or(one_a_path(bad), "none found").unseen(unseen).unseen(denied)
 }
