@@ -19,10 +19,14 @@ use scanner::logs::sweep::Summary;
 use scanner::logs::{Detection, SweepOptions, SweepOutcome, conceal, content, sweep};
 use serde_json::{Value, json};
 
+use crate::commands::audit::create_private;
 use crate::commands::journal::Journal;
 use crate::commands::{Global, rule_files};
 use crate::exit::{self, Exit};
 use crate::output;
+use crate::pending::{Named, at};
+use crate::secrets::open_regular;
+use crate::settings::state_directory;
 
 /// How far back a sweep of the host's logs looks when it has no state.
 const DAY_SECONDS: i64 = 86_400;
@@ -400,8 +404,8 @@ impl State {
         let path = match (&args.state, args.only_new) {
             (Some(path), _) => path.clone(),
             (None, true) => {
-                let directory = state_directory(global)?;
-                std::fs::create_dir_all(&directory).map_err(|error| {
+                let directory = state_directory(global.state_dir.as_deref());
+                create_private(&directory).map_err(|error| {
                     let hint = "name a file with --state, or a directory with --state-dir";
                     exit::hinted(format!("{}: {error}", directory.display()), hint)
                 })?;
@@ -411,13 +415,14 @@ impl State {
         };
         let lock = lock(&path)?;
         let mut bytes = Vec::new();
-        let fresh = match File::open(&path) {
-            Ok(file) => {
-                file.take(STATE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        let fresh = match std::fs::metadata(&path) {
+            Ok(_) => {
+                let file = open_regular(&path)?;
+                Named(file.take(STATE_BYTES_MAX as u64 + 1), &path).read_to_end(&mut bytes)?;
                 false
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            Err(error) => return Err(anyhow::anyhow!("{}: {error}", path.display())),
+            Err(error) => return Err(at(&path, &error)),
         };
         let checkpoint = if fresh {
             Checkpoint::new()
@@ -446,6 +451,9 @@ impl State {
 /// Holds the lock of a state file, or ends with 75.
 fn lock(path: &Path) -> anyhow::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::options()
@@ -453,6 +461,8 @@ fn lock(path: &Path) -> anyhow::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // Never led elsewhere by a link, never waiting for the reader of a FIFO.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(&name)
         .map_err(|error| anyhow::anyhow!("{}: {error}", Path::new(&name).display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -462,18 +472,4 @@ fn lock(path: &Path) -> anyhow::Result<File> {
             Err(exit::failed(message, "wait for it, or use another --state", Exit::Busy))
         }
     }
-}
-
-fn state_directory(global: &Global) -> anyhow::Result<PathBuf> {
-    if let Some(directory) = &global.state_dir {
-        return Ok(directory.clone());
-    }
-    if rustix::process::geteuid().is_root() {
-        return Ok("/var/lib/wardmote".into());
-    }
-    let user = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    let directory = user.map(|directory| directory.join("wardmote"));
-    directory.ok_or_else(|| exit::hinted("no state directory", "name one with --state-dir"))
 }
