@@ -1,5 +1,6 @@
 //! Exit codes (a promise, see the manual) and how errors are shown.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -61,11 +62,11 @@ pub fn report(error: &anyhow::Error) -> Exit {
     {
         return Exit::ClosedPipe;
     }
-    eprintln!("wardmote: error: {error:#}");
+    say(format_args!("wardmote: error: {error:#}"));
     match error.downcast_ref::<Hinted>() {
         Some(hinted) => {
             if !hinted.hint.is_empty() {
-                eprintln!("hint: {}", hinted.hint);
+                say(format_args!("hint: {}", hinted.hint));
             }
             hinted.exit
         }
@@ -78,11 +79,18 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     let exit = if error.use_stderr() { Exit::Usage } else { Exit::Clean };
     match error.print() {
         Err(io) if io.kind() == std::io::ErrorKind::BrokenPipe => Exit::ClosedPipe.into(),
+        Err(io) if !error.use_stderr() => report(&anyhow::anyhow!("stdout: {io}")).into(),
         _ => exit.into(),
     }
 }
 
-/// A panic becomes one line and exit code 4; the place only when a backtrace is asked for.
+/// One line on stderr; a stderr that takes nothing (full, or its reader gone) changes no exit code.
+pub fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A panic becomes one line with its place, never its message, and exit code 4; the whole of it only
+/// when a backtrace is asked for.
 pub fn quiet_panics() {
     let asked = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     if asked {
@@ -90,7 +98,9 @@ pub fn quiet_panics() {
     }
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line()));
-        eprintln!("wardmote: internal error{}", place.unwrap_or_default());
-        eprintln!("hint: this is a fault of wardmote; please report it with the command you ran");
+        say(format_args!("wardmote: internal error{}", place.unwrap_or_default()));
+        say(format_args!(
+            "hint: this is a fault of wardmote; please report it with the command you ran"
+        ));
     }));
 }

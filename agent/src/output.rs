@@ -2,10 +2,12 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use clap::ValueEnum;
+
+use crate::pending::Named;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,8 +40,8 @@ pub fn write(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
     match file {
         None => {
             let mut out = io::stdout().lock();
-            out.write_all(bytes)?;
-            out.flush()?;
+            Named(&mut out, Path::new("stdout")).write_all(bytes)?;
+            Named(&mut out, Path::new("stdout")).flush()?;
             Ok(())
         }
         Some(path) => replace(path, bytes, 0o600)
@@ -59,31 +61,36 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
     let temporary = directory.join(hidden);
+    let file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
     let written =
-        write_new(&temporary, bytes, mode).and_then(|()| std::fs::rename(&temporary, path));
+        fill(file, directory, bytes, mode).and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
         return written;
     }
-    give_to_sudo_user(path);
     File::open(directory)?.sync_all()
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
+fn fill(mut file: File, directory: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
+    give_to_sudo_user(&file, directory);
     file.sync_all()
 }
 
-/// Files made under sudo inside the calling user's home belong to that user.
-pub fn give_to_sudo_user(path: &Path) {
+/// Files made under sudo in a directory of the calling user's belong to that user.
+///
+/// The open file changes hands, never what stands under its name: whoever owns the directory could put
+/// a link to somebody else's file there in between.
+pub fn give_to_sudo_user(file: &File, directory: &Path) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     let (Some(uid), Some(gid)) = (number("SUDO_UID"), number("SUDO_GID")) else { return };
-    let home = std::env::var_os("SUDO_USER").map(|user| PathBuf::from("/home").join(user));
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    if home.is_some_and(|home| whole.starts_with(home)) {
-        let _ = std::os::unix::fs::chown(path, Some(uid), Some(gid));
+    give(file, directory, uid, gid);
+}
+
+fn give(file: &File, directory: &Path, uid: u32, gid: u32) {
+    if std::fs::metadata(directory).is_ok_and(|meta| meta.uid() == uid) {
+        let _ = std::os::unix::fs::fchown(file, Some(uid), Some(gid));
     }
 }
 
@@ -102,5 +109,22 @@ mod tests {
         assert!(replace(&dir.path().join("none/x"), b"", 0o600).is_err());
         assert!(replace(dir.path(), b"", 0o600).is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_under_sudo_changes_hands_only_in_a_directory_of_the_user() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(12345), None).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        give(&file, other.path(), 12345, 12345);
+        give(&file, &dir.path().join("../.."), 12345, 12345);
+        assert_eq!(file.metadata().unwrap().uid(), 0);
+        give(&file, dir.path(), 12345, 12345);
+        assert_eq!(file.metadata().unwrap().uid(), 12345);
     }
 }

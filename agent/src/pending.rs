@@ -43,6 +43,7 @@ impl Pending {
 
     /// Writes everything to the disk and gives the file its name.
     pub fn commit(mut self) -> io::Result<()> {
+        give_to_sudo_user(&self.file, folder(&self.path));
         self.file.sync_all()?;
         let name = match &self.named {
             Some(name) => name.clone(),
@@ -56,7 +57,6 @@ impl Pending {
         };
         std::fs::rename(name, &self.path)?;
         self.named = None;
-        give_to_sudo_user(&self.path);
         File::open(folder(&self.path))?.sync_all()
     }
 }

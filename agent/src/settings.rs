@@ -5,6 +5,9 @@
 //! the line with a caret, and the key that was probably meant. A missing default file is fine; a file
 //! named with `--config` must exist.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -209,20 +212,10 @@ fn files(main: &Path, must_exist: bool) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Reads one file; `None` when it may be missing and is.
 fn read(file: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
-    let meta = match std::fs::metadata(file) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
-            return Ok(None);
-        }
-        Err(error) => return Err(unreadable(file, &error)),
-    };
-    if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
-        return Err(hinted(
-            format!("{}: not a regular file of at most {FILE_BYTES_MAX} bytes", file.display()),
-            "name a YAML file with --config",
-        ));
+    if !must_exist && is_missing(file) {
+        return Ok(None);
     }
-    let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    let bytes = bounded(file, FILE_BYTES_MAX, "name a YAML file with --config, or use sudo")?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(error) => {
@@ -231,6 +224,28 @@ fn read(file: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
             Err(hinted(format!("{}:{line}: not UTF-8", file.display()), "save the file as UTF-8"))
         }
     }
+}
+
+/// Whether there is nothing under this name.
+pub fn is_missing(file: &Path) -> bool {
+    let seen = std::fs::metadata(file);
+    seen.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Reads a regular file of at most `most` bytes, whatever its size says, and waits for no FIFO.
+pub fn bounded(file: &Path, most: u64, hint: &str) -> anyhow::Result<Vec<u8>> {
+    let fail = |why: &dyn std::fmt::Display| hinted(format!("{}: {why}", file.display()), hint);
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(nonblocking).open(file);
+    let opened = opened.map_err(|error| fail(&error))?;
+    let mut bytes = Vec::new();
+    if opened.metadata().map_err(|error| fail(&error))?.is_file() {
+        opened.take(most + 1).read_to_end(&mut bytes).map_err(|error| fail(&error))?;
+        if bytes.len() as u64 <= most {
+            return Ok(bytes);
+        }
+    }
+    Err(fail(&format!("not a regular file of at most {most} bytes")))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
@@ -251,7 +266,7 @@ fn check(file: &Path, text: &str) -> anyhow::Result<Value> {
 /// An error of the YAML library as `file:line:column`, the line with a caret, and a suggestion.
 pub fn placed(file: &Path, text: &str, error: &serde_yaml::Error) -> anyhow::Error {
     let message = error.to_string();
-    let short = message.split(" at line ").next().unwrap_or(&message).to_string();
+    let short = unquoted(message.split(" at line ").next().unwrap_or(&message));
     let word = quoted(&short);
     let found = word
         .as_deref()
@@ -261,12 +276,36 @@ pub fn placed(file: &Path, text: &str, error: &serde_yaml::Error) -> anyhow::Err
         found.or_else(|| error.location().map(|at| (at.line(), at.column()))).unwrap_or((1, 1));
     let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
     let caret = format!("{}^", " ".repeat(column.saturating_sub(1)));
-    let safe = scanner::redact::line(shown);
+    // A first colon without a space after it is no setting: `--config` may have met a file of secrets.
+    let is_setting = shown
+        .split_once(':')
+        .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(char::is_whitespace));
+    let safe = match is_setting {
+        true => scanner::redact::line(shown),
+        false => scanner::redact::HIDDEN.to_string(),
+    };
     let hint = match suggestion(&short, word.as_deref()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "`wardmote config show` prints every key with its value".to_string(),
     };
     hinted(format!("{}:{line}:{column}: {short}\n  {safe}\n  {caret}", file.display()), hint)
+}
+
+/// A message without the value that it quotes (`invalid type: string "…"`): it may be a secret.
+fn unquoted(message: &str) -> String {
+    let hidden = match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}{}{}", &message[..first], scanner::redact::HIDDEN, &message[last + 1..])
+        }
+        _ => message.to_string(),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+    match quoted(&hidden) {
+        Some(word) if !word.chars().all(plain) => {
+            hidden.replace(&format!("`{word}`"), scanner::redact::HIDDEN)
+        }
+        _ => scanner::redact::secrets(&hidden).into_owned(),
+    }
 }
 
 /// The first word in backquotes.
@@ -351,7 +390,8 @@ fn set_from_variable(merged: &mut Value, name: &str, value: &str) -> anyhow::Res
     Ok(())
 }
 
-/// The state directory: the flag, or root's, or the user's own (XDG Base Directory).
+/// The state directory: the flag, or root's, or the user's own (XDG Base Directory). A user without a
+/// home gets root's, which refuses: never a name in `/tmp` that anybody could have made first.
 pub fn state_directory(flag: Option<&Path>) -> PathBuf {
     if let Some(given) = flag {
         return given.to_path_buf();
@@ -362,7 +402,7 @@ pub fn state_directory(flag: Option<&Path>) -> PathBuf {
     let base = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    base.unwrap_or_else(std::env::temp_dir).join("wardmote")
+    base.map_or_else(|| "/var/lib/wardmote".into(), |base| base.join("wardmote"))
 }
 
 #[cfg(test)]
@@ -408,6 +448,21 @@ mod tests {
         assert!(Settings::load_from(Some(none), none, Vec::new()).is_err());
         let variables = vec![("WARDMOTE_AUDIT_NONE".to_string(), "1".to_string())];
         assert!(Settings::load_from(None, none, variables).is_err());
+    }
+
+    #[test]
+    fn a_file_of_secrets_is_not_quoted_and_a_fifo_is_not_waited_for() {
+        let (dir, file) = write("shadow", "root:correct-horse:19000::::::\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err();
+        assert!(!format!("{error:?}{error}").contains("horse"), "{error}");
+        let fifo = dir.path().join("fifo");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::RUSR, 0).unwrap();
+        for file in [fifo.as_path(), dir.path(), Path::new("/dev/zero")] {
+            let error = Settings::load_from(Some(file), file, Vec::new()).unwrap_err();
+            assert!(error.to_string().contains("not a regular file"), "{error}");
+        }
+        assert!(bounded(&file, 3, "").is_err());
     }
 
     #[test]

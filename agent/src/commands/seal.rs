@@ -149,11 +149,14 @@ fn new_key(path: &Path) -> anyhow::Result<Exit> {
             };
             hinted(format!("{}: {error}", path.display()), hint)
         })?;
-    let written = file.write_all(&*bytes).and_then(|()| file.sync_all());
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let written = file.write_all(&*bytes).and_then(|()| {
+        crate::output::give_to_sudo_user(&file, folder.unwrap_or(Path::new(".")));
+        file.sync_all()
+    });
     if let Err(error) = written {
         let _ = std::fs::remove_file(path);
         return Err(at(path, &error));
     }
-    crate::output::give_to_sudo_user(path);
     Ok(Exit::Clean)
 }

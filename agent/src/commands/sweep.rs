@@ -17,11 +17,13 @@ use scanner::logs::sweep::Summary;
 use scanner::logs::{Detection, SweepOptions, SweepOutcome, content, sweep};
 use serde_json::{Value, json};
 
+use crate::commands::audit::create_private;
+use crate::commands::journal::Journal;
 use crate::commands::{Global, rule_files};
 use crate::exit::{self, Exit};
 use crate::output;
-use crate::pipeline::look::known_users;
-use crate::pipeline::{ask, look, surround};
+use crate::pending::{Named, at};
+use crate::secrets::open_regular;
 use crate::settings::state_directory;
 
 /// How far back a sweep of the host's logs looks when it has no state.
@@ -380,7 +382,7 @@ impl State {
             (Some(path), _) => path.clone(),
             (None, true) => {
                 let directory = state_directory(global.state_dir.as_deref());
-                std::fs::create_dir_all(&directory).map_err(|error| {
+                create_private(&directory).map_err(|error| {
                     let hint = "name a file with --state, or a directory with --state-dir";
                     exit::hinted(format!("{}: {error}", directory.display()), hint)
                 })?;
@@ -390,13 +392,14 @@ impl State {
         };
         let lock = lock(&path)?;
         let mut bytes = Vec::new();
-        let fresh = match File::open(&path) {
-            Ok(file) => {
-                file.take(STATE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        let fresh = match std::fs::metadata(&path) {
+            Ok(_) => {
+                let file = open_regular(&path)?;
+                Named(file.take(STATE_BYTES_MAX as u64 + 1), &path).read_to_end(&mut bytes)?;
                 false
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            Err(error) => return Err(anyhow::anyhow!("{}: {error}", path.display())),
+            Err(error) => return Err(at(&path, &error)),
         };
         let checkpoint = if fresh {
             Checkpoint::new()
@@ -425,6 +428,9 @@ impl State {
 /// Holds the lock of a state file, or ends with 75.
 fn lock(path: &Path) -> anyhow::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::options()
@@ -432,6 +438,8 @@ fn lock(path: &Path) -> anyhow::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // Never led elsewhere by a link, never waiting for the reader of a FIFO.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(&name)
         .map_err(|error| anyhow::anyhow!("{}: {error}", Path::new(&name).display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {

@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::hinted;
+use crate::settings::{bounded, is_missing};
 
 /// Most bytes of an accept file.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -55,27 +56,20 @@ impl Accepted {
 
 /// Reads an accept file; `must_exist` where the operator named it.
 pub fn read(file: &Path, must_exist: bool) -> anyhow::Result<Vec<Accepted>> {
-    let meta = match std::fs::metadata(file) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(hinted(format!("{}: {error}", file.display()), "check --accept")),
-    };
-    if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
-        return Err(hinted(
-            format!("{}: not a regular file of at most {FILE_BYTES_MAX} bytes", file.display()),
-            "name an accept file with --accept",
-        ));
+    if !must_exist && is_missing(file) {
+        return Ok(Vec::new());
     }
+    let bytes = bounded(file, FILE_BYTES_MAX, "name an accept file with --accept")?;
+    let meta = std::fs::metadata(file)
+        .map_err(|error| hinted(format!("{}: {error}", file.display()), "check --accept"))?;
     if meta.mode() & 0o022 != 0 {
         return Err(hinted(
             format!("{}: others may write it (mode {:04o})", file.display(), meta.mode() & 0o7777),
             format!("chmod go-w {}", file.display()),
         ));
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| hinted(format!("{}: {error}", file.display()), "save it as UTF-8"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| hinted(format!("{}: not UTF-8", file.display()), "save it as UTF-8"))?;
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Vec::new());
     }

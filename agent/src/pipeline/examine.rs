@@ -28,8 +28,11 @@ pub fn examine(
     incomplete.extend(not_seen(&seen.ran));
     for entry in &mut incomplete {
         let whole = format!("{}: {}", entry.what, entry.reason);
-        entry.expected =
-            settings.audit.expected_incomplete.iter().any(|start| whole.starts_with(start));
+        entry.expected = settings
+            .audit
+            .expected_incomplete
+            .iter()
+            .any(|start| !start.trim().is_empty() && whole.starts_with(start));
     }
     let mut items = judged(seen.ran);
     items.extend(seen.logs.iter().flat_map(|logs| &logs.detections).map(advise::judged));
