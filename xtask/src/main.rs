@@ -18,17 +18,40 @@ fn main() -> Result<()> {
     }
 }
 
-/// Runs every fuzz target for some seconds (needs cargo-fuzz and a nightly toolchain).
+/// Longest input, in bytes.
+const FUZZ_BYTES_MAX: u32 = 64 << 10;
+/// Longest time of one input; the targets themselves bound the processor time of a parser to a second.
+const FUZZ_INPUT_SECONDS_MAX: u32 = 20;
+
+/// Runs every fuzz target for some seconds, from its seeds (needs cargo-fuzz and a nightly toolchain);
+/// goes on after a target that found something, and fails at the end.
 fn fuzz(seconds: u32) -> Result<()> {
-    let listed = Command::new("cargo").args(["+nightly", "fuzz", "list"]).output()?;
+    let cargo = || {
+        // The toolchain that runs xtask must not win over `+nightly`.
+        let mut cargo = Command::new("cargo");
+        cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").args(["+nightly", "fuzz"]);
+        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        cargo
+    };
+    let listed = cargo().arg("list").output()?;
     ensure!(listed.status.success(), "cargo +nightly fuzz list: is cargo-fuzz installed?");
+    let mut found = Vec::new();
     for target in String::from_utf8(listed.stdout)?.split_whitespace() {
         println!("== {target}");
-        let status = Command::new("cargo")
-            .args(["+nightly", "fuzz", "run", target, "--", "-max_len=65536"])
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        std::fs::create_dir_all(format!("{root}/fuzz/corpus/{target}"))?;
+        let status = cargo()
+            .args(["run", target])
+            .args([format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}")])
+            .arg("--")
+            .arg(format!("-max_len={FUZZ_BYTES_MAX}"))
+            .arg(format!("-timeout={FUZZ_INPUT_SECONDS_MAX}"))
             .arg(format!("-max_total_time={seconds}"))
             .status()?;
-        ensure!(status.success(), "{target} found something: see fuzz/artifacts/{target}");
+        if !status.success() {
+            found.push(target.to_string());
+        }
     }
+    ensure!(found.is_empty(), "found something, see fuzz/artifacts: {}", found.join(", "));
     Ok(())
 }

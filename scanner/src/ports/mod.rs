@@ -25,7 +25,7 @@ pub mod connect;
 pub mod exposure;
 pub mod firewall;
 pub mod inventory;
-mod netlink;
+pub mod netlink;
 pub mod owner;
 pub mod service;
 pub mod targets;

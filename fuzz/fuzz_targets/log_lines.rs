@@ -1,0 +1,39 @@
+//! Lines of syslog, access and error logs, audit and JSON, as records and as events; and what a sweep
+//! makes of them: names that somebody typed, decoded addresses, the built-in rules.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use parsers::log::{access, audit, json, syslog};
+use scanner::logs::conceal::Concealer;
+use scanner::logs::event::{Event, Form};
+use wardmote_fuzz::timed;
+
+fuzz_target!(|data: &[u8]| {
+    timed(|| {
+        let mut form = Form::default();
+        let mut concealer = Concealer::default();
+        for line in data.split(|byte| *byte == b'\n') {
+            if let Some(record) = syslog::parse(line) {
+                assert!((1..=syslog::REPEATED_MAX).contains(&record.weight));
+                assert!(record.message.len() <= line.len());
+            }
+            access::parse(line);
+            access::parse_error(line);
+            if let Some(record) = audit::parse(line) {
+                assert!(record.fields.len() <= audit::FIELDS_MAX);
+            }
+            if let Some(fields) = json::parse(line) {
+                assert!(fields.len() <= json::FIELDS_MAX);
+            }
+            let event = Event::read(line, &mut form);
+            assert!(event.column() as usize <= line.len() + 1);
+            assert_eq!(event.raw, line);
+            for name in ["message", "program", "user", "src_ip", "c-uri", "sc-status", "a0"] {
+                event.field(name);
+            }
+            concealer.learn(&event.who());
+            event.any_text(|_| false);
+        }
+        concealer.line(&String::from_utf8_lossy(data));
+    });
+});

@@ -1,0 +1,20 @@
+//! YAML and JSON documents: errors lie inside of the file, what was read as JSON is read again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use parsers::config::yaml::{DOCUMENTS_MAX, documents, json};
+use wardmote_fuzz::{Shape, timed};
+
+fuzz_target!(|data: &[u8]| {
+    let shape = Shape::of(data);
+    timed(|| {
+        match documents(data) {
+            Ok(all) => assert!(all.len() <= DOCUMENTS_MAX),
+            Err(error) => shape.holds(error.line, 0),
+        }
+        match json(data) {
+            Ok(value) => assert_eq!(json(value.to_string().as_bytes()), Ok(value)),
+            Err(error) => shape.holds(error.line, error.column),
+        }
+    });
+});
