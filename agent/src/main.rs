@@ -3,6 +3,11 @@
 //! This file only wires: it reads the command line, calls one command, and turns what comes back into
 //! an exit code. What a command does is in `commands/`, one file each.
 
+/// Writes a line on stderr; a stderr that takes nothing changes neither the result nor the exit code.
+macro_rules! say {
+    ($($words:tt)*) => { crate::exit::say(format_args!($($words)*)) };
+}
+
 mod commands;
 mod exit;
 mod output;

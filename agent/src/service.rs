@@ -252,9 +252,9 @@ impl Service {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                eprintln!("wardmote: error: {now}");
+                say!("wardmote: error: {now}");
             }
-            (Some(_), None) => eprintln!("wardmote: the trouble is over"),
+            (Some(_), None) => say!("wardmote: the trouble is over"),
             _ => {}
         }
         self.trouble = trouble;
@@ -293,10 +293,10 @@ impl Service {
                 // What the audit looks at may have changed: look again now.
                 self.next_audit = now;
                 self.parts.settings = settings;
-                eprintln!("wardmote: configuration reloaded");
+                say!("wardmote: configuration reloaded");
             }
             Err(error) => {
-                eprintln!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
+                say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }

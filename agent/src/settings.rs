@@ -5,7 +5,7 @@
 //! the line with a caret, and the key that was probably meant. A missing default file is fine; a file
 //! named with `--config` must exist.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,7 @@ impl Settings {
     ) -> anyhow::Result<Self> {
         let main = named.unwrap_or(default);
         let mut merged = Value::Mapping(serde_yaml::Mapping::new());
-        for file in files(main, named.is_some())? {
+        for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
                 merge(&mut merged, check(&file, &text)?);
             }
@@ -185,13 +185,12 @@ impl Settings {
 }
 
 /// The main file and its drop-ins, in the order in which they are read.
-fn files(main: &Path, must_exist: bool) -> anyhow::Result<Vec<PathBuf>> {
+fn files(main: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = vec![main.to_path_buf()];
     let folder = main.with_file_name("conf.d");
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
-        Err(_) if must_exist => return Ok(files),
         Err(error) => return Err(unreadable(&folder, &error)),
     };
     let mut drop_ins: Vec<PathBuf> = entries
@@ -215,7 +214,7 @@ fn read(file: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
     if !must_exist && is_missing(file) {
         return Ok(None);
     }
-    let bytes = bounded(file, FILE_BYTES_MAX, "name a YAML file with --config, or use sudo")?;
+    let (bytes, _) = bounded(file, FILE_BYTES_MAX, "name a YAML file with --config, or use sudo")?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(error) => {
@@ -233,16 +232,17 @@ pub fn is_missing(file: &Path) -> bool {
 }
 
 /// Reads a regular file of at most `most` bytes, whatever its size says, and waits for no FIFO.
-pub fn bounded(file: &Path, most: u64, hint: &str) -> anyhow::Result<Vec<u8>> {
+pub fn bounded(file: &Path, most: u64, hint: &str) -> anyhow::Result<(Vec<u8>, Metadata)> {
     let fail = |why: &dyn std::fmt::Display| hinted(format!("{}: {why}", file.display()), hint);
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let opened = File::options().read(true).custom_flags(nonblocking).open(file);
     let opened = opened.map_err(|error| fail(&error))?;
     let mut bytes = Vec::new();
-    if opened.metadata().map_err(|error| fail(&error))?.is_file() {
+    let meta = opened.metadata().map_err(|error| fail(&error))?;
+    if meta.is_file() {
         opened.take(most + 1).read_to_end(&mut bytes).map_err(|error| fail(&error))?;
         if bytes.len() as u64 <= most {
-            return Ok(bytes);
+            return Ok((bytes, meta));
         }
     }
     Err(fail(&format!("not a regular file of at most {most} bytes")))

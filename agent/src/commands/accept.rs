@@ -72,7 +72,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         .map_err(|error| hinted(format!("{}: {error}", file.display()), "use sudo, or --file"))?;
     crate::output::write(global.output.as_deref(), line.as_bytes())?;
     if !global.quiet {
-        eprintln!("wardmote: written to {}", file.display());
+        say!("wardmote: written to {}", file.display());
     }
     Ok(Exit::Clean)
 }

@@ -104,7 +104,7 @@ fn keep(report: &Report, state: &Path, global: &Global) {
         && global.verbose > 0
         && !global.quiet
     {
-        eprintln!("wardmote: the report is not kept in {}: {error}", state.display());
+        say!("wardmote: the report is not kept in {}: {error}", state.display());
     }
 }
 

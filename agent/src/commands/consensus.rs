@@ -5,15 +5,12 @@
 //! the result is; the truth is read only after the labels are pooled.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use consensus::labels::table::MAX_LINE;
 use consensus::labels::{BadLine, Ballots, Decision, Reader, Scale, Truth, csv, model};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::{Map, Value, json};
 
 use crate::commands::Global;
@@ -68,7 +65,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         return Err(hinted(format!("{name}: these labels have no order of their own"), hint));
     }
     if ballots.replaced > 0 && !global.quiet {
-        eprintln!(
+        say!(
             "wardmote: note: {} labels were replaced by a later one of the same expert and item",
             ballots.replaced
         );
@@ -86,7 +83,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     output::write(global.output.as_deref(), rendered.as_bytes())?;
     if let Some(score) = score {
-        eprintln!("{score}");
+        say!("{score}");
     }
     Ok(Exit::Clean)
 }
@@ -117,7 +114,7 @@ fn each_line(
     mut use_line: impl FnMut(&[u8]) -> Result<(), BadLine>,
 ) -> anyhow::Result<()> {
     let name = named(path);
-    let mut input = open(path).map_err(|error| unreadable(&name, &error))?;
+    let mut input = open(path)?;
     let mut line = Vec::new();
     let mut number = 0_u64;
     loop {
@@ -134,14 +131,12 @@ fn each_line(
     }
 }
 
-/// Opens a file without waiting for a writer that may never come: a pipe without one is empty.
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+/// Opens a regular file, or stdin: never waits for a writer that may never come.
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
-    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    let file = crate::secrets::open_regular(path)?;
     Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
 }
 
@@ -367,11 +362,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let at = |path: &Path| run(args(path, Format::Csv), &global(&out)).unwrap_err().to_string();
-        assert!(at(dir.path()).contains("directory"));
+        assert!(at(dir.path()).contains("not a regular file"));
         assert!(at(&dir.path().join("none")).contains("No such file"));
         let fifo = dir.path().join("fifo");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert!(at(&fifo).contains("no labels found"));
+        assert!(at(&fifo).contains("not a regular file"));
     }
 }

@@ -92,7 +92,7 @@ pub fn jobs(asked: Option<usize>) -> usize {
 pub fn secret_stdin(what: &str, quiet: bool) -> anyhow::Result<File> {
     let stdin = io::stdin();
     if stdin.is_terminal() && !quiet {
-        eprintln!("wardmote: reading {what}");
+        say!("wardmote: reading {what}");
     }
     Ok(File::from(stdin.as_fd().try_clone_to_owned()?))
 }

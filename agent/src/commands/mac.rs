@@ -85,7 +85,7 @@ fn print(key: &Key, files: Vec<PathBuf>, global: &Global) -> anyhow::Result<Exit
             }
             Err(error) => {
                 exit = Exit::Usage;
-                eprintln!("wardmote: error: {error}");
+                say!("wardmote: error: {error}");
             }
         }
         Ok(())
@@ -116,7 +116,7 @@ fn check(key: &Key, list: &Path, global: &Global) -> anyhow::Result<Exit> {
                 let mark: &[u8] = if shown.len() == name.len() { b"" } else { b"\\" };
                 out.write_all(&[mark, &shown, holds.word(), b"\n"].concat())?;
             }
-            Err(why) => eprintln!("wardmote: error: {}:{why}", list.display()),
+            Err(why) => say!("wardmote: error: {}:{why}", list.display()),
         }
         Ok(())
     })?;

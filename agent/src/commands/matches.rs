@@ -88,7 +88,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         }
     };
     if asked.truncated > 0 && !global.quiet {
-        eprintln!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
+        say!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
     }
     Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
 }

@@ -412,14 +412,14 @@ fn report(parsed: &Parsed, source: &Source, kind: Kind) -> Exit {
         };
         let place = scanner::redact::printable(&problem.place.to_string());
         let message = scanner::redact::line(&problem.message);
-        eprintln!("wardmote: warning: {place}: {message}{shown}");
+        say!("wardmote: warning: {place}: {message}{shown}");
     }
     let more = parsed.problems.len().saturating_sub(PROBLEMS_SHOWN_MAX) + parsed.more;
     if more > 0 {
-        eprintln!("wardmote: warning: and {more} more problems");
+        say!("wardmote: warning: and {more} more problems");
     }
     for error in &parsed.unread {
-        eprintln!("wardmote: warning: {}", scanner::redact::printable(&error.to_string()));
+        say!("wardmote: warning: {}", scanner::redact::printable(&error.to_string()));
     }
     match parsed.problems.is_empty() && more == 0 && parsed.unread.is_empty() {
         true => Exit::Clean,

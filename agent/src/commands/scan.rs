@@ -104,7 +104,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     output::write(global.output.as_deref(), &bytes)?;
     for line in report.incomplete.iter().filter(|_| args.format != Format::Text && !global.quiet) {
-        eprintln!("wardmote: incomplete: {line}");
+        say!("wardmote: incomplete: {line}");
     }
     Ok(if report.incomplete.is_empty() { Exit::Clean } else { Exit::Incomplete })
 }
@@ -151,11 +151,7 @@ fn words(given: &[String]) -> anyhow::Result<Vec<String>> {
 /// Words of a file; `#` starts a comment.
 fn words_of_file(path: &Path) -> anyhow::Result<Vec<String>> {
     let told = |why: String| hinted(format!("{}: {why}", path.display()), "one target a line");
-    let metadata = std::fs::metadata(path).map_err(|error| told(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(told("not a regular file".to_string()));
-    }
-    let file = std::fs::File::open(path).map_err(|error| told(error.to_string()))?;
+    let file = crate::secrets::open_regular(path)?;
     let mut text = String::new();
     let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
     if read.map_err(|error| told(error.to_string()))? as u64 > FILE_BYTES_MAX {

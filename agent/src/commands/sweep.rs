@@ -18,11 +18,12 @@ use scanner::logs::{Detection, SweepOptions, SweepOutcome, content, sweep};
 use serde_json::{Value, json};
 
 use crate::commands::audit::create_private;
-use crate::commands::journal::Journal;
 use crate::commands::{Global, rule_files};
 use crate::exit::{self, Exit};
 use crate::output;
 use crate::pending::{Named, at};
+use crate::pipeline::look::known_users;
+use crate::pipeline::{ask, look, surround};
 use crate::secrets::open_regular;
 use crate::settings::state_directory;
 
@@ -444,6 +445,9 @@ fn lock(path: &Path) -> anyhow::Result<File> {
         .map_err(|error| anyhow::anyhow!("{}: {error}", Path::new(&name).display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
+        Err(error) if error != rustix::io::Errno::WOULDBLOCK => {
+            Err(anyhow::anyhow!("{}: {error}", Path::new(&name).display()))
+        }
         Err(_) => {
             let message = format!("{}: another sweep is running", path.display());
             Err(exit::failed(message, "wait for it, or use another --state", Exit::Busy))

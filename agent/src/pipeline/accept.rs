@@ -59,9 +59,13 @@ pub fn read(file: &Path, must_exist: bool) -> anyhow::Result<Vec<Accepted>> {
     if !must_exist && is_missing(file) {
         return Ok(Vec::new());
     }
-    let bytes = bounded(file, FILE_BYTES_MAX, "name an accept file with --accept")?;
-    let meta = std::fs::metadata(file)
-        .map_err(|error| hinted(format!("{}: {error}", file.display()), "check --accept"))?;
+    let (bytes, meta) = bounded(file, FILE_BYTES_MAX, "name an accept file with --accept")?;
+    if !owned_by_us(meta.uid()) {
+        return Err(hinted(
+            format!("{}: belongs to user id {}", file.display(), meta.uid()),
+            "whoever owns the file can silence the report: give it to root or to who runs wardmote",
+        ));
+    }
     if meta.mode() & 0o022 != 0 {
         return Err(hinted(
             format!("{}: others may write it (mode {:04o})", file.display(), meta.mode() & 0o7777),
@@ -89,6 +93,12 @@ pub fn read(file: &Path, must_exist: bool) -> anyhow::Result<Vec<Accepted>> {
         }
     }
     Ok(entries)
+}
+
+/// Root, the user who runs the program, or the one who called sudo.
+fn owned_by_us(uid: u32) -> bool {
+    let caller = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
+    uid == 0 || uid == rustix::process::geteuid().as_raw() || caller == Some(uid)
 }
 
 /// One entry as its line.

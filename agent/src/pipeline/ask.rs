@@ -13,6 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{WaitId, WaitIdOptions};
 use scanner::facts::Spoken;
 
 /// Where programs are looked for, in this order.
@@ -214,15 +215,23 @@ impl Running {
 
     /// Waits for the end; kills first where the rest is not wanted.
     pub fn finish(&mut self, kill: bool) -> Ended {
-        if kill {
-            let group = rustix::process::Pid::from_child(&self.child);
+        let group = rustix::process::Pid::from_child(&self.child);
+        let kill_all = || {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        };
+        if kill {
+            kill_all();
         }
-        let status = self.child.wait();
+        // Until it is reaped the group's number is its own: nobody else's processes can be hit, and what
+        // it left running ends with it.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = rustix::process::waitid(WaitId::Pid(group), ended);
         let late = self.watch.take().is_some_and(|(sender, watch)| {
             drop(sender);
             watch.join().unwrap_or(false)
         });
+        kill_all();
+        let status = self.child.wait();
         if late { Ended::Late } else { Ended::With(status.is_ok_and(|status| status.success())) }
     }
 }
