@@ -41,7 +41,7 @@ fn one(bytes: &[u8]) {
     let documents = match sigma::parse(&"f".into(), bytes) {
         Ok(documents) => documents,
         Err(problem) => {
-            Shape::of(bytes).holds(problem.place.line, 0);
+            Shape::of_yaml(bytes).holds(problem.place.line, 0);
             return;
         }
     };

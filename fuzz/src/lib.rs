@@ -46,6 +46,12 @@ impl Shape {
         Self { lines, text: std::str::from_utf8(bytes).is_ok() }
     }
 
+    /// The shape of a file by YAML's line ends: CR, NEL, LS and PS end a line too.
+    pub fn of_yaml(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        Self::of(text.replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n").as_bytes())
+    }
+
     /// Fails when a line or column lies outside; the end of a line and the line after the last are
     /// inside. Columns of files that are not UTF-8 may count the replacement characters.
     pub fn holds(&self, line: u32, column: u32) {

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 
 /// What stands in place of a secret.
 pub const HIDDEN: &str = "[redacted]";
@@ -44,19 +44,41 @@ pub fn printable(text: &str) -> String {
 pub fn secrets(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for (pattern, keep) in PATTERNS.iter() {
-        if pattern.is_match(&text) {
-            let hidden = pattern.replace_all(&text, |found: &Captures<'_>| match keep {
-                Keep::First if is_no_secret(&found[0], &found[1]) => found[0].to_string(),
-                Keep::First => {
-                    let end = if found[0].ends_with('@') { "@" } else { "" };
-                    format!("{}{HIDDEN}{end}", &found[1])
-                }
-                Keep::Nothing => HIDDEN.to_string(),
-            });
-            text = Cow::Owned(hidden.into_owned());
+        if let Cow::Owned(hidden) = without(pattern, keep, &text) {
+            text = Cow::Owned(hidden);
         }
     }
     text
+}
+
+/// The text with what a pattern finds hidden. Behind a key whose value is no secret the search goes on
+/// within the value: `PASSWD: password=…` holds one.
+fn without<'t>(pattern: &Regex, keep: &Keep, text: &'t str) -> Cow<'t, str> {
+    let mut out = String::new();
+    let (mut copied, mut from) = (0, 0);
+    while let Some(found) = pattern.captures_at(text, from) {
+        let Some(whole) = found.get(0) else { break };
+        from = whole.end();
+        match (keep, found.get(1)) {
+            (Keep::First, Some(key)) if is_no_secret(whole.as_str(), key.as_str()) => {
+                from = key.end();
+            }
+            (Keep::First, Some(key)) => {
+                let end = if whole.as_str().ends_with('@') { "@" } else { "" };
+                out.extend([&text[copied..key.end()], HIDDEN, end]);
+                copied = whole.end();
+            }
+            _ => {
+                out.extend([&text[copied..whole.start()], HIDDEN]);
+                copied = whole.end();
+            }
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
 }
 
 enum Keep {
@@ -137,6 +159,9 @@ mod tests {
             ("Authorization: Bearer CANARY42CANARY", "CANARY42"),
             ("mysql --password CANARY42 db", "CANARY42"),
             ("requirepass CANARY42", "CANARY42"),
+            // Found by fuzzing: a key that is no secret took the next one for its value.
+            ("PASSWD: password=CANARY42", "CANARY42"),
+            ("NOPASSWD:token=CANARY42", "CANARY42"),
         ] {
             let safe = line(shown);
             assert!(!safe.contains(hidden), "{safe}");

@@ -210,3 +210,21 @@ fn a_damaged_or_newer_state_is_refused() {
     let newer = b"{\"version\":2,\"files\":[]}";
     assert_eq!(Checkpoint::from_json(newer), Err(StateError::Version(2)));
 }
+
+/// Found by fuzzing: a mark whose proof starts before the file made the sweep panic.
+#[test]
+fn a_mark_that_no_sweep_writes_is_damage() {
+    let state = |offset: u64, head: usize, tail: usize| {
+        let json = format!(
+            r#"{{"version":1,"files":[{{"path":"/var/log/a","device":1,"inode":1,"size":9,
+            "modified":0,"head_bytes":{head},"head":"","offset":{offset},"lines":1,
+            "tail_bytes":{tail},"tail":""}}]}}"#
+        );
+        Checkpoint::from_json(json.as_bytes())
+    };
+    assert!(state(64, 64, 64).is_ok());
+    assert!(state(2000, 1024, 64).is_ok());
+    for (offset, head, tail) in [(63, 63, 64), (63, 64, 63), (2000, 1025, 64), (2000, 1024, 65)] {
+        assert_eq!(state(offset, head, tail), Err(StateError::Damaged), "{offset} {head} {tail}");
+    }
+}

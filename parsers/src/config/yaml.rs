@@ -121,7 +121,7 @@ fn at(bytes: &[u8], offset: usize, message: String) -> DocumentError {
 
 /// Refuses nesting that would take the loader long, before it sees it. Counts brackets in scalars and
 /// comments too: the limits are far above what text holds, and no quoting trick gets around them.
-fn brackets(bytes: &[u8]) -> Result<(), DocumentError> {
+pub(crate) fn brackets(bytes: &[u8]) -> Result<(), DocumentError> {
     let (mut open, mut work) = (0_usize, 0_usize);
     for (offset, byte) in bytes.iter().enumerate() {
         match byte {

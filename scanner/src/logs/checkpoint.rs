@@ -118,7 +118,7 @@ impl Checkpoint {
         if state.version != VERSION {
             return Err(StateError::Version(state.version));
         }
-        if state.files.len() > FILES_MAX {
+        if state.files.len() > FILES_MAX || !state.files.iter().all(Mark::is_possible) {
             return Err(StateError::Damaged);
         }
         Ok(state)
@@ -244,6 +244,12 @@ impl Mark {
             unseen: 0,
             met: true,
         }
+    }
+
+    /// Whether a sweep can have written this: what proves the place lies before it.
+    fn is_possible(&self) -> bool {
+        let within = |bytes: usize, most: usize| bytes <= most && bytes as u64 <= self.offset;
+        within(self.head_bytes, HEAD_BYTES) && within(self.tail_bytes, TAIL_BYTES)
     }
 
     /// Whether a file begins with what this mark has read: same head, same bytes before the offset.

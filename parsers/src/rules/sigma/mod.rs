@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
+use crate::config::yaml;
 use crate::place::{Place, Problem};
 
 mod condition;
@@ -232,6 +233,11 @@ impl<'a> Source<'a> {
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|error| problem(format!("not UTF-8 after byte {}", error.valid_up_to())))?;
+        // The loader takes quadratic time on nested brackets.
+        yaml::brackets(bytes).map_err(|error| Problem {
+            place: Place::new(file, error.line, error.column),
+            message: error.message,
+        })?;
         Ok(Self { file, text, before: 0 })
     }
 

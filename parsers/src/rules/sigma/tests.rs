@@ -234,3 +234,10 @@ fn every_rule_of_the_corpus_loads() {
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(loaded, 308);
 }
+
+#[test]
+fn brackets_nested_too_deeply_are_refused_at_once() {
+    let deep = format!("title: {}", "[".repeat(crate::config::yaml::BRACKETS_MAX + 1));
+    let problem = parse(&"f".into(), deep.as_bytes()).unwrap_err();
+    assert_eq!((problem.place.line, &*problem.message), (1, "brackets are nested too deeply"));
+}
