@@ -312,6 +312,14 @@ fn the_same_setting_is_low_on_loopback_and_critical_when_reachable_and_attacked(
 }
 
 #[test]
+fn guessing_passwords_raises_no_setting_that_it_does_not_use() {
+    let forwarding = Evidence { tags: Vec::new(), ..ssh(Low, Privilege::Information) };
+    let panel = Panel::cold();
+    let judged = |context: &Context| panel.judge(&forwarding, context).severity;
+    assert_eq!(judged(&brute_forced(Exposure::World)), judged(&quiet(Exposure::World)));
+}
+
+#[test]
 fn wider_reach_is_never_milder() {
     let panel = Panel::cold();
     for evidence in [passwords(), root_login()] {
