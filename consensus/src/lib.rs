@@ -17,6 +17,7 @@ pub mod opinion;
 pub mod panel;
 pub mod pool;
 pub mod severity;
+pub mod similarity;
 pub mod trace;
 pub mod verdict;
 

@@ -1,0 +1,430 @@
+//! How alike texts are: cosine and Jaccard over words, normalised Levenshtein over words or characters.
+//!
+//! A text is a slice of interned symbols (`u32`): [`Vocabulary::words`] or [`characters`]. A star
+//! compares each text with one, all pairs compares each with each. Every score lies in 0..=1, and two
+//! empty texts are alike (1).
+//!
+//! Edit distance is Myers' bit-parallel algorithm in Hyyrö's block form (2003), [`LANES`] pairs side
+//! by side. It costs memory of one word per column and lane. Texts above [`MAX_SYMBOLS`] and sets
+//! above [`MAX_TEXTS`] are refused, never cut. Nothing here normalises case or Unicode.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// Longest text, in symbols.
+pub const MAX_SYMBOLS: usize = 16_384;
+/// Most texts in one comparison.
+pub const MAX_TEXTS: usize = 256;
+/// Most different words that one vocabulary holds.
+pub const MAX_WORDS: usize = 1 << 20;
+/// Pairs whose edit distances are computed side by side.
+pub const LANES: usize = 4;
+
+/// What a comparison refuses; each time the caller gave more than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    /// A text is longer than [`MAX_SYMBOLS`].
+    #[error("text longer than {MAX_SYMBOLS} symbols")]
+    Symbols,
+    /// There are more than [`MAX_TEXTS`] texts.
+    #[error("more than {MAX_TEXTS} texts")]
+    Texts,
+    /// The vocabulary holds [`MAX_WORDS`] words and met another.
+    #[error("more than {MAX_WORDS} different words")]
+    Words,
+}
+
+/// Words numbered in the order in which they were first met.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabulary {
+    numbers: HashMap<String, u32>,
+}
+
+impl Vocabulary {
+    /// The words of a text, split at white space. Fails on too long a text or too full a vocabulary.
+    pub fn words(&mut self, text: &str) -> Result<Vec<u32>, TooMuch> {
+        let mut symbols = Vec::new();
+        for word in text.split_whitespace() {
+            if symbols.len() == MAX_SYMBOLS {
+                return Err(TooMuch::Symbols);
+            }
+            symbols.push(self.number(word)?);
+        }
+        Ok(symbols)
+    }
+
+    fn number(&mut self, word: &str) -> Result<u32, TooMuch> {
+        if let Some(&number) = self.numbers.get(word) {
+            return Ok(number);
+        }
+        if self.numbers.len() == MAX_WORDS {
+            return Err(TooMuch::Words);
+        }
+        let number = self.numbers.len() as u32; // at most MAX_WORDS
+        self.numbers.insert(word.to_owned(), number);
+        Ok(number)
+    }
+}
+
+/// The characters of a text as symbols. Fails on too long a text.
+pub fn characters(text: &str) -> Result<Vec<u32>, TooMuch> {
+    let symbols: Vec<u32> = text.chars().take(MAX_SYMBOLS + 1).map(u32::from).collect();
+    if symbols.len() > MAX_SYMBOLS { Err(TooMuch::Symbols) } else { Ok(symbols) }
+}
+
+/// The scores of all pairs of some texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pairs {
+    texts: usize,
+    scores: Vec<f64>,
+}
+
+impl Pairs {
+    /// The score of two texts by their places; 1 for a text with itself, `None` beyond the texts.
+    pub fn score(&self, a: usize, b: usize) -> Option<f64> {
+        let (low, high) = (a.min(b), a.max(b));
+        if high >= self.texts {
+            return None;
+        }
+        Some(if low == high { 1.0 } else { self.scores[high * (high - 1) / 2 + low] })
+    }
+
+    /// The mean over all pairs; 1 when there is no pair.
+    pub fn mean(&self) -> f64 {
+        if self.scores.is_empty() {
+            return 1.0;
+        }
+        self.scores.iter().sum::<f64>() / self.scores.len() as f64
+    }
+
+    fn of(texts: usize, score: impl Fn(usize, usize) -> f64) -> Self {
+        let pairs = (1..texts).flat_map(|high| (0..high).map(move |low| (low, high)));
+        Self { texts, scores: pairs.map(|(low, high)| score(low, high)).collect() }
+    }
+}
+
+/// Cosine of the word counts, all pairs.
+pub fn cosine_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
+    let counts = Counts::of(texts)?;
+    Ok(Pairs::of(texts.len(), |a, b| counts.cosine(a, b)))
+}
+
+/// Cosine of the word counts, each text against `centre`.
+pub fn cosine_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch> {
+    let counts = Counts::of(&with_centre(centre, texts)?)?;
+    Ok((1..=texts.len()).map(|text| counts.cosine(0, text)).collect())
+}
+
+/// Jaccard index of the sets of words, all pairs.
+pub fn jaccard_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
+    let sets = Sets::of(texts)?;
+    Ok(Pairs::of(texts.len(), |a, b| sets.jaccard(a, b)))
+}
+
+/// Jaccard index of the sets of words, each text against `centre`.
+pub fn jaccard_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch> {
+    let sets = Sets::of(&with_centre(centre, texts)?)?;
+    Ok((1..=texts.len()).map(|text| sets.jaccard(0, text)).collect())
+}
+
+/// 1 − edit distance ÷ length of the longer text, all pairs.
+pub fn levenshtein_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
+    let local = Local::of(texts)?;
+    let mut scores = Vec::with_capacity(texts.len() * texts.len() / 2);
+    for high in 1..texts.len() {
+        local.against(high, 0..high, &mut scores);
+    }
+    Ok(Pairs { texts: texts.len(), scores })
+}
+
+/// 1 − edit distance ÷ length of the longer text, each text against `centre`.
+pub fn levenshtein_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch> {
+    let local = Local::of(&with_centre(centre, texts)?)?;
+    let mut scores = Vec::with_capacity(texts.len());
+    local.against(0, 1..texts.len() + 1, &mut scores);
+    Ok(scores)
+}
+
+fn with_centre<'a>(centre: &'a [u32], texts: &[&'a [u32]]) -> Result<Vec<&'a [u32]>, TooMuch> {
+    if texts.len() >= MAX_TEXTS {
+        return Err(TooMuch::Texts);
+    }
+    Ok(std::iter::once(centre).chain(texts.iter().copied()).collect())
+}
+
+/// Texts renumbered without gaps, so that tables are as small as what these texts use.
+struct Local {
+    texts: Vec<Vec<u32>>,
+    alphabet: usize,
+}
+
+/// Symbols below this are renumbered through a table, others through a tree.
+const DIRECT: u32 = 4096;
+
+impl Local {
+    fn of(texts: &[&[u32]]) -> Result<Self, TooMuch> {
+        if texts.len() > MAX_TEXTS {
+            return Err(TooMuch::Texts);
+        }
+        if texts.iter().any(|text| text.len() > MAX_SYMBOLS) {
+            return Err(TooMuch::Symbols);
+        }
+        let mut direct = [u32::MAX; DIRECT as usize];
+        let mut rare = BTreeMap::new();
+        let mut next = 0_u32;
+        let mut renumber = |symbol: u32| {
+            let number = match direct.get_mut(symbol as usize) {
+                Some(number) => number,
+                None => rare.entry(symbol).or_insert(u32::MAX),
+            };
+            if *number == u32::MAX {
+                *number = next;
+                next += 1;
+            }
+            *number
+        };
+        let texts = texts.iter().map(|text| text.iter().map(|&s| renumber(s)).collect()).collect();
+        Ok(Self { texts, alphabet: next as usize })
+    }
+
+    /// Appends the scores of text `one` with each of `others`, in order.
+    fn against(&self, one: usize, others: std::ops::Range<usize>, scores: &mut Vec<f64>) {
+        let pattern = &self.texts[one];
+        let masks = Masks::of(pattern, self.alphabet);
+        for group in self.texts[others].chunks(LANES) {
+            let lanes = std::array::from_fn(|lane| group.get(lane).map_or(&[][..], |text| text));
+            let distances = masks.distances(lanes);
+            for (text, distance) in group.iter().zip(distances) {
+                let longer = pattern.len().max(text.len());
+                scores.push(if longer == 0 { 1.0 } else { 1.0 - distance as f64 / longer as f64 });
+            }
+        }
+    }
+}
+
+/// Where each symbol stands in a pattern: a word of 64 places per block and symbol.
+struct Masks {
+    places: Vec<u64>,
+    width: usize,
+    length: usize,
+}
+
+impl Masks {
+    fn of(pattern: &[u32], alphabet: usize) -> Self {
+        let width = alphabet + 1; // the last column is the padding, which matches nothing
+        let mut places = vec![0; width * pattern.len().div_ceil(64)];
+        for (place, &symbol) in pattern.iter().enumerate() {
+            places[place / 64 * width + symbol as usize] |= 1 << (place % 64);
+        }
+        Self { places, width, length: pattern.len() }
+    }
+
+    /// The edit distance of the pattern to each text.
+    fn distances(&self, texts: [&[u32]; LANES]) -> [usize; LANES] {
+        let columns = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+        let padding = self.width as u32 - 1;
+        let symbols: Vec<[u32; LANES]> = (0..columns)
+            .map(|at| std::array::from_fn(|lane| *texts[lane].get(at).unwrap_or(&padding)))
+            .collect();
+        // What a block hands to the block below it, per column: +1 and −1 of the row between them.
+        let mut rises = vec![[1_u64; LANES]; columns];
+        let mut falls = vec![[0_u64; LANES]; columns];
+        for (block, places) in self.places.chunks_exact(self.width).enumerate() {
+            let last = (self.length - block * 64).min(64) - 1;
+            descend(places, last as u32, &symbols, &mut rises, &mut falls);
+        }
+        std::array::from_fn(|lane| {
+            let own = texts[lane].len();
+            let up: u64 = rises[..own].iter().map(|rise| rise[lane]).sum();
+            let down: u64 = falls[..own].iter().map(|fall| fall[lane]).sum();
+            self.length + up as usize - down as usize
+        })
+    }
+}
+
+/// One block of rows over all columns; `last` is the row whose differences are handed on.
+fn descend(
+    places: &[u64],
+    last: u32,
+    symbols: &[[u32; LANES]],
+    rises: &mut [[u64; LANES]],
+    falls: &mut [[u64; LANES]],
+) {
+    let mut up = [u64::MAX; LANES];
+    let mut down = [0_u64; LANES];
+    for ((symbol, rise), fall) in symbols.iter().zip(rises).zip(falls) {
+        let equal: [u64; LANES] = std::array::from_fn(|lane| places[symbol[lane] as usize]);
+        for lane in 0..LANES {
+            let vertical = equal[lane] | down[lane];
+            let matched = equal[lane] | fall[lane];
+            let diagonal = ((matched & up[lane]).wrapping_add(up[lane]) ^ up[lane]) | matched;
+            let plus = down[lane] | !(diagonal | up[lane]);
+            let minus = up[lane] & diagonal;
+            let plus_in = plus << 1 | rise[lane];
+            let minus_in = minus << 1 | fall[lane];
+            rise[lane] = plus >> last & 1;
+            fall[lane] = minus >> last & 1;
+            up[lane] = minus_in | !(vertical | plus_in);
+            down[lane] = plus_in & vertical;
+        }
+    }
+}
+
+/// Word counts as dense rows. A count is at most [`MAX_SYMBOLS`], so it fits `i16` and a product of
+/// two rows (at most its square) fits `i32`: sums are exact whatever their order.
+struct Counts {
+    rows: Vec<i16>,
+    width: usize,
+    norms: Vec<f64>,
+}
+
+impl Counts {
+    fn of(texts: &[&[u32]]) -> Result<Self, TooMuch> {
+        let local = Local::of(texts)?;
+        let width = local.alphabet.max(1);
+        let mut rows = vec![0_i16; width * texts.len()];
+        for (row, text) in rows.chunks_exact_mut(width).zip(&local.texts) {
+            text.iter().for_each(|&symbol| row[symbol as usize] += 1);
+        }
+        let norms = rows.chunks_exact(width).map(|row| f64::from(product(row, row))).collect();
+        Ok(Self { rows, width, norms })
+    }
+
+    fn cosine(&self, a: usize, b: usize) -> f64 {
+        match (self.norms[a] == 0.0, self.norms[b] == 0.0) {
+            (true, true) => return 1.0,
+            (true, false) | (false, true) => return 0.0,
+            (false, false) => {}
+        }
+        let row = |text: usize| &self.rows[text * self.width..(text + 1) * self.width];
+        let cosine = f64::from(product(row(a), row(b))) / (self.norms[a] * self.norms[b]).sqrt();
+        cosine.min(1.0)
+    }
+}
+
+fn product(a: &[i16], b: &[i16]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+}
+
+/// Sets of words as rows of bits.
+struct Sets {
+    rows: Vec<u64>,
+    width: usize,
+    sizes: Vec<u32>,
+}
+
+impl Sets {
+    fn of(texts: &[&[u32]]) -> Result<Self, TooMuch> {
+        let local = Local::of(texts)?;
+        let width = local.alphabet.div_ceil(64).max(1);
+        let mut rows = vec![0_u64; width * texts.len()];
+        for (row, text) in rows.chunks_exact_mut(width).zip(&local.texts) {
+            text.iter().for_each(|&symbol| row[symbol as usize / 64] |= 1 << (symbol % 64));
+        }
+        let size = |row: &[u64]| row.iter().map(|bits| bits.count_ones()).sum();
+        let sizes = rows.chunks_exact(width).map(size).collect();
+        Ok(Self { rows, width, sizes })
+    }
+
+    fn jaccard(&self, a: usize, b: usize) -> f64 {
+        let row = |text: usize| &self.rows[text * self.width..(text + 1) * self.width];
+        let both: u32 = row(a).iter().zip(row(b)).map(|(a, b)| (a & b).count_ones()).sum();
+        let either = self.sizes[a] + self.sizes[b] - both;
+        if either == 0 { 1.0 } else { f64::from(both) / f64::from(either) }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The textbook's table, to compare with.
+    fn table(a: &[u32], b: &[u32]) -> usize {
+        let mut row: Vec<usize> = (0..=b.len()).collect();
+        for (i, x) in a.iter().enumerate() {
+            let mut corner = row[0];
+            row[0] = i + 1;
+            for (j, y) in b.iter().enumerate() {
+                let swap = corner + usize::from(x != y);
+                corner = row[j + 1];
+                row[j + 1] = swap.min(corner + 1).min(row[j] + 1);
+            }
+        }
+        row[b.len()]
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<Vec<u32>>> {
+        let symbol = prop_oneof![4 => 0_u32..4, 1 => 4094_u32..4099];
+        prop::collection::vec(prop::collection::vec(symbol, 0..200), 0..8)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn agrees_with_the_definitions(texts in texts()) {
+            let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+            let edits = levenshtein_pairs(&texts).unwrap();
+            let (cosines, jaccards) = (cosine_pairs(&texts).unwrap(), jaccard_pairs(&texts).unwrap());
+            for (a, one) in texts.iter().enumerate() {
+                prop_assert_eq!(&levenshtein_star(one, &texts).unwrap()[a], &1.0);
+                for (b, two) in texts.iter().enumerate().filter(|&(b, _)| b != a) {
+                    let longer = one.len().max(two.len());
+                    let edit = if longer == 0 { 1.0 } else { 1.0 - table(one, two) as f64 / longer as f64 };
+                    prop_assert_eq!(edits.score(a, b), Some(edit));
+                    prop_assert_eq!(levenshtein_star(one, &texts).unwrap()[b], edit);
+                    prop_assert_eq!(Some(cosine_star(one, &texts).unwrap()[b]), cosines.score(a, b));
+                    prop_assert_eq!(Some(jaccard_star(one, &texts).unwrap()[b]), jaccards.score(a, b));
+                    let sets = [one, two].map(|t| t.iter().collect::<std::collections::BTreeSet<_>>());
+                    let either = sets[0].union(&sets[1]).count();
+                    let both = sets[0].intersection(&sets[1]).count();
+                    let jaccard = if either == 0 { 1.0 } else { both as f64 / either as f64 };
+                    prop_assert_eq!(jaccards.score(a, b), Some(jaccard));
+                    prop_assert!((0.0..=1.0).contains(&cosines.score(a, b).unwrap()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cosine_of_known_counts() {
+        let pairs = cosine_pairs(&[&[1, 1, 2], &[1, 3], &[], &[]]).unwrap();
+        assert!((pairs.score(0, 1).unwrap() - 2.0 / 10_f64.sqrt()).abs() < 1e-12);
+        assert_eq!((pairs.score(0, 2), pairs.score(2, 3)), (Some(0.0), Some(1.0)));
+        assert_eq!(pairs.score(0, 4), None);
+    }
+
+    #[test]
+    fn longest_text_is_taken_and_one_more_refused() {
+        let long = "a ".repeat(MAX_SYMBOLS);
+        let more = format!("{long}a");
+        let mut vocabulary = Vocabulary::default();
+        let words = vocabulary.words(&long).unwrap();
+        assert_eq!(vocabulary.words(&more), Err(TooMuch::Symbols));
+        assert_eq!(characters(&more[..MAX_SYMBOLS]).unwrap().len(), MAX_SYMBOLS);
+        assert_eq!(characters(&more[..=MAX_SYMBOLS]), Err(TooMuch::Symbols));
+        assert_eq!(cosine_pairs(&[&words, &words]).unwrap().score(0, 1), Some(1.0));
+        assert_eq!(levenshtein_pairs(&[&words, &[7]]).unwrap().score(0, 1), Some(0.0));
+        let beyond = vec![0; MAX_SYMBOLS + 1];
+        assert_eq!(jaccard_pairs(&[&beyond]), Err(TooMuch::Symbols));
+    }
+
+    #[test]
+    fn most_texts_are_taken_and_one_more_refused() {
+        let texts = vec![&[1_u32, 2][..]; MAX_TEXTS + 1];
+        assert_eq!(levenshtein_pairs(&texts[..MAX_TEXTS]).unwrap().mean(), 1.0);
+        assert_eq!(levenshtein_pairs(&texts), Err(TooMuch::Texts));
+        assert_eq!(jaccard_star(&[1], &texts[..MAX_TEXTS - 1]).unwrap().len(), MAX_TEXTS - 1);
+        assert_eq!(jaccard_star(&[1], &texts[..MAX_TEXTS]), Err(TooMuch::Texts));
+    }
+
+    #[test]
+    fn full_vocabulary_still_knows_its_words() {
+        let mut vocabulary = Vocabulary::default();
+        for number in 0..MAX_WORDS {
+            vocabulary.number(&number.to_string()).unwrap();
+        }
+        assert_eq!(vocabulary.words("5 7 5"), Ok(vec![5, 7, 5]));
+        assert_eq!(vocabulary.words("new"), Err(TooMuch::Words));
+    }
+}
