@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
         techniques: &["attack.t1068"],
         title: "Kernel addresses are shown to unprivileged users",
         why: "Addresses in /proc/kallsyms and elsewhere spare an exploit the work of finding them.",
-        snippet: "echo 'kernel.kptr_restrict = 1' > /etc/sysctl.d/60-wardmote-kptr.conf && sysctl --system",
+        snippet: "echo 'kernel.kptr_restrict = 1' > /etc/sysctl.d/99-zz-wardmote-kptr.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("kernel.kptr_restrict", Fine::AtLeast(1), Some(0))]),
         ..KERNEL
     },
@@ -60,7 +60,7 @@ pub const CHECKS: &[Check] = &[
         techniques: &["attack.t1068"],
         title: "The kernel log is readable by every user",
         why: "Kernel messages hold addresses and details that help a local exploit.",
-        snippet: "echo 'kernel.dmesg_restrict = 1' > /etc/sysctl.d/60-wardmote-dmesg.conf && sysctl --system",
+        snippet: "echo 'kernel.dmesg_restrict = 1' > /etc/sysctl.d/99-zz-wardmote-dmesg.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("kernel.dmesg_restrict", Fine::AtLeast(1), None)]),
         ..KERNEL
     },
@@ -71,7 +71,7 @@ pub const CHECKS: &[Check] = &[
         why: "Without it, memory corruption in any program is far easier to exploit.",
         level: Severity::Medium,
         privilege: Privilege::User,
-        snippet: "echo 'kernel.randomize_va_space = 2' > /etc/sysctl.d/60-wardmote-aslr.conf && sysctl --system",
+        snippet: "echo 'kernel.randomize_va_space = 2' > /etc/sysctl.d/99-zz-wardmote-aslr.conf && sysctl --system",
         run: |facts| {
             keys(facts, &[Key::new("kernel.randomize_va_space", Fine::AtLeast(2), Some(2))])
         },
@@ -86,7 +86,7 @@ pub const CHECKS: &[Check] = &[
         title: "Any process may trace other processes of the same user",
         why: "One compromised program can read passwords and keys out of the user's other programs.",
         privilege: Privilege::User,
-        snippet: "echo 'kernel.yama.ptrace_scope = 1' > /etc/sysctl.d/60-wardmote-ptrace.conf && sysctl --system",
+        snippet: "echo 'kernel.yama.ptrace_scope = 1' > /etc/sysctl.d/99-zz-wardmote-ptrace.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("kernel.yama.ptrace_scope", Fine::AtLeast(1), None)]),
         references: &[
             "ptrace(2)",
@@ -101,7 +101,7 @@ pub const CHECKS: &[Check] = &[
         why: "The dump of a privileged program holds what it read: password hashes, keys.",
         level: Severity::Medium,
         privilege: Privilege::Root,
-        snippet: "echo 'fs.suid_dumpable = 0' > /etc/sysctl.d/60-wardmote-dump.conf && sysctl --system",
+        snippet: "echo 'fs.suid_dumpable = 0' > /etc/sysctl.d/99-zz-wardmote-dump.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("fs.suid_dumpable", Fine::OneOf(&[0, 2]), Some(0))]),
         references: &["proc_sys_fs(5)", "CIS Benchmark: Ensure core dumps are restricted"],
         ..KERNEL
@@ -113,7 +113,7 @@ pub const CHECKS: &[Check] = &[
         why: "Classic races in /tmp let a local user make privileged programs write elsewhere.",
         level: Severity::Medium,
         privilege: Privilege::Root,
-        snippet: "printf 'fs.protected_hardlinks = 1\\nfs.protected_symlinks = 1\\n' > /etc/sysctl.d/60-wardmote-links.conf && sysctl --system",
+        snippet: "printf 'fs.protected_hardlinks = 1\\nfs.protected_symlinks = 1\\n' > /etc/sysctl.d/99-zz-wardmote-links.conf && sysctl --system",
         run: |facts| {
             keys(
                 facts,
@@ -132,7 +132,7 @@ pub const CHECKS: &[Check] = &[
         title: "FIFOs and files of others in sticky directories are opened for writing",
         why: "A local user can lay out files that privileged programs then write their data into.",
         privilege: Privilege::User,
-        snippet: "printf 'fs.protected_fifos = 1\\nfs.protected_regular = 2\\n' > /etc/sysctl.d/60-wardmote-files.conf && sysctl --system",
+        snippet: "printf 'fs.protected_fifos = 1\\nfs.protected_regular = 2\\n' > /etc/sysctl.d/99-zz-wardmote-files.conf && sysctl --system",
         run: |facts| {
             keys(
                 facts,
@@ -152,7 +152,7 @@ pub const CHECKS: &[Check] = &[
         why: "The BPF verifier has a long history of local root exploits.",
         level: Severity::Medium,
         privilege: Privilege::Root,
-        snippet: "echo 'kernel.unprivileged_bpf_disabled = 2' > /etc/sysctl.d/60-wardmote-bpf.conf && sysctl --system",
+        snippet: "echo 'kernel.unprivileged_bpf_disabled = 2' > /etc/sysctl.d/99-zz-wardmote-bpf.conf && sysctl --system",
         run: |facts| {
             keys(facts, &[Key::new("kernel.unprivileged_bpf_disabled", Fine::AtLeast(1), None)])
         },
@@ -163,7 +163,7 @@ pub const CHECKS: &[Check] = &[
         techniques: &["attack.t1068"],
         title: "Every user may use kernel performance events",
         why: "They leak kernel memory layout and have been a path to root more than once.",
-        snippet: "echo 'kernel.perf_event_paranoid = 2' > /etc/sysctl.d/60-wardmote-perf.conf && sysctl --system",
+        snippet: "echo 'kernel.perf_event_paranoid = 2' > /etc/sysctl.d/99-zz-wardmote-perf.conf && sysctl --system",
         run: |facts| {
             keys(facts, &[Key::new("kernel.perf_event_paranoid", Fine::AtLeast(2), Some(2))])
         },
@@ -174,7 +174,7 @@ pub const CHECKS: &[Check] = &[
         title: "All magic SysRq functions are enabled",
         why: "Whoever reaches the keyboard or a serial console can kill or dump at will.",
         level: Severity::Info,
-        snippet: "echo 'kernel.sysrq = 176' > /etc/sysctl.d/60-wardmote-sysrq.conf && sysctl --system",
+        snippet: "echo 'kernel.sysrq = 176' > /etc/sysctl.d/99-zz-wardmote-sysrq.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("kernel.sysrq", Fine::NoneOf(&[1]), None)]),
         ..KERNEL
     },
@@ -183,7 +183,7 @@ pub const CHECKS: &[Check] = &[
         title: "Root may replace the running kernel",
         why: "Where root is not fully trusted, kexec gets around module signing and lockdown.",
         level: Severity::Info,
-        snippet: "echo 'kernel.kexec_load_disabled = 1' > /etc/sysctl.d/60-wardmote-kexec.conf",
+        snippet: "echo 'kernel.kexec_load_disabled = 1' > /etc/sysctl.d/99-zz-wardmote-kexec.conf",
         run: |facts| {
             keys(facts, &[Key::new("kernel.kexec_load_disabled", Fine::AtLeast(1), Some(0))])
         },
@@ -196,7 +196,7 @@ pub const CHECKS: &[Check] = &[
         why: "A flood of half-open connections keeps real clients out.",
         level: Severity::Medium,
         privilege: Privilege::None,
-        snippet: "echo 'net.ipv4.tcp_syncookies = 1' > /etc/sysctl.d/60-wardmote-syncookies.conf && sysctl --system",
+        snippet: "echo 'net.ipv4.tcp_syncookies = 1' > /etc/sysctl.d/99-zz-wardmote-syncookies.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("net.ipv4.tcp_syncookies", Fine::AtLeast(1), Some(1))]),
         references: NET,
         ..KERNEL
@@ -206,7 +206,7 @@ pub const CHECKS: &[Check] = &[
         title: "The host answers broadcast pings and believes bogus errors",
         why: "Broadcast pings amplify attacks on others.",
         privilege: Privilege::None,
-        snippet: "echo 'net.ipv4.icmp_echo_ignore_broadcasts = 1' > /etc/sysctl.d/60-wardmote-icmp.conf && sysctl --system",
+        snippet: "echo 'net.ipv4.icmp_echo_ignore_broadcasts = 1' > /etc/sysctl.d/99-zz-wardmote-icmp.conf && sysctl --system",
         run: |facts| {
             keys(
                 facts,
@@ -230,7 +230,7 @@ pub const CHECKS: &[Check] = &[
         level: Severity::Info,
         privilege: Privilege::None,
         remediation: "Switch it off unless this host routes, runs a VPN, containers or virtual machines.",
-        snippet: "echo 'net.ipv4.ip_forward = 0' > /etc/sysctl.d/60-wardmote-forward.conf && sysctl --system",
+        snippet: "echo 'net.ipv4.ip_forward = 0' > /etc/sysctl.d/99-zz-wardmote-forward.conf && sysctl --system",
         run: |facts| keys(facts, &[Key::new("net.ipv4.ip_forward", Fine::OneOf(&[0]), Some(0))]),
         references: NET,
         ..KERNEL
@@ -240,7 +240,7 @@ pub const CHECKS: &[Check] = &[
         title: "Packets with forged source addresses are accepted",
         why: "Without reverse path filtering a host answers packets that cannot have come that way.",
         privilege: Privilege::None,
-        snippet: "printf 'net.ipv4.conf.all.rp_filter = 2\\nnet.ipv4.conf.default.rp_filter = 2\\n' > /etc/sysctl.d/60-wardmote-rpfilter.conf && sysctl --system",
+        snippet: "printf 'net.ipv4.conf.all.rp_filter = 2\\nnet.ipv4.conf.default.rp_filter = 2\\n' > /etc/sysctl.d/99-zz-wardmote-rpfilter.conf && sysctl --system",
         run: |facts| {
             interfaces(facts, "net.ipv4.conf", "rp_filter", Join::Largest, Fine::AtLeast(1), 0)
         },
@@ -252,7 +252,7 @@ pub const CHECKS: &[Check] = &[
         title: "ICMP redirects of others change this host's routes",
         why: "A neighbour on the network can put itself between this host and its peers.",
         privilege: Privilege::None,
-        snippet: "printf 'net.ipv4.conf.all.accept_redirects = 0\\nnet.ipv4.conf.default.accept_redirects = 0\\nnet.ipv6.conf.all.accept_redirects = 0\\nnet.ipv6.conf.default.accept_redirects = 0\\n' > /etc/sysctl.d/60-wardmote-redirects.conf && sysctl --system",
+        snippet: "printf 'net.ipv4.conf.all.accept_redirects = 0\\nnet.ipv4.conf.default.accept_redirects = 0\\nnet.ipv6.conf.all.accept_redirects = 0\\nnet.ipv6.conf.default.accept_redirects = 0\\n' > /etc/sysctl.d/99-zz-wardmote-redirects.conf && sysctl --system",
         run: |facts| {
             let fine = Fine::OneOf(&[0]);
             let four =
@@ -269,7 +269,7 @@ pub const CHECKS: &[Check] = &[
         why: "Only a router needs them; a compromised host can steer its neighbours with them.",
         level: Severity::Info,
         privilege: Privilege::None,
-        snippet: "printf 'net.ipv4.conf.all.send_redirects = 0\\nnet.ipv4.conf.default.send_redirects = 0\\n' > /etc/sysctl.d/60-wardmote-sendredirects.conf && sysctl --system",
+        snippet: "printf 'net.ipv4.conf.all.send_redirects = 0\\nnet.ipv4.conf.default.send_redirects = 0\\n' > /etc/sysctl.d/99-zz-wardmote-sendredirects.conf && sysctl --system",
         run: |facts| {
             interfaces(facts, "net.ipv4.conf", "send_redirects", Join::Either, Fine::OneOf(&[0]), 1)
         },
@@ -282,7 +282,7 @@ pub const CHECKS: &[Check] = &[
         why: "The sender then chooses the way through the network, past filters.",
         level: Severity::Medium,
         privilege: Privilege::None,
-        snippet: "printf 'net.ipv4.conf.all.accept_source_route = 0\\nnet.ipv4.conf.default.accept_source_route = 0\\nnet.ipv6.conf.all.accept_source_route = 0\\n' > /etc/sysctl.d/60-wardmote-sourceroute.conf && sysctl --system",
+        snippet: "printf 'net.ipv4.conf.all.accept_source_route = 0\\nnet.ipv4.conf.default.accept_source_route = 0\\nnet.ipv6.conf.all.accept_source_route = 0\\n' > /etc/sysctl.d/99-zz-wardmote-sourceroute.conf && sysctl --system",
         run: |facts| {
             let four = interfaces(
                 facts,
@@ -311,7 +311,7 @@ pub const CHECKS: &[Check] = &[
         why: "The log would show spoofing and misrouting; on busy networks it is noise.",
         level: Severity::Info,
         privilege: Privilege::None,
-        snippet: "echo 'net.ipv4.conf.all.log_martians = 1' > /etc/sysctl.d/60-wardmote-martians.conf && sysctl --system",
+        snippet: "echo 'net.ipv4.conf.all.log_martians = 1' > /etc/sysctl.d/99-zz-wardmote-martians.conf && sysctl --system",
         run: |facts| {
             interfaces(facts, "net.ipv4.conf", "log_martians", Join::Either, Fine::AtLeast(1), 0)
         },
