@@ -18,6 +18,7 @@ pub mod panel;
 pub mod pool;
 pub mod severity;
 pub mod trace;
+pub mod triage;
 pub mod verdict;
 
 pub use context::{Attack, Context, Exposure, Service};
