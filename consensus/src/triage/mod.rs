@@ -304,7 +304,9 @@ impl Triage {
             .filter(|host| self.lingering(host, number) < FADED)
             .cloned()
             .collect();
-        faded.iter().for_each(|host| drop(self.episodes.remove(host)));
+        for host in &faded {
+            self.episodes.remove(host);
+        }
         if self.episodes.len() > MAX_HOSTS / 2 {
             let mut ages: Vec<(i64, Box<str>)> = self
                 .episodes
@@ -313,7 +315,9 @@ impl Triage {
                 .collect();
             ages.sort_unstable();
             ages.truncate(self.episodes.len() - MAX_HOSTS / 2);
-            ages.iter().for_each(|(_, host)| drop(self.episodes.remove(host)));
+            for (_, host) in &ages {
+                self.episodes.remove(host);
+            }
         }
         self.counts.forgotten += (before - self.episodes.len()) as u64;
     }
