@@ -247,7 +247,11 @@ impl Triage {
             sum += surprise * (1.0 + FAN_OUT * (hosts as f64).ln());
             if surprise >= RARE || reasons.is_empty() {
                 let known = self.baseline.at(id);
-                let past = if known.ever { "rare here" } else { "never seen before" };
+                let past = match (known.ever, surprise >= RARE) {
+                    (false, _) => "never seen before",
+                    (true, true) => "rare here",
+                    (true, false) => "nothing unusual here",
+                };
                 let at_once =
                     if hosts > 1 { format!(", on {hosts} hosts at once") } else { String::new() };
                 reasons.push(format!("{} (x{}): {past}{at_once}", known.name, names[&id]));

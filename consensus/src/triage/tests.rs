@@ -49,6 +49,7 @@ fn rare_names_of_two_detectors_rank_above_what_is_usual() {
     let last = out.last().unwrap();
     assert!(last.severity >= Severity::High && out[999].severity == Severity::Info);
     assert!(last.reasons.iter().any(|reason| reason.contains("several detectors")));
+    assert_eq!(out[999].reasons, ["A: usual (x1): nothing unusual here"]);
     assert!((last.probabilities.values().sum::<f64>() - 1.0).abs() < 1e-9);
 }
 
