@@ -19,6 +19,7 @@ pub mod pool;
 pub mod severity;
 pub mod similarity;
 pub mod trace;
+pub mod triage;
 pub mod verdict;
 
 pub use context::{Attack, Context, Exposure, Service};

@@ -25,6 +25,7 @@ mod scan;
 mod schema;
 mod seal;
 mod sweep;
+mod triage;
 mod verify;
 
 /// A security agent for Linux servers: looks, lets a panel of experts judge, says how bad and why.
@@ -90,6 +91,8 @@ pub enum Command {
     Parse(parse::Args),
     /// Pool labels or opinions of your own experts
     Consensus(consensus::Args),
+    /// Fuse and rank the alerts of other tools by host and window
+    Triage(triage::Args),
     /// Hash passwords from stdin with Argon2
     Hash(hash::Args),
     /// Verify lines of `PHC<TAB>password` from stdin
@@ -144,6 +147,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Match(args) => matches::run(args, &global),
         Command::Parse(args) => parse::run(args, &global),
         Command::Consensus(args) => consensus::run(args, &global),
+        Command::Triage(args) => triage::run(args, &global),
         Command::Hash(args) => hash::run(args, &global),
         Command::Verify(args) => verify::run(args, &global),
         Command::Seal(args) => seal::run(args, &global),
