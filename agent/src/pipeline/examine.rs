@@ -83,7 +83,13 @@ fn not_seen(ran: &[Ran]) -> Vec<Incomplete> {
         if matches!(ran.result, CheckResult::NotRun | CheckResult::Unknown) {
             entries.push(entry(ran.reason.clone()));
         }
-        for part in ran.unseen.iter().map(|part| scanner::redact::line(part)) {
+        for part in &ran.unseen {
+            // The area is named before the reason already.
+            let part = part
+                .strip_prefix(ran.area)
+                .and_then(|rest| rest.strip_prefix(": "))
+                .unwrap_or(part);
+            let part = scanner::redact::line(part);
             match parts.get(&(ran.area, part.clone())) {
                 Some(&known) => entries[known].what = ran.area.into(),
                 None => {

@@ -122,8 +122,11 @@ fn whole(out: &mut String, finding: &Finding, style: Style) -> std::fmt::Result 
             false => writeln!(out, "  at     {}  {}", place(source), source.text)?,
         }
     }
-    if finding.evidence.len() > LINES_MAX {
-        writeln!(out, "         and {} more", finding.evidence.len() - LINES_MAX)?;
+    // A check that found very many keeps some lines and says how many more there are (`and 61 more`).
+    let unkept = finding.facts.get("more").and_then(|more| more.split(' ').nth(1)?.parse().ok());
+    let more = finding.evidence.len().saturating_sub(LINES_MAX) + unkept.unwrap_or(0_usize);
+    if more > 0 {
+        writeln!(out, "         and {more} more")?;
     }
     if let Some(also) = finding.facts.get("also") {
         writeln!(out, "         seen by {also} too")?;

@@ -118,8 +118,9 @@ pub const CHECKS: &[Check] = &[
         privilege: Privilege::None,
         services: &[],
         techniques: &[],
-        remediation: "Let in what is meant to be reached and drop the rest, unless a firewall before the host does so.",
-        snippet: "apt-get install nftables && systemctl enable --now nftables",
+        remediation: "Let in what is meant to be reached and drop the rest, unless a firewall before the host does so. Keep a \
+                      session open while you try: ufw (Debian, Ubuntu) and firewalld (RHEL) ask before they cut it off.",
+        snippet: "",
         references: &["nft(8)", "CIS Debian Linux Benchmark: Host Based Firewall"],
         run: firewall::present,
     },

@@ -106,7 +106,8 @@ pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
     if let Some(blind) = &holders.blind {
         let hidden = listeners.iter().filter(|listener| listener.owners.is_empty()).count();
         if hidden > 0 {
-            incomplete.push(format!("owners of {hidden} listening sockets: {blind}"));
+            let sockets = if hidden == 1 { "socket" } else { "sockets" };
+            incomplete.push(format!("owners of {hidden} listening {sockets}: {blind}"));
         }
     }
     if let Firewall::Unread(why) = &firewall

@@ -183,8 +183,7 @@ pub(super) fn old_code(facts: &Facts<'_>) -> Outcome {
     }
     // A user who sees his own processes alone has not looked at the host.
     if old.is_empty() && denied >= looked {
-        let reason = format!("{denied} processes could not be looked into");
-        return Outcome::not_run(reason).unseen(unseen);
+        return Outcome::not_run(unseen.join("; "));
     }
     let reason = format!("{looked} processes run the code that is on disk");
     Outcome::failed_or(describe(facts, &old), reason).unseen(unseen)
