@@ -238,6 +238,7 @@ const FAULTS: &[Fault] = &[
     fault("files-private-key", "/etc/ssl/private/web.key", 0, 0),
     fault("files-preload", "/etc/ld.so.preload", 1, 1),
     fault("mounts-fstab-password", "/etc/fstab", 2, 23),
+    fault("system-mac", "/etc/selinux/config", 2, 9),
     fault("patches-end-of-life", "/etc/os-release", 3, 12),
     fault("ssh-success-after-brute-force", "/var/log/auth.log", 4, 56),
     fault("ssh-success-after-brute-force", "/var/log/auth.log", 36, 56),
@@ -247,6 +248,9 @@ const FAULTS: &[Fault] = &[
 /// The same host with faults in every area, and the canary in every input that can hold a secret.
 pub fn faulty() -> Tree {
     hardened()
+        .without("/etc/apparmor.d")
+        .without("/usr/sbin/apparmor_parser")
+        .file("/etc/selinux/config", "SELINUXTYPE=targeted\nSELINUX=disabled\n", 0o644)
         .folder("/home/alice", 0o777)
         .folder("/opt/jobs", 0o777)
         .file("/etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 9 (stretch)\"\nID=debian\nVERSION_ID=\"9\"\n", 0o644)

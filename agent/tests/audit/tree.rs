@@ -37,6 +37,13 @@ impl Tree {
         self
     }
 
+    /// Leaves out what was added.
+    pub fn without(mut self, path: &str) -> Self {
+        self.files.remove(path);
+        self.folders.remove(path);
+        self
+    }
+
     /// Paths of all files.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
