@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use clap::ValueEnum;
+use consensus::Severity;
 
 use crate::pending::Named;
 
@@ -32,6 +33,18 @@ impl Color {
             }
         }
     }
+}
+
+/// Text in the colour of a level: bold red, red, yellow, plain, dim.
+pub fn painted(text: &str, level: Severity) -> String {
+    let code = match level {
+        Severity::Critical => "1;31",
+        Severity::High => "31",
+        Severity::Medium => "33",
+        Severity::Low => "0",
+        Severity::Info => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 /// Writes a whole result: to stdout, or atomically (temporary file, fsync, rename) to `file` with

@@ -25,7 +25,7 @@ use crate::pending::{Named, at};
 use crate::pipeline::look::known_users;
 use crate::pipeline::{ask, look, surround};
 use crate::secrets::open_regular;
-use crate::settings::state_directory;
+use crate::settings::{Span, state_directory};
 
 /// How far back a sweep of the host's logs looks when it has no state.
 const DAY_SECONDS: i64 = 86_400;
@@ -223,7 +223,7 @@ impl View<'_> {
         let mut out = String::new();
         for (detection, verdict) in self.shown() {
             let level = format!("{:<8}", verdict.severity);
-            let level = if colour { painted(&level, verdict.severity) } else { level };
+            let level = if colour { output::painted(&level, verdict.severity) } else { level };
             out.push_str(&format!("{level} {}\n", detection.headline()));
             if let (Some(first), Some(last)) = (detection.first, detection.last) {
                 out.push_str(&format!(
@@ -310,17 +310,6 @@ pub(super) fn time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
 }
 
-fn painted(text: &str, severity: Severity) -> String {
-    let code = match severity {
-        Severity::Critical => "1;31",
-        Severity::High => "31",
-        Severity::Medium => "33",
-        Severity::Low => "36",
-        Severity::Info => "2",
-    };
-    format!("\x1b[{code}m{text}\x1b[0m")
-}
-
 /// The zone of stamps that name none.
 pub(super) fn zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
     let Some(name) = name else { return Ok(TimeZone::system()) };
@@ -357,16 +346,8 @@ fn moment(text: &str, now: i64) -> anyhow::Result<i64> {
     if let Ok(seconds) = text.parse::<i64>() {
         return Ok(seconds);
     }
-    let unit = match text.chars().next_back() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 3600,
-        Some('d') => DAY_SECONDS,
-        Some('w') => 7 * DAY_SECONDS,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(now - i64::from(number) * unit)
+    let back: Span = text.parse().map_err(|_| wrong())?;
+    Ok(now.saturating_sub(back.seconds()))
 }
 
 /// The state file, locked while the sweep runs.

@@ -255,15 +255,8 @@ fn moment(seconds: i64) -> String {
         .map_or_else(|_| seconds.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// A level, padded; coloured where wanted (bold red, red, yellow, plain, dim).
+/// A level, padded; coloured where wanted.
 fn paint(level: Severity, color: bool) -> String {
-    let name = level.name().to_ascii_uppercase();
-    let code = match level {
-        Severity::Critical => "1;31",
-        Severity::High => "31",
-        Severity::Medium => "33",
-        Severity::Low => "0",
-        Severity::Info => "2",
-    };
-    if color { format!("\x1b[{code}m{name:<8}\x1b[0m") } else { format!("{name:<8}") }
+    let name = format!("{:<8}", level.name().to_ascii_uppercase());
+    if color { crate::output::painted(&name, level) } else { name }
 }

@@ -21,10 +21,9 @@ use scanner::ports::Inventory;
 use crate::commands::audit::LAST_REPORT;
 use crate::output;
 use crate::pipeline::examine::{examine, threads};
-use crate::pipeline::judge::{self, Judged};
 use crate::pipeline::look::{Wanted, known_users};
-use crate::pipeline::{accept, surround};
-use crate::report::{Finding, Remediation, Report, json};
+use crate::pipeline::{accept, advise, judge, surround};
+use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
@@ -62,18 +61,12 @@ impl Host {
     }
 
     fn judge(&self, detections: &[Detection]) -> anyhow::Result<Vec<Sighting>> {
-        let evidence: Vec<_> = detections.iter().map(Detection::evidence).collect();
+        let items: Vec<_> = detections.iter().map(advise::judged).collect();
         let attacks = detections.iter().filter_map(Detection::attack).collect();
-        let all: Vec<_> = evidence.iter().collect();
+        let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
         let context =
             surround::context((self.clock)(), self.inventory.as_ref(), Some(attacks), &all);
-        let items = detections.iter().zip(evidence).map(|(detection, evidence)| Judged {
-            evidence,
-            why: detection.description.clone(),
-            remediation: Remediation::default(),
-            references: Vec::new(),
-        });
-        let findings = judge::findings(&Panel::cold(), &context, items.collect());
+        let findings = judge::findings(&Panel::cold(), &context, items);
         findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?)).collect()
     }
 }

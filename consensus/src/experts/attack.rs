@@ -1,10 +1,11 @@
 //! Attack in progress: do the logs show it being tried, and did it succeed.
 //!
-//! An attack concerns a state when it is against one of its services (or both are about the host)
-//! and, where both carry technique tags, shares one. It concerns an activity when, besides, its rule
-//! names the same actor: that somebody got in makes not every knock at the door worse. What made the
-//! evidence is not also its witness: the rule's own detection is left out. It abstains when nothing matches; "no attack" is no reason
-//! to call a weak setting better than it is.
+//! An attempt concerns a state when it is against one of its services (or both are about the host)
+//! and uses a technique that the state names: guessing passwords raises no X11 forwarding. A success
+//! concerns every weakness of its service. An activity is concerned when the attack's rule names the
+//! same actor: that somebody got in makes not every knock at the door worse. What made the evidence
+//! is not also its witness: the rule's own detection is left out. It abstains when nothing matches;
+//! "no attack" is no reason to call a weak setting better than it is.
 
 use crate::experts::{around, opinion, shifted, subjects};
 use crate::{Attack, Context, Evidence, Expert, Exposure, Kind, Opinion, Privilege, Severity};

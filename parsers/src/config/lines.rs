@@ -37,6 +37,24 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Physical lines joined into a logical one, which still knows where each byte was written.
+pub(crate) struct Joined {
+    /// The joined text.
+    pub(crate) text: String,
+    /// For each physical line: where it starts in `text`, its number, and itself. Never empty.
+    pub(crate) segments: Vec<(usize, u32, String)>,
+}
+
+impl Joined {
+    /// Where a byte of the joined text was written, and the physical line.
+    pub(crate) fn place(&self, file: &Arc<str>, index: usize) -> (Place, String) {
+        let known = self.segments.partition_point(|(start, ..)| *start <= index);
+        let (start, number, text) = &self.segments[known - 1];
+        let column = u32::try_from(index - start + 1).unwrap_or(u32::MAX);
+        (Place::new(file, *number, column), text.clone())
+    }
+}
+
 /// Splits a file into numbered lines; a last line without a line end counts.
 pub fn numbered(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut offset = 0;

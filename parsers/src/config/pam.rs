@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::lines::numbered;
+use super::lines::{Joined, numbered};
 use super::problems::Problems;
 use crate::place::Place;
 use crate::tree::{LookError, Tree, Why};
@@ -177,21 +177,6 @@ struct Reader<'a> {
     reads: usize,
 }
 
-/// A logical line: its first line's number, the text, and each physical line's number and offset.
-struct Logical {
-    text: String,
-    starts: Vec<(usize, u32, String)>,
-}
-
-impl Logical {
-    fn place(&self, file: &Arc<str>, index: usize) -> (Place, String) {
-        let known = self.starts.partition_point(|(offset, ..)| *offset <= index);
-        let (offset, number, text) = &self.starts[known - 1];
-        let column = u32::try_from(index - offset + 1).unwrap_or(u32::MAX);
-        (Place::new(file, *number, column), text.clone())
-    }
-}
-
 impl Reader<'_> {
     fn file(&mut self, path: &str, bytes: &[u8], only: Option<Kind>) {
         let file: Arc<str> = path.into();
@@ -210,7 +195,7 @@ impl Reader<'_> {
         self.open.pop();
     }
 
-    fn line(&mut self, file: &Arc<str>, logical: &Logical, only: Option<Kind>) {
+    fn line(&mut self, file: &Arc<str>, logical: &Joined, only: Option<Kind>) {
         let (place, _) = logical.place(file, 0);
         if logical.text.len() > LINE_BYTES_MAX || logical.text.contains('\0') {
             let message = "line is too long or holds a NUL byte";
@@ -289,9 +274,9 @@ impl Reader<'_> {
 }
 
 /// Joins continued lines and takes comments off; blank lines are left out.
-fn logical(bytes: &[u8]) -> Vec<Logical> {
+fn logical(bytes: &[u8]) -> Vec<Joined> {
     let mut all = Vec::new();
-    let mut current: Option<Logical> = None;
+    let mut current: Option<Joined> = None;
     for line in numbered(bytes) {
         let whole = line.text();
         let code = whole.split('#').next().unwrap_or_default();
@@ -300,9 +285,9 @@ fn logical(bytes: &[u8]) -> Vec<Logical> {
             None => (code, false),
         };
         let joined =
-            current.get_or_insert_with(|| Logical { text: String::new(), starts: Vec::new() });
+            current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
         if joined.text.len() <= LINE_BYTES_MAX {
-            joined.starts.push((joined.text.len(), line.number, line.shown()));
+            joined.segments.push((joined.text.len(), line.number, line.shown()));
             joined.text.push_str(code);
             joined.text.push(' ');
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::lines::numbered;
+use super::lines::{Joined, numbered};
 use super::problems::Problems;
 use crate::place::Place;
 use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree, Why};
@@ -288,22 +288,6 @@ impl Sudoers {
     }
 }
 
-/// A logical line: physical lines joined where one ends with `\`, comments taken off.
-struct Logical {
-    text: String,
-    segments: Vec<(usize, u32, String)>,
-}
-
-impl Logical {
-    /// Where a byte of the joined text was written, and the physical line.
-    fn place(&self, file: &Arc<str>, index: usize) -> (Place, String) {
-        let known = self.segments.partition_point(|(start, ..)| *start <= index);
-        let (start, number, text) = &self.segments[known - 1];
-        let column = u32::try_from(index - start + 1).unwrap_or(u32::MAX);
-        (Place::new(file, *number, column), text.clone())
-    }
-}
-
 struct Reader<'a> {
     tree: &'a dyn Tree,
     policy: Sudoers,
@@ -397,9 +381,9 @@ impl Reader<'_> {
 }
 
 /// Joins continued lines; blank ones are left out. A comment ends at its line even after a `\`.
-fn logical(bytes: &[u8]) -> Vec<Logical> {
+fn logical(bytes: &[u8]) -> Vec<Joined> {
     let mut all = Vec::new();
-    let mut current: Option<Logical> = None;
+    let mut current: Option<Joined> = None;
     for line in numbered(bytes) {
         let whole = line.text();
         let (code, is_commented) = match grammar::comment(&whole) {
@@ -411,7 +395,7 @@ fn logical(bytes: &[u8]) -> Vec<Logical> {
         let continues = !is_commented && slashes % 2 == 1;
         let code = if continues { &trimmed[..trimmed.len() - 1] } else { code };
         let joined =
-            current.get_or_insert_with(|| Logical { text: String::new(), segments: Vec::new() });
+            current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
         if joined.text.len() <= LINE_BYTES_MAX {
             joined.segments.push((joined.text.len(), line.number, line.shown()));
             joined.text.push_str(code);

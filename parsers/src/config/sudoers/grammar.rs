@@ -6,7 +6,7 @@ use super::cursor::{
     Cursor, Fault, HOST_SIGNS, Keyword, USER_SIGNS, closing_quote, is_alias, unescaped,
 };
 use super::{
-    Alias, AliasKind, Command, Logical, Member, Operator, Rule, Runas, Scope, Setting, Sudoers,
+    Alias, AliasKind, Command, Joined, Member, Operator, Rule, Runas, Scope, Setting, Sudoers,
     Tags, What,
 };
 
@@ -65,7 +65,7 @@ pub(super) fn include(line: &str) -> Option<Include> {
 }
 
 /// Reads one line into the policy, or notes why it could not be.
-pub(super) fn line(policy: &mut Sudoers, file: &Arc<str>, line: &Logical) {
+pub(super) fn line(policy: &mut Sudoers, file: &Arc<str>, line: &Joined) {
     let mut cursor = Cursor { text: &line.text, at: 0 };
     cursor.blanks();
     let mut entry = Entry { policy, file, line };
@@ -112,7 +112,7 @@ impl Tags {
 struct Entry<'a> {
     policy: &'a mut Sudoers,
     file: &'a Arc<str>,
-    line: &'a Logical,
+    line: &'a Joined,
 }
 
 impl Entry<'_> {

@@ -1,0 +1,139 @@
+//! Each check fails on the made inventory that it is for, and passes on the hardened one.
+
+use super::*;
+use crate::checks::{CheckResult, Ran, run_all};
+use crate::facts::Spoken;
+use crate::vantage::Vantage;
+use parsers::tree::{MemoryTree, Tree};
+
+fn listener(service: &str, port: u16, exposure: Exposure, exe: &str) -> Listener {
+    let owner = Owner {
+        pid: 412,
+        exe: Some(exe.to_string()),
+        deleted: false,
+        unit: Some(format!("{service}.service")),
+        package: None,
+        uid: 111,
+    };
+    Listener {
+        protocol: "tcp".into(),
+        address: [0, 0, 0, 0].into(),
+        port,
+        dual_stack: false,
+        uid: 111,
+        inode: 1,
+        queue: (0, 128),
+        owners: vec![owner],
+        owner_unknown: None,
+        service: service.into(),
+        exposure,
+        because: "bound to 0.0.0.0".into(),
+    }
+}
+
+fn ran(tree: &dyn Tree, live: bool, inventory: Option<&Inventory>) -> Vec<Ran> {
+    let (vantage, spoken) = (Vantage::default(), Spoken::default());
+    let facts = Facts::new(tree, live, &vantage, inventory, &spoken, 0);
+    run_all(&facts, &["services".to_string()], 2)
+}
+
+fn result<'r>(all: &'r [Ran], id: &str) -> &'r Ran {
+    all.iter().find(|one| one.check.id == id).unwrap()
+}
+
+fn inventory(listeners: Vec<Listener>) -> Inventory {
+    Inventory { listeners, incomplete: Vec::new() }
+}
+
+#[test]
+fn each_planted_fault_is_found_with_its_level() {
+    let tree = MemoryTree::new()
+        .file_with("/usr/bin/x", "", 0o755, 0, 0)
+        .file_with("/opt/acme/acmed", "", 0o775, 0, 50)
+        .file_with("/srv/app/app", "", 0o755, 0, 0)
+        .directory("/srv/app", 0o777, 0, 0);
+    let (world, private) = (Exposure::World, Exposure::Private);
+    let mut old = listener("http", 80, world, "/usr/sbin/nginx");
+    old.owners[0].deleted = true;
+    let mut full = listener("smtp", 25, world, "/usr/bin/x");
+    full.queue = (129, 128);
+    let mut hidden = listener("port-7", 7, world, "/usr/bin/x");
+    (hidden.owners, hidden.owner_unknown) = (Vec::new(), Some(BEYOND.to_string()));
+    let mut root = listener("redis", 6379, world, "/usr/bin/redis-server");
+    root.owners[0].uid = 0;
+    let found = inventory(vec![
+        root,
+        listener("docker", 2375, private, "/usr/bin/dockerd"),
+        listener("telnet", 23, world, "/usr/sbin/in.telnetd"),
+        listener("smb", 445, world, "/usr/sbin/smbd"),
+        listener("vnc", 5900, private, "/usr/bin/Xvnc"),
+        listener("acmed", 4000, world, "/opt/acme/acmed"),
+        listener("app", 4001, world, "/srv/app/app"),
+        listener("kit", 4002, world, "/memfd:kit"),
+        listener("tmp", 4003, world, "/tmp/.x/y"),
+        old,
+        full,
+        hidden,
+    ]);
+    let all = ran(&tree, true, Some(&found));
+    for (id, level, floor, count) in [
+        ("services-database-exposed", Severity::High, None, 1),
+        ("services-container-api", Severity::Critical, Some(Severity::Critical), 1),
+        ("services-clear-text", Severity::High, None, 1),
+        ("services-file-sharing-exposed", Severity::High, None, 1),
+        ("services-remote-desktop-exposed", Severity::Medium, None, 1),
+        ("services-old-executable", Severity::Medium, None, 1),
+        ("services-writable-executable", Severity::High, Some(Severity::High), 2),
+        ("services-transient-executable", Severity::Critical, Some(Severity::Critical), 2),
+        ("services-no-owner", Severity::Medium, None, 1),
+        ("services-queue-full", Severity::Low, None, 1),
+        ("services-needless-root", Severity::Info, None, 1),
+        ("services-world-reachable", Severity::Info, None, 1),
+    ] {
+        let one = result(&all, id);
+        assert_eq!(one.result, CheckResult::Failed, "{id}: {}", one.reason);
+        assert_eq!(one.evidence.len(), count, "{id}");
+        assert_eq!(one.evidence[0].0.level, level, "{id}");
+        assert_eq!(one.evidence[0].0.floor, floor, "{id}");
+        assert_eq!(one.evidence[0].0.sources[0].file, "kernel:sock_diag");
+    }
+    let redis = &result(&all, "services-database-exposed").evidence[0].0;
+    assert_eq!(redis.services, ["redis"]);
+    assert_eq!(redis.subject.port, Some(6379));
+    assert_eq!(
+        redis.sources[0].text,
+        "tcp 0.0.0.0:6379 redis-server (pid 412, uid 0, redis.service)"
+    );
+}
+
+#[test]
+fn a_hardened_host_passes_everything() {
+    let tree = MemoryTree::new().file("/usr/sbin/sshd", "").file("/usr/bin/redis-server", "");
+    let found = inventory(vec![
+        listener("redis", 6379, Exposure::Loopback, "/usr/bin/redis-server"),
+        listener("ssh", 22, Exposure::Private, "/usr/sbin/sshd"),
+    ]);
+    for one in ran(&tree, true, Some(&found)) {
+        let fine = matches!(one.result, CheckResult::Passed | CheckResult::NotApplicable);
+        assert!(fine, "{}: {:?} {}", one.check.id, one.result, one.reason);
+    }
+}
+
+#[test]
+fn what_could_not_be_seen_is_never_a_pass() {
+    let tree = MemoryTree::new();
+    assert!(ran(&tree, true, None).iter().all(|one| one.result == CheckResult::NotRun));
+    assert!(ran(&tree, false, None).iter().all(|one| one.result == CheckResult::NotApplicable));
+    let mut blind = listener("ssh", 22, Exposure::World, "");
+    (blind.owners, blind.owner_unknown) = (Vec::new(), Some("no CAP_SYS_PTRACE".into()));
+    let found = inventory(vec![blind]);
+    let all = ran(&tree, true, Some(&found));
+    for id in [
+        "services-old-executable",
+        "services-writable-executable",
+        "services-transient-executable",
+        "services-no-owner",
+    ] {
+        assert_eq!(result(&all, id).result, CheckResult::NotRun, "{id}");
+    }
+}
