@@ -6,8 +6,8 @@
 
 use consensus::pool::pool;
 use consensus::{
-    Attack, Context, Evidence, Exposure, Kind, Opinion, Panel, Privilege, Proof, Service, Severity,
-    Subject, trace,
+    Attack, Context, Evidence, Exposure, Kind, Model, Opinion, Panel, Privilege, Proof, Service,
+    Severity, Subject, trace,
 };
 use divan::{Bencher, black_box};
 
@@ -70,6 +70,8 @@ fn opinions(experts: usize, words: usize) -> Vec<Opinion> {
         // All alike, so that the words of every pair must be compared.
         confidence: 0.7,
         rationale: (0..words).map(|n| format!("w{} ", (n * 7 + expert * 13) % 97)).collect(),
+        sources: Vec::new(),
+        facts: Vec::new(),
     };
     (0..experts).map(one).collect()
 }
@@ -91,8 +93,8 @@ fn pooling_with_100_words_each(bencher: Bencher, experts: usize) {
 }
 
 fn pooling(bencher: Bencher, opinions: Vec<Opinion>) {
-    let (evidence, digest) = (evidence(), trace::context(&context()));
+    let (evidence, digest, model) = (evidence(), trace::context(&context()), Model::cold());
     bencher
         .with_inputs(|| opinions.clone())
-        .bench_values(|opinions| pool(black_box(&evidence), &digest, opinions));
+        .bench_values(|opinions| pool(black_box(&evidence), &digest, opinions, &model));
 }

@@ -11,6 +11,7 @@
 pub mod context;
 pub mod evidence;
 pub mod experts;
+pub mod gate;
 pub mod labels;
 pub mod likelihood;
 pub mod opinion;
@@ -24,6 +25,7 @@ pub mod verdict;
 
 pub use context::{Attack, Context, Exposure, Service};
 pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};
+pub use likelihood::Model;
 pub use opinion::{BadOpinion, Opinion};
 pub use panel::{Expert, Panel};
 pub use severity::Severity;

@@ -7,7 +7,10 @@
 //! projected onto the nearest sequence that rises with `l`: an expert who raises its level never
 //! lowers a verdict, whatever the matrix. Micro-nats in integers: sums do not depend on their order.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+use crate::Kind;
 
 /// One nat in the fixed-point unit of all sums.
 pub const NAT: i64 = 1_000_000;
@@ -51,12 +54,99 @@ pub fn is_known(expert: &str) -> bool {
     TRUST.iter().any(|trust| trust.name == expert)
 }
 
-/// The ratios of an expert, and its cap in nats.
-pub fn of(expert: &str) -> (&'static Table, f64) {
-    match TRUST.iter().position(|trust| trust.name == expert) {
-        Some(place) => (&TABLES[place], TRUST[place].cap),
-        None => (&STRANGERS, STRANGER.cap),
+/// How often an expert said level `l` (column) when the truth turned out to be `z` (row): additive
+/// counts from confirmed and dismissed cases only, never from own verdicts.
+pub type Counts = [[f64; 5]; 5];
+
+/// Imagined cases a row that the cold matrix stands for: what is learnt must outweigh these first.
+pub const COLD_CASES: f64 = 8.0;
+
+/// How far what is learnt may move the prior of a kind of evidence at any threshold, in nats.
+pub const MOST_SHIFT: f64 = 1.0;
+
+/// What a stranger's cap may grow to with confirmed hits, and by how much for each, in nats.
+const STRANGER_MOST: f64 = 6.0;
+const STRANGER_STEP: f64 = 0.25;
+
+/// How far each expert is trusted, and how common each level is: the cold constants, or these with
+/// what confirmed cases taught.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    learnt: BTreeMap<String, (Table, f64)>,
+    shifts: [[i64; THRESHOLDS]; 4],
+    digest: Option<[u8; 32]>,
+}
+
+impl Model {
+    /// The fixed, sceptical constants: the same on every host.
+    pub fn cold() -> Self {
+        Self::default()
     }
+
+    /// The constants with what was learnt: counts by expert, shifts of the prior by kind of evidence
+    /// (nats per threshold, cut at [`MOST_SHIFT`]), and the digest of what it was learnt from.
+    pub fn learnt(
+        counts: &BTreeMap<String, Counts>,
+        shifts: &[(Kind, [f64; THRESHOLDS])],
+        digest: [u8; 32],
+    ) -> Self {
+        let learn = |(name, counts): (&String, &Counts)| {
+            let cold = trust(name);
+            let hits: f64 = (1..5).map(|level| counts[level][level]).sum();
+            let cap = match cold.name {
+                "" => (cold.cap + STRANGER_STEP * hits).min(STRANGER_MOST),
+                _ => cold.cap,
+            };
+            (name.clone(), (table(&blended(&confusion(cold), counts), cap), cap))
+        };
+        let mut model = Self {
+            learnt: counts.iter().map(learn).collect(),
+            shifts: [[0; THRESHOLDS]; 4],
+            digest: Some(digest),
+        };
+        for (kind, shift) in shifts {
+            model.shifts[*kind as usize] = shift.map(|nats| {
+                let nats = if nats.is_finite() { nats } else { 0.0 };
+                (nats.clamp(-MOST_SHIFT, MOST_SHIFT) * NAT as f64).round() as i64
+            });
+        }
+        model
+    }
+
+    /// The ratios of an expert, and its cap in nats.
+    pub fn of(&self, expert: &str) -> (&Table, f64) {
+        if let Some((table, cap)) = self.learnt.get(expert) {
+            return (table, *cap);
+        }
+        match TRUST.iter().position(|trust| trust.name == expert) {
+            Some(place) => (&TABLES[place], TRUST[place].cap),
+            None => (&STRANGERS, STRANGER.cap),
+        }
+    }
+
+    /// What is added to the prior of a kind of evidence, in micro-nats per threshold.
+    pub fn shift(&self, kind: Kind) -> [i64; THRESHOLDS] {
+        self.shifts[kind as usize]
+    }
+
+    /// The digest of what it was learnt from; `None` for the cold model.
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.digest.as_ref()
+    }
+}
+
+fn trust(expert: &str) -> &'static Trust {
+    TRUST.iter().find(|trust| trust.name == expert).unwrap_or(&STRANGER)
+}
+
+/// The cold matrix as [`COLD_CASES`] imagined cases a row, and the counted ones. Counts that make no
+/// sense (negative, not a number) are none.
+fn blended(cold: &[[f64; 5]; 5], counts: &Counts) -> [[f64; 5]; 5] {
+    std::array::from_fn(|truth| {
+        let counted = counts[truth].map(|n| if n.is_finite() { n.max(0.0) } else { 0.0 });
+        let cases = COLD_CASES + counted.iter().sum::<f64>();
+        std::array::from_fn(|said| (COLD_CASES * cold[truth][said] + counted[said]) / cases)
+    })
 }
 
 fn cold(trust: &Trust) -> Table {
@@ -138,6 +228,24 @@ mod tests {
                 proptest::prop_assert!(row.iter().all(|n| n.abs() <= (cap * 1e6).ceil() as i64));
             }
         }
+    }
+
+    #[test]
+    fn what_is_learnt_moves_the_ratios_and_nonsense_moves_nothing() {
+        let mut counts = [[0.0; 5]; 5];
+        counts[0][3] = 40.0;
+        let learnt = |counts| Model::learnt(&[("tool".to_string(), counts)].into(), &[], [1; 32]);
+        let crier = learnt(counts);
+        let (table, _) = crier.of("tool");
+        assert!(table[2][3] < Model::cold().of("tool").0[2][3]);
+        assert_eq!(learnt([[f64::NAN; 5]; 5]).of("tool").0, Model::cold().of("tool").0);
+        let mut hits = [[0.0; 5]; 5];
+        hits[3][3] = 1e9;
+        assert_eq!(learnt(hits).of("tool").1, STRANGER_MOST);
+        assert!(learnt(hits).of("tool").0.iter().all(|row| row.is_sorted()));
+        let shifted = Model::learnt(&BTreeMap::new(), &[(Kind::Patch, [9.0; 4])], [1; 32]);
+        assert_eq!(shifted.shift(Kind::Patch), [NAT; 4]);
+        assert_eq!(shifted.shift(Kind::Posture), [0; 4]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::Severity;
 pub const MAX_NAME: usize = 128;
 /// Longest rationale that is kept, in characters.
 pub const MAX_RATIONALE: usize = 512;
+/// Most sources, and most facts of its own, that one opinion may name; further ones are left out.
+pub const MAX_NAMED: usize = 16;
 
 /// A distribution over the five severities, how sure the expert is, and why in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +28,14 @@ pub struct Opinion {
     pub confidence: f64,
     /// One line that cites facts of the evidence or the context.
     pub rationale: String,
+    /// Where what it says comes from: `file:/var/log/auth.log`, `kernel`, `history` …; what would have
+    /// to be forged to make it wrong. An opinion without any is a source of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// What it knows beyond the evidence that every expert reads. Strangers who share these copy each
+    /// other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
 }
 
 /// Why an opinion cannot be used; whoever gave the opinion is at fault.
@@ -78,14 +88,26 @@ impl Opinion {
         for p in &mut self.distribution {
             *p = *p / largest / sum;
         }
-        if self.rationale.chars().any(char::is_control) {
-            self.rationale =
-                self.rationale.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        }
-        if let Some((end, _)) = self.rationale.char_indices().nth(MAX_RATIONALE) {
-            self.rationale.truncate(end);
+        tame(&mut self.rationale, MAX_RATIONALE);
+        for names in [&mut self.sources, &mut self.facts] {
+            names.truncate(MAX_NAMED);
+            names.iter_mut().for_each(|name| tame(name, MAX_NAME));
+            names.sort_unstable();
+            names.dedup();
         }
         Ok(self)
+    }
+}
+
+/// Makes one line of at most so many characters.
+fn tame(text: &mut String, most: usize) {
+    if text.chars().any(char::is_control) {
+        *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    }
+    if text.len() > most
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
     }
 }
 
@@ -94,7 +116,14 @@ mod tests {
     use super::*;
 
     fn opinion(distribution: [f64; 5], confidence: f64) -> Opinion {
-        Opinion { expert: "e".into(), distribution, confidence, rationale: String::new() }
+        Opinion {
+            expert: "e".into(),
+            distribution,
+            confidence,
+            rationale: String::new(),
+            sources: Vec::new(),
+            facts: Vec::new(),
+        }
     }
 
     #[test]
@@ -132,5 +161,16 @@ mod tests {
         let checked = Opinion { rationale: long, ..opinion([0.2; 5], 1.0) }.checked().unwrap();
         assert_eq!(checked.rationale.chars().count(), MAX_RATIONALE);
         assert!(!checked.rationale.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn named_sources_are_bounded_and_sorted() {
+        let many = |n: usize| (0..n).rev().map(|i| format!("s{i:02}\n")).collect::<Vec<_>>();
+        let at_most = Opinion { sources: many(MAX_NAMED), ..opinion([0.2; 5], 1.0) };
+        assert_eq!(at_most.checked().unwrap().sources.len(), MAX_NAMED);
+        let more = Opinion { facts: many(MAX_NAMED + 1), ..opinion([0.2; 5], 1.0) };
+        let facts = more.checked().unwrap().facts;
+        assert_eq!(facts.len(), MAX_NAMED);
+        assert!(facts.is_sorted() && facts[0] == "s01 ", "{facts:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! The panel: which experts are asked, and in which order their opinions are pooled.
 
+use crate::gate::Needs;
+use crate::likelihood::{self, Model};
 use crate::trace::{self, Digest};
 use crate::{Context, Evidence, Opinion, Verdict, experts, pool};
 
@@ -7,6 +9,12 @@ use crate::{Context, Evidence, Opinion, Verdict, experts, pool};
 pub trait Expert: Send + Sync {
     /// Stable name, as shown in verdicts.
     fn name(&self) -> &'static str;
+    /// What must be there for it to have anything to say.
+    fn needs(&self) -> Needs;
+    /// What asking it costs, in units of one look-up: a constant of the model, never a measurement.
+    fn cost(&self) -> u32 {
+        1
+    }
     /// Its opinion of this evidence in this context.
     fn judge(&self, evidence: &Evidence, context: &Context) -> Option<Opinion>;
 }
@@ -14,37 +22,70 @@ pub trait Expert: Send + Sync {
 /// A fixed set of experts and the model that pools them.
 pub struct Panel {
     experts: Vec<Box<dyn Expert>>,
+    model: Model,
 }
 
 impl Panel {
     /// The built-in panel with its fixed, sceptical model: twin hosts get identical verdicts.
     pub fn cold() -> Self {
-        Self { experts: experts::all() }
+        Self::with(Model::cold())
+    }
+
+    /// The built-in panel with a model that has learnt.
+    pub fn with(model: Model) -> Self {
+        Self { experts: experts::all(), model }
+    }
+
+    /// The panel without this expert; for what-if questions.
+    #[must_use]
+    pub fn without(mut self, expert: &str) -> Self {
+        self.experts.retain(|one| one.name() != expert);
+        self
     }
 
     /// A panel of the named experts only (unknown names are ignored); for tests and what-if questions.
     pub fn only(names: &[&str]) -> Self {
-        Self { experts: experts::all().into_iter().filter(|e| names.contains(&e.name())).collect() }
+        let mut panel = Self::cold();
+        panel.experts.retain(|one| names.contains(&one.name()));
+        panel
     }
 
     /// Judges one piece of evidence. For many in one context, [`Panel::judge_all`] is cheaper.
     pub fn judge(&self, evidence: &Evidence, context: &Context) -> Verdict {
-        self.judge_in(evidence, context, &trace::context(context))
+        self.judge_in(evidence, context, &trace::context(context), Vec::new())
     }
 
     /// Judges each piece of evidence in the same context; the context is digested once.
     pub fn judge_all(&self, evidence: &[Evidence], context: &Context) -> Vec<Verdict> {
         let digest = trace::context(context);
-        evidence.iter().map(|one| self.judge_in(one, context, &digest)).collect()
+        evidence.iter().map(|one| self.judge_in(one, context, &digest, Vec::new())).collect()
+    }
+
+    /// Judges one piece of evidence together with opinions from outside; `digest` is
+    /// [`trace::context`] of the context. Nobody from outside speaks under a built-in expert's name:
+    /// such opinions are refused, and named in the reasons.
+    pub fn judge_in(
+        &self,
+        evidence: &Evidence,
+        context: &Context,
+        digest: &Digest,
+        outside: Vec<Opinion>,
+    ) -> Verdict {
+        let offered = Needs::offered(evidence, context);
+        let asked = self.experts.iter().filter(|expert| expert.needs().met_by(offered));
+        let mut opinions: Vec<Opinion> = asked.filter_map(|e| e.judge(evidence, context)).collect();
+        let (posing, outside): (Vec<_>, Vec<_>) =
+            outside.into_iter().partition(|opinion| likelihood::is_known(&opinion.expert));
+        opinions.extend(outside);
+        let mut verdict = pool::pool(evidence, digest, opinions, &self.model);
+        verdict.reasons.extend(posing.into_iter().map(|opinion| {
+            format!("ignored: an opinion from outside under the name of `{}`", opinion.expert)
+        }));
+        verdict
     }
 
     /// Names of the experts in the order in which they are asked.
     pub fn names(&self) -> Vec<&'static str> {
         self.experts.iter().map(|expert| expert.name()).collect()
-    }
-
-    fn judge_in(&self, evidence: &Evidence, context: &Context, digest: &Digest) -> Verdict {
-        let opinions = self.experts.iter().filter_map(|e| e.judge(evidence, context)).collect();
-        pool::pool(evidence, digest, opinions)
     }
 }

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::likelihood::{self, NAT, THRESHOLDS};
+use crate::likelihood::{self, Model, NAT, THRESHOLDS};
 use crate::trace::{self, Digest};
 use crate::{Dissent, Evidence, Kind, Opinion, Proof, Severity, Verdict};
 
@@ -73,9 +73,14 @@ pub struct Explanation {
 }
 
 /// Pools the opinions about one piece of evidence; `context` is the digest of what the experts knew.
-pub fn pool(evidence: &Evidence, context: &Digest, opinions: Vec<Opinion>) -> Verdict {
+pub fn pool(
+    evidence: &Evidence,
+    context: &Digest,
+    opinions: Vec<Opinion>,
+    model: &Model,
+) -> Verdict {
     let (opinions, refused) = admitted(opinions);
-    let weighing = weigh(evidence.kind, &opinions);
+    let weighing = weigh(evidence.kind, &opinions, model);
     let severity = evidence.floor.map_or(weighing.decided, |floor| floor.max(weighing.decided));
     let probabilities = probabilities(&weighing.sums, evidence.floor);
     let within: f64 = probabilities
@@ -89,19 +94,26 @@ pub fn pool(evidence: &Evidence, context: &Digest, opinions: Vec<Opinion>) -> Ve
     Verdict {
         severity,
         needs_human: !proven && (opinions.is_empty() || within < SURE_ENOUGH),
+        set: [Severity::Info, Severity::Critical],
+        effective_experts: 0.0,
+        stands_without_experts: 0,
+        stands_without_sources: 0,
+        would_change: Vec::new(),
+        capped: None,
         probabilities,
         agreement: agreement(&weighing, &opinions),
         dissent: dissent(&weighing, &opinions, severity),
         reasons,
-        trace: trace::id(evidence, context, &opinions),
+        trace: trace::id(evidence, context, &opinions, model),
         opinions,
     }
 }
 
 /// Adds up what well-formed opinions, sorted by name, say about evidence of this kind.
-pub fn weigh(kind: Kind, opinions: &[Opinion]) -> Weighing {
-    let prior = prior(kind);
-    let contributions = contributions(opinions);
+pub fn weigh(kind: Kind, opinions: &[Opinion], model: &Model) -> Weighing {
+    let (base, shift) = (prior(kind), model.shift(kind));
+    let prior = std::array::from_fn(|k| base[k] + shift[k]);
+    let contributions = contributions(opinions, model);
     let sums = std::array::from_fn(|k| {
         prior[k] + contributions.iter().map(|part| part.towards[k]).sum::<i64>()
     });
@@ -184,11 +196,11 @@ fn survivors(opinion: &Opinion) -> [i64; THRESHOLDS] {
     })
 }
 
-fn contributions(opinions: &[Opinion]) -> Vec<Contribution> {
+fn contributions(opinions: &[Opinion], model: &Model) -> Vec<Contribution> {
     let groups = copies(opinions);
     let mut met: BTreeMap<usize, i64> = BTreeMap::new();
     let share = |(place, opinion): (usize, &Opinion)| {
-        let (table, cap) = likelihood::of(&opinion.expert);
+        let (table, cap) = model.of(&opinion.expert);
         let survivors = survivors(opinion);
         let confidence = (opinion.confidence * PPM as f64).round() as i64;
         let (group, size) = groups[place];

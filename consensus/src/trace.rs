@@ -6,18 +6,20 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Context, Evidence, Opinion};
+use crate::{Context, Evidence, Model, Opinion};
 
 /// Names the constants of experts, likelihoods and pool.
-pub const MODEL: &str = "wardmote.panel/1";
+pub const MODEL: &str = "wardmote.panel/2";
 
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
 
 /// The id: hex of the first 16 bytes over model, evidence, context and opinions (sorted by expert).
-pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion]) -> String {
+pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion], model: &Model) -> String {
     let mut canon = Canon(Sha256::new());
     canon.text(MODEL);
+    canon.flags(&[model.digest().is_some()]);
+    canon.0.update(model.digest().unwrap_or(&[0; 32]));
     canon.evidence(evidence);
     canon.0.update(context);
     canon.number(opinions.len() as u64);
@@ -28,6 +30,8 @@ pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion]) -> String
         }
         canon.number(opinion.confidence.to_bits());
         canon.text(&opinion.rationale);
+        canon.texts(opinion.sources.iter().map(String::as_str));
+        canon.texts(opinion.facts.iter().map(String::as_str));
     }
     let digest: Digest = canon.0.finalize().into();
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
@@ -156,18 +160,23 @@ mod tests {
             distribution: [0.2; 5],
             confidence: 0.5,
             rationale: "b".into(),
+            sources: Vec::new(),
+            facts: Vec::new(),
         };
+        let cold = Model::cold();
         let mut ids = std::collections::BTreeSet::new();
-        ids.insert(id(&evidence, &empty, &[]));
-        ids.insert(id(&posture(Severity::Low), &empty, &[]));
-        ids.insert(id(&evidence, &context(&Context { now: 1, ..Context::default() }), &[]));
+        ids.insert(id(&evidence, &empty, &[], &cold));
+        ids.insert(id(&posture(Severity::Low), &empty, &[], &cold));
+        ids.insert(id(&evidence, &context(&Context { now: 1, ..Context::default() }), &[], &cold));
         let historic = Context { new_subjects: Some(Default::default()), ..Context::default() };
-        ids.insert(id(&evidence, &context(&historic), &[]));
-        ids.insert(id(&evidence, &empty, std::slice::from_ref(&opinion)));
+        ids.insert(id(&evidence, &context(&historic), &[], &cold));
+        ids.insert(id(&evidence, &empty, std::slice::from_ref(&opinion), &cold));
         // Text that moves from one field to the next is not the same text.
         let moved = Opinion { expert: "ab".into(), rationale: String::new(), ..opinion };
-        ids.insert(id(&evidence, &empty, &[moved]));
-        assert_eq!(ids.len(), 6);
+        ids.insert(id(&evidence, &empty, &[moved], &cold));
+        let learnt = Model::learnt(&Default::default(), &[], [1; 32]);
+        ids.insert(id(&evidence, &empty, &[], &learnt));
+        assert_eq!(ids.len(), 7);
         assert!(ids.iter().all(|id| id.len() == 32));
     }
 }

@@ -4,8 +4,8 @@
 
 use consensus::pool::{COST_OF_MISSING, MAX_OPINIONS, pool, weigh};
 use consensus::{
-    Attack, Context, Evidence, Exposure, Kind, Opinion, Panel, Privilege, Proof, Service, Severity,
-    SourceLine, Subject, Verdict,
+    Attack, Context, Evidence, Exposure, Kind, Model, Opinion, Panel, Privilege, Proof, Service,
+    Severity, SourceLine, Subject, Verdict,
 };
 use proptest::prelude::*;
 
@@ -93,7 +93,14 @@ prop_compose! {
 }
 
 fn opinion(expert: &str, distribution: [f64; 5], confidence: f64, rationale: &str) -> Opinion {
-    Opinion { expert: expert.into(), distribution, confidence, rationale: rationale.into() }
+    Opinion {
+        expert: expert.into(),
+        distribution,
+        confidence,
+        rationale: rationale.into(),
+        sources: Vec::new(),
+        facts: Vec::new(),
+    }
 }
 
 /// Opinions of different experts, each with words of its own; built-in names among them.
@@ -163,7 +170,7 @@ proptest! {
         e in evidence(),
         (all, mixed) in opinions().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
     ) {
-        prop_assert_eq!(pool(&e, &NO_CONTEXT, all), pool(&e, &NO_CONTEXT, mixed));
+        prop_assert_eq!(pool(&e, &NO_CONTEXT, all, &Model::cold()), pool(&e, &NO_CONTEXT, mixed, &Model::cold()));
     }
 
     #[test]
@@ -176,8 +183,8 @@ proptest! {
         let moved = one.distribution[from] * share;
         one.distribution[from] -= moved;
         one.distribution[from + 1] += moved;
-        let before = pool(&e, &NO_CONTEXT, all);
-        let after = pool(&e, &NO_CONTEXT, raised);
+        let before = pool(&e, &NO_CONTEXT, all, &Model::cold());
+        let after = pool(&e, &NO_CONTEXT, raised, &Model::cold());
         prop_assert!(after.severity >= before.severity);
         for level in Severity::ALL {
             let or_worse = |v: &Verdict| v.probabilities.range(level..).map(|(_, p)| p).sum::<f64>();
@@ -195,8 +202,8 @@ proptest! {
         };
         let once = [all.clone(), vec![copy(0)]].concat();
         let often: Vec<_> = all.into_iter().chain((0..n).map(copy)).collect();
-        let once = pool(&e, &NO_CONTEXT, once);
-        let often = pool(&e, &NO_CONTEXT, often);
+        let once = pool(&e, &NO_CONTEXT, once, &Model::cold());
+        let often = pool(&e, &NO_CONTEXT, often, &Model::cold());
         prop_assert_eq!(once.severity, often.severity);
         prop_assert_eq!(once.probabilities, often.probabilities);
         prop_assert!((once.agreement - often.agreement).abs() < 1e-9);
@@ -206,7 +213,7 @@ proptest! {
     fn the_explanation_adds_up_to_the_decision(kind in kind(), all in opinions(), e in level()) {
         let mut sorted = all;
         sorted.sort_by(|a, b| a.expert.cmp(&b.expert));
-        let weighing = weigh(kind, &sorted);
+        let weighing = weigh(kind, &sorted, &Model::cold());
         let why = weighing.explain(e);
         let sum = why.prior + why.caution + why.parts.iter().sum::<i64>();
         prop_assert_eq!(sum, why.margin);
@@ -218,7 +225,7 @@ proptest! {
     #[test]
     fn the_decision_costs_least(all in opinions(), e in evidence()) {
         let e = Evidence { floor: None, ..e };
-        let verdict = pool(&e, &NO_CONTEXT, all);
+        let verdict = pool(&e, &NO_CONTEXT, all, &Model::cold());
         let loss = |said: Severity| -> f64 {
             verdict.probabilities.iter().map(|(truth, p)| {
                 let steps = truth.index() as f64 - said.index() as f64;
@@ -235,7 +242,7 @@ proptest! {
         e in evidence(), odd in proptest::collection::vec(odd_opinion(), 0..6), all in opinions(),
     ) {
         let bad = odd.iter().filter(|o| (*o).clone().checked().is_err()).count();
-        let verdict = pool(&e, &NO_CONTEXT, [odd, all].concat());
+        let verdict = pool(&e, &NO_CONTEXT, [odd, all].concat(), &Model::cold());
         is_sound(&verdict, &e)?;
         let named = verdict.reasons.iter().filter(|line| line.starts_with("ignored: opinion")).count();
         prop_assert_eq!(named, bad);
@@ -247,8 +254,8 @@ fn strangers_with_reasons_of_their_own_all_count() {
     let e = Evidence { floor: None, ..sample() };
     let high =
         |n: usize| opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, &format!("r{n}"));
-    let one = weigh(e.kind, &[high(0)]);
-    let two = weigh(e.kind, &[high(0), high(1)]);
+    let one = weigh(e.kind, &[high(0)], &Model::cold());
+    let two = weigh(e.kind, &[high(0), high(1)], &Model::cold());
     assert!(two.sums[2] > one.sums[2]);
 }
 
@@ -260,13 +267,13 @@ fn contradiction_is_shown_and_given_to_a_human() {
         distribution[level] = 1.0;
         opinion(name, distribution, 1.0, name)
     };
-    let torn = pool(&e, &NO_CONTEXT, vec![says("a", 0), says("b", 4)]);
+    let torn = pool(&e, &NO_CONTEXT, vec![says("a", 0), says("b", 4)], &Model::cold());
     assert!(torn.needs_human, "{torn:?}");
     assert!(torn.agreement < 0.01, "{}", torn.agreement);
     assert_eq!(torn.dissent.len(), 2);
     assert!((torn.dissent[0].weight - 0.5).abs() < 1e-9);
     let united: Vec<Opinion> = ["a", "b", "c", "d"].map(|name| says(name, 2)).into();
-    let united = pool(&e, &NO_CONTEXT, united);
+    let united = pool(&e, &NO_CONTEXT, united, &Model::cold());
     assert!(!united.needs_human && united.dissent.is_empty());
     assert_eq!(united.agreement, 1.0);
 }
@@ -276,11 +283,11 @@ fn an_expert_speaks_once_and_the_gravest_word_counts() {
     let e = sample();
     let low = opinion("a", [0.0, 1.0, 0.0, 0.0, 0.0], 1.0, "x");
     let high = opinion("a", [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, "y");
-    let both = pool(&e, &NO_CONTEXT, vec![low.clone(), high.clone()]);
-    let alone = pool(&e, &NO_CONTEXT, vec![high]);
+    let both = pool(&e, &NO_CONTEXT, vec![low.clone(), high.clone()], &Model::cold());
+    let alone = pool(&e, &NO_CONTEXT, vec![high], &Model::cold());
     assert_eq!(both.probabilities, alone.probabilities);
     assert!(both.reasons.iter().any(|line| line == "ignored: a second opinion of `a`"));
-    assert_eq!(pool(&e, &NO_CONTEXT, vec![low.clone(), low]).opinions.len(), 1);
+    assert_eq!(pool(&e, &NO_CONTEXT, vec![low.clone(), low], &Model::cold()).opinions.len(), 1);
 }
 
 #[test]
@@ -289,10 +296,10 @@ fn at_most_so_many_opinions_are_pooled() {
     let crowd = |n: usize| -> Vec<Opinion> {
         (0..n).map(|i| opinion(&format!("e{i:04}"), [0.2; 5], 0.5, &format!("r{i}"))).collect()
     };
-    let full = pool(&e, &NO_CONTEXT, crowd(MAX_OPINIONS));
+    let full = pool(&e, &NO_CONTEXT, crowd(MAX_OPINIONS), &Model::cold());
     assert_eq!(full.opinions.len(), MAX_OPINIONS);
     assert!(!full.reasons.iter().any(|line| line.starts_with("ignored")));
-    let over = pool(&e, &NO_CONTEXT, crowd(MAX_OPINIONS + 1));
+    let over = pool(&e, &NO_CONTEXT, crowd(MAX_OPINIONS + 1), &Model::cold());
     assert_eq!(over.opinions.len(), MAX_OPINIONS);
     assert!(over.reasons.iter().any(|line| line.starts_with("ignored: 1 opinions")));
 }

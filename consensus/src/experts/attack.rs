@@ -7,7 +7,8 @@
 //! is not also its witness: the rule's own detection is left out. It abstains when nothing matches;
 //! "no attack" is no reason to call a weak setting better than it is.
 
-use crate::experts::{around, opinion, shifted, subjects};
+use crate::experts::{LOGS, around, opinion, shifted, subjects};
+use crate::gate::Needs;
 use crate::{Attack, Context, Evidence, Expert, Exposure, Kind, Opinion, Privilege, Severity};
 
 /// Attempts older than this count half.
@@ -21,6 +22,10 @@ pub struct UnderAttack;
 impl Expert for UnderAttack {
     fn name(&self) -> &'static str {
         "attack"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NOTHING.logs()
     }
 
     fn judge(&self, evidence: &Evidence, context: &Context) -> Option<Opinion> {
@@ -45,7 +50,7 @@ impl Expert for UnderAttack {
         if worst.succeeded {
             let level = shifted(evidence.level, 2);
             let rationale = format!("{what}, and a success followed");
-            return opinion(self.name(), around(level, 0.0, 0.0), aged, rationale);
+            return opinion(self.name(), around(level, 0.0, 0.0), aged, rationale, &[LOGS]);
         }
         // An attempt raises a state that can be reached; an attempt recorded is not worse by
         // another one, and nothing wrong stays nothing wrong.
@@ -61,7 +66,13 @@ impl Expert for UnderAttack {
             Privilege::User | Privilege::Root => 1.0,
         };
         let rationale = format!("{what}, no success seen");
-        opinion(self.name(), around(shifted(evidence.level, 1), 0.0, 0.1), useful * aged, rationale)
+        opinion(
+            self.name(),
+            around(shifted(evidence.level, 1), 0.0, 0.1),
+            useful * aged,
+            rationale,
+            &[LOGS],
+        )
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::experts::{around, listed, opinion, shifted, subjects};
+use crate::experts::{RULES, around, listed, opinion, shifted, subjects};
+use crate::gate::Needs;
 use crate::{Context, Evidence, Expert, Kind, Opinion, Severity};
 
 /// This many other witnesses are as good as certain.
@@ -18,6 +19,10 @@ pub struct Corroborated;
 impl Expert for Corroborated {
     fn name(&self) -> &'static str {
         "corroboration"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NOTHING.raised().subject()
     }
 
     fn judge(&self, evidence: &Evidence, context: &Context) -> Option<Opinion> {
@@ -50,7 +55,7 @@ impl Expert for Corroborated {
             Kind::Activity => (around(evidence.level, 0.0, 0.4), 0.6),
             _ => (around(evidence.level, 0.0, 0.3), 0.4),
         };
-        opinion(self.name(), distribution, confidence, rationale)
+        opinion(self.name(), distribution, confidence, rationale, &[RULES])
     }
 }
 

@@ -3,7 +3,8 @@
 //! A fact read from the file that decides it makes the anchor heavier than one concluded from
 //! traces. This expert never abstains.
 
-use crate::experts::{around, opinion};
+use crate::experts::{around, opinion, shown_by};
+use crate::gate::Needs;
 use crate::{Context, Evidence, Expert, Opinion, Proof};
 
 /// The expert.
@@ -14,13 +15,19 @@ impl Expert for Declared {
         "declared"
     }
 
+    fn needs(&self) -> Needs {
+        Needs::NOTHING
+    }
+
     fn judge(&self, evidence: &Evidence, _context: &Context) -> Option<Opinion> {
         let (confidence, how) = match evidence.proof {
             Proof::Direct => (1.0, "read directly"),
             Proof::Inferred => (0.9, "concluded from traces"),
         };
         let rationale = format!("{} declares {}, {how}", evidence.check, evidence.level);
-        opinion(self.name(), around(evidence.level, 0.0, 0.0), confidence, rationale)
+        let files = shown_by(evidence);
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        opinion(self.name(), around(evidence.level, 0.0, 0.0), confidence, rationale, &files)
     }
 }
 

@@ -3,7 +3,8 @@
 //! It speaks of states only: an activity took place whatever is bound today. It abstains where no
 //! service is concerned, where sockets could not be looked at, and where reach is unknown.
 
-use crate::experts::{around, opinion};
+use crate::experts::{KERNEL, around, opinion};
+use crate::gate::Needs;
 use crate::{Context, Evidence, Expert, Exposure, Kind, Opinion, Severity};
 
 /// The expert.
@@ -12,6 +13,10 @@ pub struct Exposed;
 impl Expert for Exposed {
     fn name(&self) -> &'static str {
         "exposure"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::STATE.raised().service().listeners()
     }
 
     fn judge(&self, evidence: &Evidence, context: &Context) -> Option<Opinion> {
@@ -29,7 +34,13 @@ impl Expert for Exposed {
             .reduce(|best, next| if next.1.exposure > best.1.exposure { next } else { best });
         let Some((name, service)) = widest else {
             let rationale = format!("nothing listens as {}", names.join(" or "));
-            return opinion(self.name(), unreachable(evidence.level, 0.4), 1.0, rationale);
+            return opinion(
+                self.name(),
+                unreachable(evidence.level, 0.4),
+                1.0,
+                rationale,
+                &[KERNEL],
+            );
         };
         let ports: Vec<String> = service.ports.iter().take(4).map(ToString::to_string).collect();
         let bound = format!("{name} listens on port {}", ports.join(", "));
@@ -37,16 +48,16 @@ impl Expert for Exposed {
             Exposure::Unknown => None,
             Exposure::Loopback => {
                 let rationale = format!("{bound}, only from the host itself ({})", service.because);
-                opinion(self.name(), unreachable(evidence.level, 0.3), 1.0, rationale)
+                opinion(self.name(), unreachable(evidence.level, 0.3), 1.0, rationale, &[KERNEL])
             }
             Exposure::Private => {
                 let rationale =
                     format!("{bound}, reachable from private networks ({})", service.because);
-                opinion(self.name(), around(evidence.level, 0.2, 0.2), 0.25, rationale)
+                opinion(self.name(), around(evidence.level, 0.2, 0.2), 0.25, rationale, &[KERNEL])
             }
             Exposure::World => {
                 let rationale = format!("{bound}, reachable from the world ({})", service.because);
-                opinion(self.name(), around(evidence.level, 0.0, 0.45), 0.3, rationale)
+                opinion(self.name(), around(evidence.level, 0.0, 0.45), 0.3, rationale, &[KERNEL])
             }
         }
     }

@@ -7,6 +7,15 @@
 
 use crate::{Evidence, Expert, Opinion, Severity};
 
+/// Source of what the author of a check or rule wrote into it: level, tags, what is to be gained.
+pub const RULES: &str = "rules";
+/// Source of what the kernel's own tables say.
+pub const KERNEL: &str = "kernel";
+/// Source of what the logs say about others than the subject of the evidence.
+pub const LOGS: &str = "logs";
+/// Source of what this host remembers.
+pub const HISTORY: &str = "history";
+
 pub mod attack;
 pub mod corroboration;
 pub mod declared;
@@ -40,14 +49,29 @@ fn around(level: Severity, below: f64, above: f64) -> [f64; 5] {
     distribution
 }
 
-/// An opinion of a built-in expert.
+/// An opinion of a built-in expert, resting on these sources.
 fn opinion(
     expert: &'static str,
     distribution: [f64; 5],
     confidence: f64,
     rationale: String,
+    sources: &[&str],
 ) -> Option<Opinion> {
-    Some(Opinion { expert: expert.to_string(), distribution, confidence, rationale })
+    let mut sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let expert = expert.to_string();
+    Some(Opinion { expert, distribution, confidence, rationale, sources, facts: Vec::new() })
+}
+
+/// The files that show the evidence, as sources of an opinion; at most a few.
+fn shown_by(evidence: &Evidence) -> Vec<String> {
+    let mut files: Vec<String> =
+        evidence.sources.iter().map(|source| format!("file:{}", source.file)).collect();
+    files.sort_unstable();
+    files.dedup();
+    files.truncate(crate::opinion::MAX_NAMED);
+    files
 }
 
 /// The names under which others may speak of whom or what the evidence is about; not its services.

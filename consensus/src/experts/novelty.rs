@@ -2,7 +2,8 @@
 //! examined. Strangers who merely knock are normal; what a rule calls grave is graver from a
 //! stranger. Without a history it abstains: on the first day everything is new.
 
-use crate::experts::{around, listed, opinion, shifted, subjects};
+use crate::experts::{HISTORY, around, listed, opinion, shifted, subjects};
+use crate::gate::Needs;
 use crate::{Context, Evidence, Expert, Kind, Opinion, Severity};
 
 /// The expert.
@@ -11,6 +12,10 @@ pub struct Novel;
 impl Expert for Novel {
     fn name(&self) -> &'static str {
         "novelty"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NOTHING.raised().history()
     }
 
     fn judge(&self, evidence: &Evidence, context: &Context) -> Option<Opinion> {
@@ -36,7 +41,7 @@ impl Expert for Novel {
             Kind::Activity => (around(evidence.level, 0.0, 0.1), 0.3),
             _ => (around(evidence.level, 0.0, 0.3), 0.4),
         };
-        opinion(self.name(), distribution, confidence, rationale)
+        opinion(self.name(), distribution, confidence, rationale, &[HISTORY])
     }
 }
 

@@ -1,7 +1,8 @@
 //! What somebody who uses the weakness ends up with. A light voice: the declared level already
 //! knows the usual gain, so this only tips what lies between two levels.
 
-use crate::experts::{around, opinion};
+use crate::experts::{RULES, around, opinion};
+use crate::gate::Needs;
 use crate::{Context, Evidence, Expert, Opinion, Privilege, Severity};
 
 /// The expert.
@@ -10,6 +11,10 @@ pub struct Gained;
 impl Expert for Gained {
     fn name(&self) -> &'static str {
         "privilege"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NOTHING.raised()
     }
 
     fn judge(&self, evidence: &Evidence, _context: &Context) -> Option<Opinion> {
@@ -24,7 +29,7 @@ impl Expert for Gained {
             Privilege::Root => (0.0, 0.45, "root"),
         };
         let rationale = format!("whoever uses it gains {gain}");
-        opinion(self.name(), around(evidence.level, below, above), 0.6, rationale)
+        opinion(self.name(), around(evidence.level, below, above), 0.6, rationale, &[RULES])
     }
 }
 
