@@ -1,6 +1,6 @@
 //! Who is asked: what an expert needs before it can have anything to say.
 
-use crate::{Context, Evidence, Kind, Severity};
+use crate::{Context, Evidence, Kind, Proof, Severity};
 
 /// What must be there for an expert to have anything to say: one of these kinds of evidence, and all
 /// of these things.
@@ -76,6 +76,18 @@ impl Needs {
     }
 }
 
+/// Most that an inferred fact is judged at when too few spoke.
+pub const THIN: Severity = Severity::Medium;
+/// From so many experts, and from so many sources, an inferred fact may be judged at any level.
+pub const QUORUM: (usize, usize) = (3, 2);
+
+/// What holds a verdict down: [`THIN`] where a fact was only inferred and fewer than [`QUORUM`] spoke. A
+/// fact that was read directly is never held down.
+pub fn cap(proof: Proof, experts: usize, sources: usize) -> Option<Severity> {
+    let enough = experts >= QUORUM.0 && sources >= QUORUM.1;
+    (proof == Proof::Inferred && !enough).then_some(THIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +105,13 @@ mod tests {
         let calm = Needs::offered(&posture(Severity::Info), &Context::default());
         assert!(!Needs::STATE.raised().met_by(calm));
         assert!(!Needs::STATE.listeners().met_by(calm));
+    }
+
+    #[test]
+    fn inferred_facts_need_three_experts_and_two_sources() {
+        assert_eq!(cap(Proof::Inferred, 3, 2), None);
+        assert_eq!(cap(Proof::Inferred, 2, 2), Some(THIN));
+        assert_eq!(cap(Proof::Inferred, 3, 1), Some(THIN));
+        assert_eq!(cap(Proof::Direct, 0, 0), None);
     }
 }

@@ -22,6 +22,7 @@ pub mod similarity;
 pub mod trace;
 pub mod triage;
 pub mod verdict;
+mod words;
 
 pub use context::{Attack, Context, Exposure, Service};
 pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};

@@ -13,7 +13,7 @@ use crate::Severity;
 /// Longest name of an expert, in bytes.
 pub const MAX_NAME: usize = 128;
 /// Longest rationale that is kept, in characters.
-pub const MAX_RATIONALE: usize = 512;
+pub const MAX_RATIONALE: usize = 1024;
 /// Most sources, and most facts of its own, that one opinion may name; further ones are left out.
 pub const MAX_NAMED: usize = 16;
 
@@ -67,9 +67,8 @@ impl Opinion {
         Severity::from_index(best)
     }
 
-    /// The opinion with a distribution that sums to 1 and a rationale of one bounded line; an error
-    /// where there is nothing to make sense of.
-    pub fn checked(mut self) -> Result<Self, BadOpinion> {
+    /// Whether there is anything to make sense of.
+    pub fn sense(&self) -> Result<(), BadOpinion> {
         if self.expert.is_empty() || self.expert.len() > MAX_NAME {
             return Err(BadOpinion::Name);
         }
@@ -79,11 +78,18 @@ impl Opinion {
         if self.distribution.iter().any(|p| !p.is_finite() || *p < 0.0) {
             return Err(BadOpinion::Probability);
         }
-        // Divided by the largest first: the sum of five finite numbers may be infinite.
-        let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
-        if largest <= 0.0 {
+        if self.distribution.iter().all(|p| *p == 0.0) {
             return Err(BadOpinion::Empty);
         }
+        Ok(())
+    }
+
+    /// The opinion with a distribution that sums to 1, a rationale of one bounded line, and sorted,
+    /// bounded names; an error where there is nothing to make sense of.
+    pub fn checked(mut self) -> Result<Self, BadOpinion> {
+        self.sense()?;
+        // Divided by the largest first: the sum of five finite numbers may be infinite.
+        let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
         let sum: f64 = self.distribution.iter().map(|p| p / largest).sum();
         for p in &mut self.distribution {
             *p = *p / largest / sum;
@@ -92,8 +98,10 @@ impl Opinion {
         for names in [&mut self.sources, &mut self.facts] {
             names.truncate(MAX_NAMED);
             names.iter_mut().for_each(|name| tame(name, MAX_NAME));
-            names.sort_unstable();
-            names.dedup();
+            if !names.is_sorted_by(|a, b| a < b) {
+                names.sort_unstable();
+                names.dedup();
+            }
         }
         Ok(self)
     }
@@ -101,7 +109,10 @@ impl Opinion {
 
 /// Makes one line of at most so many characters.
 fn tame(text: &mut String, most: usize) {
-    if text.chars().any(char::is_control) {
+    // Only these bytes can be part of a control character; most texts have none of them.
+    let mut plain = true;
+    text.bytes().for_each(|byte| plain &= (b' '..0x7F).contains(&byte));
+    if !plain && text.chars().any(char::is_control) {
         *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     }
     if text.len() > most
