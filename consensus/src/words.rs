@@ -10,23 +10,73 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 /// An odd constant with well mixed bits (the golden ratio's).
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Bit 5 of every byte: the case of letters.
+const CASE: u64 = ONES << 5;
+/// Bytes that are looked at together: one bit each.
+const BLOCK: usize = 64;
 const MIX_2: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// Gives the hash of each word in order.
 pub fn each(text: &str, mut take: impl FnMut(u64)) {
     let bytes = text.as_bytes();
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut word = Word::default();
-    for chunk in chunks {
-        word.chunk(u64::from_le_bytes(*chunk), 8, &mut take);
+    let mut start = 0;
+    let mut inside = false;
+    for (block, part) in bytes.chunks(BLOCK).enumerate() {
+        let letters = marked(part);
+        // A change is where a byte is of a word and the one before it is not, or the other way round.
+        let mut changes = letters ^ (letters << 1 | u64::from(inside));
+        while changes != 0 {
+            let at = block * BLOCK + changes.trailing_zeros() as usize;
+            changes &= changes - 1;
+            if inside {
+                take(word(bytes, start, at));
+            }
+            start = at;
+            inside = !inside;
+        }
+    }
+    if inside {
+        take(word(bytes, start, bytes.len()));
+    }
+}
+
+/// One bit for each byte of a block, set where it belongs to a word.
+fn marked(block: &[u8]) -> u64 {
+    let (chunks, rest) = block.as_chunks::<8>();
+    let mut marks = 0;
+    for (at, chunk) in chunks.iter().enumerate() {
+        marks |= gathered(letters(u64::from_le_bytes(*chunk))) << (8 * at);
     }
     if !rest.is_empty() {
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
-        word.chunk(u64::from_le_bytes(last), rest.len() as u32, &mut take);
+        marks |= gathered(letters(u64::from_le_bytes(last))) << (8 * chunks.len());
     }
-    if word.bytes > 0 {
-        take(word.end());
+    marks
+}
+
+/// The hash of the word from `start` to `end`.
+fn word(bytes: &[u8], start: usize, end: usize) -> u64 {
+    let length = end - start;
+    let mut hash = length as u64;
+    let mut at = start;
+    while end - at > 8 {
+        hash = mixed(hash ^ (eight(bytes, at) | CASE));
+        at += 8;
+    }
+    let last = (eight(bytes, at) | CASE) & (u64::MAX >> (8 * (8 - (end - at))));
+    mixed(hash ^ last)
+}
+
+/// Eight bytes from `at` on; zeros beyond the end.
+fn eight(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..at + 8).and_then(|part| part.first_chunk()) {
+        Some(part) => u64::from_le_bytes(*part),
+        None => {
+            let mut last = [0; 8];
+            last[..bytes.len() - at].copy_from_slice(&bytes[at..]);
+            u64::from_le_bytes(last)
+        }
     }
 }
 
@@ -42,59 +92,6 @@ pub fn name(text: &str) -> u64 {
     mixed(hash ^ u64::from_le_bytes(last))
 }
 
-/// A word being read: whole blocks of eight bytes are mixed in, what is left waits in `block`.
-#[derive(Default)]
-struct Word {
-    hash: u64,
-    block: u64,
-    bytes: u32,
-}
-
-impl Word {
-    /// Reads `length` bytes of a chunk, the lowest first.
-    fn chunk(&mut self, chunk: u64, length: u32, take: &mut impl FnMut(u64)) {
-        let letters = gathered(letters(chunk)) & (0xFF_u32 >> (8 - length));
-        let folded = chunk | (ONES << 5);
-        let mut at = 0;
-        while at < length {
-            let run = (!(letters >> at)).trailing_zeros().min(length - at);
-            if run > 0 {
-                self.add(part(folded, at, run), run);
-                at += run;
-            }
-            if at < length {
-                if self.bytes > 0 {
-                    take(self.end());
-                }
-                at += (letters >> at).trailing_zeros().min(length - at);
-            }
-        }
-    }
-
-    fn add(&mut self, part: u64, bytes: u32) {
-        let filled = self.bytes % 8;
-        self.block |= part << (8 * filled);
-        self.bytes += bytes;
-        if filled + bytes >= 8 {
-            self.hash = mixed(self.hash ^ self.block);
-            let used = 8 - filled;
-            self.block = if used < 8 { part >> (8 * used) } else { 0 };
-        }
-    }
-
-    fn end(&mut self) -> u64 {
-        let hash = mixed(self.hash ^ self.block ^ u64::from(self.bytes) << 56);
-        *self = Self::default();
-        hash
-    }
-}
-
-/// `run` bytes of a chunk from `at` on.
-fn part(chunk: u64, at: u32, run: u32) -> u64 {
-    let shifted = chunk >> (8 * at);
-    if run == 8 { shifted } else { shifted & ((1 << (8 * run)) - 1) }
-}
-
 fn mixed(value: u64) -> u64 {
     let wide = u128::from(value ^ MIX) * u128::from(MIX_2);
     (wide as u64) ^ ((wide >> 64) as u64)
@@ -108,13 +105,13 @@ fn letters(chunk: u64) -> u64 {
         from & !past
     };
     let digit = within(chunk & LOW, b'0', b'9');
-    let letter = within((chunk | (ONES << 5)) & LOW, b'a', b'z');
+    let letter = within((chunk | CASE) & LOW, b'a', b'z');
     (digit | letter | chunk) & HIGH
 }
 
 /// The high bits of eight bytes as eight bits, the lowest byte first.
-fn gathered(high: u64) -> u32 {
-    ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+fn gathered(high: u64) -> u64 {
+    (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 #[cfg(test)]

@@ -407,9 +407,17 @@ fn a_verdict_that_one_expert_could_change_says_how() {
         assert_ne!(after.severity, verdict.severity);
     }
     assert!(!verdict.would_change.is_empty());
-    let many: Vec<Opinion> = ["a", "b", "c", "d", "f", "g"].map(|name| says(name, 3)).into();
+    let many: Vec<Opinion> = ["a", "b", "c", "d", "f", "g"].map(|name| says(name, 4)).into();
     let firm = pool(&e, &NO_CONTEXT, many, &Model::cold());
     assert!(firm.stands_without_experts >= 1 && firm.would_change.is_empty(), "{firm:?}");
+}
+
+#[test]
+fn however_many_say_high_it_is_no_worse_than_high() {
+    let high =
+        |n: usize| opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, &format!("r{n}"));
+    let verdict = pool(&sample(), &NO_CONTEXT, (0..200).map(high).collect(), &Model::cold());
+    assert_eq!(verdict.severity, Severity::High);
 }
 
 #[test]

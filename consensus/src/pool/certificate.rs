@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CAUTION, PPM, Weighing, decided, ppm, worth};
+use super::{CAUTION, PPM, Weighing, decided, ppm};
 use crate::likelihood::{Model, THRESHOLDS};
 use crate::{Opinion, Severity};
 
@@ -238,40 +238,77 @@ fn would_change(
     bounds: &Bounds,
     model: &Model,
 ) -> Vec<String> {
-    let mut changes: Vec<(usize, String)> = Vec::new();
-    for (opinion, part) in opinions.iter().zip(&weighing.contributions) {
-        let table = model.of(&opinion.expert).0;
-        let said = opinion.level().index();
-        let becomes = |level: usize, confidence: i64| {
-            let survivors = std::array::from_fn(|k| if k < level { PPM } else { 0 });
-            let mut sums = weighing.sums;
-            for (k, amount) in worth(table, survivors, confidence).into_iter().enumerate() {
-                sums[k] += part.share.of_all(amount) - part.towards[k];
-            }
-            bounds.hold(decided(&sums))
-        };
-        let severity = bounds.hold(weighing.decided);
-        let up: Vec<usize> = (said + 1..5).collect();
-        let down: Vec<usize> = (0..said).rev().collect();
-        for (levels, last) in [(up, 4), (down, 0)] {
-            let same = ppm(opinion.confidence);
-            let near = levels.into_iter().find(|level| becomes(*level, same) != severity);
-            let (level, confidence, how) = match near {
-                Some(level) => (level, same, ""),
-                None if becomes(last, PPM) != severity => (last, PPM, " for certain"),
-                None => continue,
-            };
-            let line = format!(
-                "{} if {} said {}{how}, not {}",
-                becomes(level, confidence),
-                opinion.expert,
-                Severity::from_index(level),
-                Severity::from_index(said)
-            );
-            changes.push((level.abs_diff(said) + 8 * usize::from(near.is_none()), line));
-        }
+    let mut changes: Vec<Change> = Vec::new();
+    for (place, opinion) in opinions.iter().enumerate() {
+        let change = |sign| Change::nearest(weighing, place, opinion, bounds, model, sign);
+        changes.extend([1, -1].into_iter().filter_map(change));
     }
-    changes.sort();
+    changes.sort_by_key(|change| (change.effort, change.place, change.says));
     changes.truncate(MAX_LINES);
-    changes.into_iter().map(|(_, line)| line).collect()
+    changes.into_iter().map(|change| change.line(opinions)).collect()
+}
+
+/// What one expert would have to say to change the severity.
+struct Change {
+    /// Levels from what it says; more when it would also have to be surer than it is.
+    effort: usize,
+    place: usize,
+    says: usize,
+    surely: bool,
+    becomes: Severity,
+}
+
+impl Change {
+    /// The nearest one upwards (`sign` 1) or downwards (-1).
+    fn nearest(
+        weighing: &Weighing,
+        place: usize,
+        opinion: &Opinion,
+        bounds: &Bounds,
+        model: &Model,
+        sign: isize,
+    ) -> Option<Self> {
+        let severity = bounds.hold(weighing.decided);
+        let part = &weighing.contributions[place];
+        let extreme = if sign > 0 { &part.most } else { &part.least };
+        let with = |amounts: [i64; THRESHOLDS]| {
+            bounds.hold(decided(&std::array::from_fn(|k| {
+                weighing.sums[k] - part.towards[k] + amounts[k]
+            })))
+        };
+        if with(*extreme) == severity {
+            return None;
+        }
+        let table = model.of(&opinion.expert).0;
+        // All its weight on one level: the value of the table itself.
+        let becomes = |level: usize, confidence: i64| {
+            with(std::array::from_fn(|k| part.share.of_all(table[k][level] * confidence / PPM)))
+        };
+        let said = opinion.level().index();
+        let confidence = ppm(opinion.confidence);
+        let mut level = said;
+        while let Some(next) = level.checked_add_signed(sign).filter(|next| *next < 5) {
+            level = next;
+            let becomes = becomes(level, confidence);
+            if becomes != severity {
+                let effort = level.abs_diff(said);
+                return Some(Self { effort, place, says: level, surely: false, becomes });
+            }
+        }
+        let (says, becomes) = (level, becomes(level, PPM));
+        let effort = 8 + level.abs_diff(said);
+        (becomes != severity).then_some(Self { effort, place, says, surely: true, becomes })
+    }
+
+    fn line(self, opinions: &[Opinion]) -> String {
+        let opinion = &opinions[self.place];
+        format!(
+            "{} if {} said {}{}, not {}",
+            self.becomes.name(),
+            opinion.expert,
+            Severity::from_index(self.says).name(),
+            if self.surely { " for certain" } else { "" },
+            opinion.level().name()
+        )
+    }
 }

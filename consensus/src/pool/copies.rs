@@ -41,6 +41,9 @@ impl Share {
 
     /// Its part of an amount that all who say the same bring together.
     pub fn of_all(self, amount: i64) -> i64 {
+        if self.size == 1 && self.likeness == Self::WHOLE {
+            return amount;
+        }
         // Amounts are at most 256 times 8 nats: far below what overflows.
         (i128::from(amount) * i128::from(Self::WHOLE) / i128::from(self.size * self.likeness))
             as i64
