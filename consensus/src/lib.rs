@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod experts;
 pub mod gate;
 pub mod labels;
+pub mod learn;
 pub mod likelihood;
 pub mod opinion;
 pub mod panel;
