@@ -18,6 +18,10 @@ use serde_yaml::Value;
 
 use crate::exit::hinted;
 
+mod expert;
+
+pub use expert::ExpertSettings;
+
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/wardmote/wardmote.yaml";
 /// Most bytes of one configuration file.
@@ -35,6 +39,9 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// The service.
     pub agent: AgentSettings,
+    /// Experts from outside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub experts: Vec<ExpertSettings>,
 }
 
 /// The audit's settings.
@@ -173,14 +180,21 @@ impl Settings {
         let mut merged = Value::Mapping(serde_yaml::Mapping::new());
         for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
-                merge(&mut merged, check(&file, &text)?);
+                let layer = check(&file, &text)?;
+                if layer.get("experts").is_some() {
+                    expert::only_roots(&file)?;
+                }
+                merge(&mut merged, layer);
             }
         }
         for (name, value) in variables {
             set_from_variable(&mut merged, &name, &value)?;
         }
-        serde_yaml::from_value(merged)
-            .map_err(|error| hinted(format!("configuration: {error}"), "see wardmote config show"))
+        let settings: Self = serde_yaml::from_value(merged).map_err(|error| {
+            hinted(format!("configuration: {error}"), "see wardmote config show")
+        })?;
+        expert::distinct(&settings.experts)?;
+        Ok(settings)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod labels;
 pub mod learn;
 pub mod likelihood;
 pub mod opinion;
+pub mod outside;
 pub mod panel;
 pub mod pool;
 pub mod severity;

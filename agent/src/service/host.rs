@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use consensus::Panel;
+use consensus::Context;
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
@@ -20,13 +20,16 @@ use scanner::ports::Inventory;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::output;
-use crate::pipeline::examine::{examine, threads};
+use crate::pipeline::examine::{Examined, examine, threads};
+use crate::pipeline::judge::Judges;
+use crate::pipeline::keep::Of;
 use crate::pipeline::look::{Wanted, known_users};
-use crate::pipeline::{accept, advise, judge, surround};
+use crate::pipeline::{accept, advise, judge, keep, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
+use crate::store::cases::{By, Case};
 use crate::store::{Sighting, Source};
 
 /// Most bytes of the kept place.
@@ -48,6 +51,8 @@ pub struct Host {
     journal: Journal,
     /// What listened at the last audit: whom an attack concerns.
     inventory: Option<Inventory>,
+    /// The host's name, from the last audit.
+    host: String,
 }
 
 impl Host {
@@ -57,17 +62,42 @@ impl Host {
         let kept = read_place(&place_file)?;
         let rules = content::rules();
         let journal = Journal::new(state);
-        Ok(Self { root, place_file, rules, clock, kept, reached: None, journal, inventory: None })
+        let (reached, inventory, host) = (None, None, "this host".to_string());
+        Ok(Self { root, place_file, rules, clock, kept, reached, journal, inventory, host })
     }
 
-    fn judge(&self, detections: &[Detection]) -> anyhow::Result<Vec<Sighting>> {
+    /// The state directory.
+    fn state(&self) -> &Path {
+        self.place_file.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Keeps what was judged; what is not kept is no reason to stop watching.
+    fn keep(&self, judges: &Judges, host: &str, context: Context, cases: Vec<Case>) {
+        let of = Of { by: By::Agent, host, started: (self.clock)() };
+        if let Err(why) = keep::keep(self.state(), &of, judges, context, cases) {
+            say!("wardmote: {why}");
+        }
+    }
+
+    fn judge(
+        &mut self,
+        detections: &[Detection],
+        settings: &Settings,
+    ) -> anyhow::Result<(Vec<Sighting>, Vec<String>)> {
+        if detections.is_empty() {
+            return Ok(Default::default());
+        }
         let items: Vec<_> = detections.iter().map(advise::judged).collect();
         let attacks = detections.iter().filter_map(Detection::attack).collect();
         let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
         let context =
             surround::context((self.clock)(), self.inventory.as_ref(), Some(attacks), &all);
-        let findings = judge::findings(&Panel::cold(), &context, items);
-        findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?)).collect()
+        let mut judges = Judges::new(settings, self.state(), (self.clock)());
+        let (findings, cases) = judge::findings(&mut judges, &context, items);
+        let complaints = judges.outside.complaints();
+        self.keep(&judges, &self.host, context, cases);
+        let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
+        Ok((seen.collect::<anyhow::Result<_>>()?, complaints))
     }
 }
 
@@ -82,7 +112,11 @@ impl Look for Host {
             threads: threads(),
         };
         let accepted = accept::read(&settings.audit.accept, false)?;
-        let report = examine(&wanted, &accepted, settings)?;
+        let mut judges = Judges::new(settings, self.state(), now);
+        let Examined { report, context, cases } =
+            examine(&wanted, &accepted, settings, &mut judges)?;
+        self.host.clone_from(&report.host.name);
+        self.keep(&judges, &self.host, context, cases);
         self.inventory = report
             .services
             .clone()
@@ -124,7 +158,8 @@ impl Look for Host {
                 None => {}
             }
         }
-        let seen = self.judge(&outcome.detections)?;
+        let (seen, complaints) = self.judge(&outcome.detections, settings)?;
+        outcome.incomplete.extend(complaints);
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
     }
 
