@@ -26,6 +26,7 @@ pub const FAILURES_MAX: usize = 3;
 const RUN_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// All experts from outside.
+#[derive(Default)]
 pub struct Experts {
     experts: Vec<Expert>,
 }
@@ -43,6 +44,23 @@ impl Experts {
     /// The experts of the configuration; none is started yet.
     pub fn new(settings: &[ExpertSettings]) -> Self {
         Self { experts: settings.iter().cloned().map(Expert::new).collect() }
+    }
+
+    /// These experts for one more run: those that run go on, with a new account of what they fail in.
+    /// Others than the configuration names are ended, and so are all after an audit in which one failed.
+    #[must_use]
+    pub fn again(mut self, settings: &[ExpertSettings], afresh: bool) -> Self {
+        let same = self.experts.iter().map(|expert| &expert.settings).eq(settings);
+        if !same || (afresh && !self.complaints().is_empty()) {
+            return Self::new(settings);
+        }
+        for expert in &mut self.experts {
+            expert.waited = Duration::ZERO;
+            if !matches!(expert.state, State::Stopped) {
+                expert.failures = 0;
+            }
+        }
+        self
     }
 
     /// Asks all about one piece of evidence in a context whose digest is given.
@@ -346,6 +364,26 @@ mod tests {
         let other = says(r#"{"case":"another","severity":"info"}"#);
         assert_eq!(other.unanswered, ["outside:tool: an answer about another case"]);
         assert_eq!(says(r#"{"abstain":true}"#), Answers::default());
+    }
+
+    #[test]
+    fn an_expert_goes_on_from_run_to_run_and_a_stopped_one_starts_again_with_an_audit() {
+        let counts = r#"n=0; while read -r q; do n=$((n+1)); echo "{\"severity\":\"low\",\"rationale\":\"$n\"}"; done"#;
+        let mut experts = expert(counts, "10s");
+        let settings = vec![experts.experts[0].settings.clone()];
+        let said = |experts: &mut Experts| ask(experts).opinions.remove(0).rationale;
+        assert_eq!(said(&mut experts), "1");
+        let mut experts = experts.again(&settings, true);
+        assert_eq!(said(&mut experts), "2");
+        let mut experts = experts.again(&[], true);
+        assert_eq!(ask(&mut experts), Answers::default());
+        let mut ends = expert("exit 0", "10s");
+        let settings = vec![ends.experts[0].settings.clone()];
+        ask(&mut ends);
+        let ends = ends.again(&settings, false);
+        assert!(matches!(ends.experts[0].state, State::Stopped));
+        assert_eq!(ends.complaints().len(), 1, "still said");
+        assert!(matches!(ends.again(&settings, true).experts[0].state, State::New));
     }
 
     #[test]

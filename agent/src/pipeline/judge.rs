@@ -32,13 +32,13 @@ pub struct Judges {
 impl Judges {
     /// The judges as of `now`; what operators taught is read from the state directory.
     pub fn new(settings: &Settings, state: &Path, now: i64) -> Self {
-        let mut judges = Self {
-            cold: Panel::cold(),
-            learnt: None,
-            taught: None,
-            outside: Experts::new(&settings.experts),
-            unread: None,
-        };
+        Self::with(Experts::new(&settings.experts), state, now)
+    }
+
+    /// The judges with experts from outside that may run already.
+    pub fn with(outside: Experts, state: &Path, now: i64) -> Self {
+        let mut judges =
+            Self { cold: Panel::cold(), learnt: None, taught: None, outside, unread: None };
         match feedback::read(state) {
             Ok((log, unread)) => {
                 if log.position() > 0 {

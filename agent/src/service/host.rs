@@ -20,6 +20,7 @@ use scanner::ports::Inventory;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::output;
+use crate::outside::Experts;
 use crate::pipeline::examine::{Examined, examine, threads};
 use crate::pipeline::judge::Judges;
 use crate::pipeline::keep::Of;
@@ -53,6 +54,8 @@ pub struct Host {
     inventory: Option<Inventory>,
     /// The host's name, from the last audit.
     host: String,
+    /// Experts from outside, kept running.
+    experts: Experts,
 }
 
 impl Host {
@@ -63,7 +66,19 @@ impl Host {
         let rules = content::rules();
         let journal = Journal::new(state);
         let (reached, inventory, host) = (None, None, "this host".to_string());
-        Ok(Self { root, place_file, rules, clock, kept, reached, journal, inventory, host })
+        let experts = Experts::default();
+        Ok(Self {
+            root,
+            place_file,
+            rules,
+            clock,
+            kept,
+            reached,
+            journal,
+            inventory,
+            host,
+            experts,
+        })
     }
 
     /// The state directory.
@@ -92,10 +107,12 @@ impl Host {
         let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
         let context =
             surround::context((self.clock)(), self.inventory.as_ref(), Some(attacks), &all);
-        let mut judges = Judges::new(settings, self.state(), (self.clock)());
+        let experts = std::mem::take(&mut self.experts).again(&settings.experts, false);
+        let mut judges = Judges::with(experts, self.state(), (self.clock)());
         let (findings, cases) = judge::findings(&mut judges, &context, items);
         let complaints = judges.outside.complaints();
         self.keep(&judges, &self.host, context, cases);
+        self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
         Ok((seen.collect::<anyhow::Result<_>>()?, complaints))
     }
@@ -112,11 +129,13 @@ impl Look for Host {
             threads: threads(),
         };
         let accepted = accept::read(&settings.audit.accept, false)?;
-        let mut judges = Judges::new(settings, self.state(), now);
+        let experts = std::mem::take(&mut self.experts).again(&settings.experts, true);
+        let mut judges = Judges::with(experts, self.state(), now);
         let Examined { report, context, cases } =
             examine(&wanted, &accepted, settings, &mut judges)?;
         self.host.clone_from(&report.host.name);
         self.keep(&judges, &self.host, context, cases);
+        self.experts = judges.outside;
         self.inventory = report
             .services
             .clone()

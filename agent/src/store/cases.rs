@@ -163,7 +163,8 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
 fn prune(folder: &Path, by: By) {
     let start = format!("{}-", by.name());
     let mut total = 0;
-    for (number, (path, length)) in newest_first(folder, &start).into_iter().enumerate() {
+    let kept = newest_first(folder, &start).unwrap_or_default();
+    for (number, (path, length)) in kept.into_iter().enumerate() {
         total += length;
         if number >= RUNS_MAX || (number > 0 && total > BYTES_MAX) {
             let _ = std::fs::remove_file(path);
@@ -181,29 +182,36 @@ fn prune(folder: &Path, by: By) {
     }
 }
 
-/// The files of runs with their lengths, the newest first.
-fn newest_first(folder: &Path, start: &str) -> Vec<(PathBuf, u64)> {
-    let mut files: Vec<(String, PathBuf, u64)> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let known = name.starts_with(start) && name.ends_with(".jsonl");
-            let meta = entry.metadata().ok().filter(|meta| known && meta.is_file())?;
-            // Names differ by command; what follows sorts by time.
-            let (_, when) = name.split_once('-')?;
-            Some((when.to_string(), entry.path(), meta.len()))
-        })
-        .collect();
+/// The files of runs with their lengths, the newest first; none where nothing was kept yet.
+fn newest_first(folder: &Path, start: &str) -> anyhow::Result<Vec<(PathBuf, u64)>> {
+    let fail = |error: std::io::Error| hinted(format!("{}: {error}", folder.display()), "use sudo");
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut files: Vec<(String, PathBuf, u64)> = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(fail)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        // Another run may just have removed it.
+        let Ok(meta) = entry.metadata() else { continue };
+        if !name.starts_with(start) || !name.ends_with(".jsonl") || !meta.is_file() {
+            continue;
+        }
+        // Names differ by command; what follows sorts by time.
+        if let Some((_, when)) = name.split_once('-') {
+            files.push((when.to_string(), entry.path(), meta.len()));
+        }
+    }
     files.sort_unstable_by(|a, b| b.cmp(a));
-    files.into_iter().map(|(_, path, length)| (path, length)).collect()
+    Ok(files.into_iter().map(|(_, path, length)| (path, length)).collect())
 }
 
 /// All kept runs, the newest first; a file that cannot be read is an error that names it.
 pub fn runs(state: &Path) -> anyhow::Result<Vec<(Run, Vec<Case>)>> {
     let mut runs = Vec::new();
-    for (path, _) in newest_first(&state.join(FOLDER), "") {
+    for (path, _) in newest_first(&state.join(FOLDER), "")? {
         let Some(text) = read(&path)? else { continue };
         let damaged = |error| damaged(&path, &error);
         let mut lines = text.lines();
@@ -218,7 +226,7 @@ pub fn runs(state: &Path) -> anyhow::Result<Vec<(Run, Vec<Case>)>> {
 pub fn find(state: &Path, id: &str) -> anyhow::Result<Found> {
     let id = wanted(id)?;
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    for (path, _) in newest_first(&state.join(FOLDER), "") {
+    for (path, _) in newest_first(&state.join(FOLDER), "")? {
         let Some(text) = read(&path)? else { continue };
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
@@ -304,4 +312,169 @@ pub fn hex(bytes: &[u8]) -> String {
 /// How likely a report shows a finding: what is only worth knowing is shown when it is asked for.
 pub fn shown(severity: Severity, told: bool) -> f64 {
     if told && severity > Severity::Info { 1.0 } else { 0.1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use consensus::{Kind, Panel, Privilege, Proof, Subject, trace};
+
+    use super::*;
+
+    fn evidence(title: &str) -> Evidence {
+        Evidence {
+            check: "x".into(),
+            key: String::new(),
+            title: title.into(),
+            kind: Kind::Posture,
+            proof: Proof::Direct,
+            level: Severity::High,
+            floor: None,
+            privilege: Privilege::Root,
+            services: Vec::new(),
+            subject: Subject::default(),
+            sources: Vec::new(),
+            facts: Default::default(),
+            tags: Vec::new(),
+            count: 1,
+            first: None,
+            last: None,
+        }
+    }
+
+    fn case(fingerprint: &str, title: &str) -> Case {
+        let evidence = evidence(title);
+        Case {
+            fingerprint: fingerprint.into(),
+            verdict: Panel::cold().judge(&evidence, &Context::default()),
+            evidence,
+            outside: Vec::new(),
+            unanswered: Vec::new(),
+            learnt: None,
+            why: "because".into(),
+            remediation: Remediation::default(),
+            shown: 1.0,
+        }
+    }
+
+    fn run(by: By, started: i64) -> Run {
+        Run {
+            schema: "wardmote.kept/1".into(),
+            model: trace::MODEL.into(),
+            by,
+            host: "host".into(),
+            started,
+            context: Context::default(),
+            taught: None,
+            left_out: 0,
+        }
+    }
+
+    fn files(state: &Path) -> usize {
+        std::fs::read_dir(state.join(FOLDER)).unwrap().count()
+    }
+
+    #[test]
+    fn what_is_kept_is_private_and_found_by_fingerprint_trace_and_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let old = case("aaaaaaaa0001", "before");
+        keep(&state, run(By::Audit, 1), vec![old.clone()]).unwrap();
+        let new = case("aaaaaaaa0001", "after");
+        keep(&state, run(By::Audit, 2), vec![new.clone(), case("bbbbbbbb0001", "b")]).unwrap();
+        for entry in std::fs::read_dir(state.join(FOLDER)).unwrap() {
+            assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let title = |id: &str| find(&state, id).unwrap().case.evidence.title;
+        assert_eq!(title("aaaaaaaa0001"), "after");
+        assert_eq!(title("AAAAAAAA"), "after");
+        assert_eq!(title(&old.verdict.trace), "before");
+        assert_eq!(title(&old.verdict.trace[..8]), "before");
+        let found = find(&state, &new.verdict.trace).unwrap();
+        assert_eq!(found.case, new, "bit for bit");
+        assert_eq!(found.verdict, serde_json::to_string(&new.verdict).unwrap());
+        assert_eq!(runs(&state).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_id_is_hexadecimal_long_enough_and_of_one_finding() {
+        let dir = tempfile::tempdir().unwrap();
+        let cases = vec![case("cccccccc0001", "one"), case("cccccccc0002", "two")];
+        keep(dir.path(), run(By::Sweep, 1), cases).unwrap();
+        let error = |id: &str| find(dir.path(), id).unwrap_err().to_string();
+        let listed = error("cccccccc");
+        assert!(listed.contains("\n  cccccccc0001") && listed.contains(" two"), "{listed}");
+        assert_eq!(find(dir.path(), "cccccccc0002").unwrap().case.evidence.title, "two");
+        assert!(error("ccccccc").contains("is no id"));
+        assert!(error("cccccccc000g").contains("is no id"));
+        assert!(error(&"c".repeat(65)).contains("is no id"));
+        assert!(error("dddddddd").contains("no such finding"));
+        assert!(find(&dir.path().join("none"), "dddddddd").is_err());
+    }
+
+    #[test]
+    fn the_oldest_runs_of_each_command_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        keep(dir.path(), run(By::Audit, 0), vec![case("aaaaaaaa0001", "a")]).unwrap();
+        for time in 0..i64::try_from(RUNS_MAX).unwrap() {
+            keep(dir.path(), run(By::Sweep, time), vec![case("bbbbbbbb0001", "b")]).unwrap();
+        }
+        assert_eq!(files(dir.path()), RUNS_MAX + 1);
+        keep(dir.path(), run(By::Sweep, 1_000), vec![case("bbbbbbbb0001", "b")]).unwrap();
+        assert_eq!(files(dir.path()), RUNS_MAX + 1, "the audit is not pushed out by sweeps");
+        let oldest = runs(dir.path()).unwrap().into_iter().filter(|(run, _)| run.by == By::Sweep);
+        assert_eq!(oldest.map(|(run, _)| run.started).min(), Some(1));
+    }
+
+    #[test]
+    fn a_run_is_bounded_and_says_what_it_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = |fingerprint: &str| Case {
+            why: "x".repeat(RUN_BYTES_MAX / 3),
+            ..case(fingerprint, "long")
+        };
+        let cases = ["aaaaaaaa0001", "aaaaaaaa0002"].map(long).to_vec();
+        keep(dir.path(), run(By::Audit, 1), cases.clone()).unwrap();
+        assert_eq!(find(dir.path(), "aaaaaaaa0002").unwrap().run.left_out, 0);
+        let more = [cases, vec![long("aaaaaaaa0003")]].concat();
+        keep(dir.path(), run(By::Audit, 2), more).unwrap();
+        assert!(find(dir.path(), "aaaaaaaa0003").is_err());
+        assert_eq!(find(dir.path(), "aaaaaaaa0002").unwrap().run.left_out, 1);
+        for time in 3..20 {
+            keep(dir.path(), run(By::Audit, time), vec![long("aaaaaaaa0004")]).unwrap();
+        }
+        let kept = newest_first(&dir.path().join(FOLDER), "").unwrap();
+        let total: u64 = kept.iter().map(|(_, length)| length).sum();
+        assert!(total <= BYTES_MAX && kept.len() > 3, "{total} in {}", kept.len());
+    }
+
+    #[test]
+    fn runs_at_the_same_second_are_all_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let state = dir.path();
+                scope.spawn(move || {
+                    let one = case(&format!("eeeeeeee000{n}"), "e");
+                    keep(state, run(By::Sweep, 7), vec![one]).unwrap();
+                });
+            }
+        });
+        assert_eq!(runs(dir.path()).unwrap().len(), 8);
+    }
+
+    #[test]
+    fn a_damaged_run_is_an_error_with_a_way_out_and_foreign_files_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        keep(dir.path(), run(By::Audit, 1), vec![case("aaaaaaaa0001", "a")]).unwrap();
+        let folder = dir.path().join(FOLDER);
+        std::fs::write(folder.join("notes.txt"), "aaaaaaaa0001").unwrap();
+        std::fs::create_dir(folder.join("audit-000000000009-x.jsonl")).unwrap();
+        assert!(find(dir.path(), "aaaaaaaa0001").is_ok());
+        std::fs::write(folder.join("audit-000000000009-y.jsonl"), "{\n{\"aaaaaaaa0001\n").unwrap();
+        let error = find(dir.path(), "aaaaaaaa0001").unwrap_err().to_string();
+        assert!(error.contains("audit-000000000009-y.jsonl"), "{error}");
+        assert!(runs(dir.path()).is_err());
+    }
 }
