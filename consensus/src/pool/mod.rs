@@ -200,16 +200,19 @@ fn prior(kind: Kind) -> [i64; THRESHOLDS] {
 /// second part names what was refused.
 fn admitted(opinions: Vec<Opinion>) -> (Vec<Opinion>, Vec<String>) {
     let mut refused = Vec::new();
-    let mut kept = Vec::with_capacity(opinions.len());
-    for opinion in opinions {
-        if let Err(error) = opinion.sense() {
-            let shown = opinion.expert.chars().filter(|c| !c.is_control());
-            let name: String = shown.take(40).collect();
-            refused.push(format!("ignored: opinion of `{name}`: {error}"));
-        } else if let Ok(opinion) = opinion.checked() {
-            kept.push(opinion);
+    let mut kept = opinions;
+    kept.retain_mut(|opinion| {
+        match opinion.sense() {
+            Ok(()) => opinion.settle(),
+            Err(error) => {
+                let shown = opinion.expert.chars().filter(|c| !c.is_control());
+                let name: String = shown.take(40).collect();
+                refused.push(format!("ignored: opinion of `{name}`: {error}"));
+                return false;
+            }
         }
-    }
+        true
+    });
     if !kept.is_sorted_by(|a, b| a.expert < b.expert) {
         kept.sort_by(|a, b| {
             a.expert
