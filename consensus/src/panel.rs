@@ -19,6 +19,9 @@ pub trait Expert: Send + Sync {
     fn judge(&self, evidence: &Evidence, context: &Context) -> Option<Opinion>;
 }
 
+/// Most threads that one batch is shared among.
+pub const MAX_THREADS: usize = 64;
+
 /// A fixed set of experts and the model that pools them.
 pub struct Panel {
     experts: Vec<Box<dyn Expert>>,
@@ -59,6 +62,36 @@ impl Panel {
     pub fn judge_all(&self, evidence: &[Evidence], context: &Context) -> Vec<Verdict> {
         let digest = trace::context(context);
         evidence.iter().map(|one| self.judge_in(one, context, &digest, Vec::new())).collect()
+    }
+
+    /// [`Panel::judge_all`] on so many threads: the same verdicts in the same order on any number, for
+    /// cases are judged one by one. Threads pay from about a hundred cases on.
+    pub fn judge_on(
+        &self,
+        threads: usize,
+        evidence: &[Evidence],
+        context: &Context,
+    ) -> Vec<Verdict> {
+        let threads = threads.clamp(1, MAX_THREADS);
+        let share = evidence.len().div_ceil(threads).max(1);
+        if threads == 1 || share == evidence.len() {
+            return self.judge_all(evidence, context);
+        }
+        let digest = trace::context(context);
+        let judge = |part: &[Evidence]| -> Vec<Verdict> {
+            part.iter().map(|one| self.judge_in(one, context, &digest, Vec::new())).collect()
+        };
+        std::thread::scope(|scope| {
+            let mut parts = evidence.chunks(share);
+            let own = parts.next().unwrap_or_default();
+            let others: Vec<_> = parts.map(|part| (part, scope.spawn(|| judge(part)))).collect();
+            let mut verdicts = judge(own);
+            for (part, other) in others {
+                // A thread that could not finish is done over here, where its panic would show.
+                verdicts.extend(other.join().unwrap_or_else(|_| judge(part)));
+            }
+            verdicts
+        })
     }
 
     /// Judges one piece of evidence together with opinions from outside; `digest` is
