@@ -162,15 +162,18 @@ impl Gate {
         }
         let mut names: Vec<&str> = experts.iter().map(|expert| expert.name()).collect();
         names.sort_unstable();
-        let seat = |(place, expert): (usize, &Box<dyn Expert>)| Seat {
-            needs: expert.needs(),
-            // Who costs nothing costs a little: otherwise nobody could be compared with it.
-            cost: expert.cost().max(1),
-            bit: 1 << place,
-            turn: names.partition_point(|name| *name < expert.name()) as u64,
-        };
-        let seats: Vec<Seat> = experts.iter().enumerate().map(seat).collect();
-        Ok(Self { seats: KINDS.map(|kind| ranked(kind, &seats, experts, model)) })
+        let mut seats = Vec::with_capacity(experts.len());
+        for (place, expert) in experts.iter().enumerate() {
+            let seat = Seat {
+                needs: expert.needs(),
+                // Who costs nothing costs a little: otherwise nobody could be compared with it.
+                cost: expert.cost().max(1),
+                bit: 1 << place,
+                turn: names.partition_point(|name| *name < expert.name()) as u64,
+            };
+            seats.push((expert.name(), channels(expert.name(), model), seat));
+        }
+        Ok(Self { seats: KINDS.map(|kind| ranked(kind, &seats, model)) })
     }
 
     /// Who is asked about a case that offers this. `case_hash` ([`case_hash`]) decides who is explored.
@@ -214,14 +217,12 @@ impl Gate {
 }
 
 /// Those who may speak of a kind of evidence, the most information per cost first, ties by name.
-fn ranked(kind: Kind, seats: &[Seat], experts: &[Box<dyn Expert>], model: &Model) -> Vec<Seat> {
+fn ranked(kind: Kind, seats: &[(&str, Channels, Seat)], model: &Model) -> Vec<Seat> {
+    let prior = prior(kind, model);
     let mut ranked: Vec<(u64, &str, Seat)> = seats
         .iter()
-        .zip(experts)
-        .filter(|(seat, _)| seat.needs.kinds >> kind as u8 & 1 == 1)
-        .map(|(seat, expert)| {
-            (expected_information(expert.name(), kind, model), expert.name(), *seat)
-        })
+        .filter(|(_, _, seat)| seat.needs.kinds >> kind as u8 & 1 == 1)
+        .map(|(name, channels, seat)| (information(channels, &prior), *name, *seat))
         .collect();
     ranked.sort_by(|(a, a_name, a_seat), (b, b_name, b_seat)| {
         let (a, b) = (a * u64::from(b_seat.cost), b * u64::from(a_seat.cost));
@@ -264,35 +265,66 @@ fn ranks(mut set: u64) -> impl Iterator<Item = usize> {
 /// expert's likelihood ratios and the kind's prior, summed over the four thresholds that a verdict
 /// is decided by.
 pub fn expected_information(expert: &str, kind: Kind, model: &Model) -> u64 {
-    let table: &Table = model.of(expert).0;
-    let prior: [i64; THRESHOLDS] = pool::weigh(kind, &[], model).prior;
-    let nats: f64 = table.iter().zip(prior).map(|(row, odds)| mutual_information(row, odds)).sum();
+    information(&channels(expert, model), &prior(kind, model))
+}
+
+fn prior(kind: Kind, model: &Model) -> [i64; THRESHOLDS] {
+    pool::weigh(kind, &[], model).prior
+}
+
+fn information(channels: &Channels, prior: &[i64; THRESHOLDS]) -> u64 {
+    let parts = channels.iter().zip(prior);
+    let nats: f64 = parts.map(|(channel, odds)| channel.mutual_information(*odds)).sum();
     (nats * NAT as f64).round() as u64
 }
 
-/// Nats between a yes-or-no question with these log-odds and an answer with these log-likelihood
-/// ratios. The ratios alone do not say how often each answer is given: of all channels that have
-/// them, the one of the exponential family over uniform answers is taken.
-fn mutual_information(ratios: &[i64; 5], log_odds: i64) -> f64 {
-    let ratios = ratios.map(|ratio| ratio as f64 / NAT as f64);
-    let (mut low, mut high) = (-64.0, 64.0);
-    // ln Σ exp(θ r) is convex in θ, so its rise from θ to θ + 1 grows with θ and is zero once.
-    for _ in 0..80 {
-        let middle = f64::midpoint(low, high);
-        if log_sum(&ratios, middle + 1.0) < log_sum(&ratios, middle) {
-            low = middle;
-        } else {
-            high = middle;
+/// One for each threshold.
+type Channels = [Channel; THRESHOLDS];
+
+fn channels(expert: &str, model: &Model) -> Channels {
+    let table: &Table = model.of(expert).0;
+    table.each_ref().map(Channel::with)
+}
+
+/// How often each answer is given to a question whose answer is no, and to one whose answer is yes.
+#[derive(Clone, Copy, Debug)]
+struct Channel {
+    no_ln: [f64; 5],
+    yes_ln: [f64; 5],
+}
+
+impl Channel {
+    /// The channel with these log-likelihood ratios (micro-nats). They alone do not say how often each
+    /// answer is given: of all that have them, the one of the exponential family over uniform answers.
+    fn with(ratios: &[i64; 5]) -> Self {
+        let ratios = ratios.map(|ratio| ratio as f64 / NAT as f64);
+        let (mut low, mut high) = (-64.0, 64.0);
+        // ln Σ exp(θ r) is convex in θ, so its rise from θ to θ + 1 grows with θ and is zero once.
+        for _ in 0..40 {
+            let middle = f64::midpoint(low, high);
+            if log_sum(&ratios, middle + 1.0) < log_sum(&ratios, middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
         }
+        let answers = |tilt: f64| {
+            let all = log_sum(&ratios, tilt);
+            ratios.map(|ratio| tilt * ratio - all)
+        };
+        Self { no_ln: answers(low), yes_ln: answers(low + 1.0) }
     }
-    let yes = 1.0 / (1.0 + (-(log_odds as f64) / NAT as f64).exp());
-    let (of_no, of_yes) = (log_sum(&ratios, low), log_sum(&ratios, low + 1.0));
-    let part = |ratio: f64| {
-        let (no_ln, yes_ln) = (low * ratio - of_no, (low + 1.0) * ratio - of_yes);
-        let mixed = (yes * yes_ln.exp() + (1.0 - yes) * no_ln.exp()).max(f64::MIN_POSITIVE).ln();
-        yes * yes_ln.exp() * (yes_ln - mixed) + (1.0 - yes) * no_ln.exp() * (no_ln - mixed)
-    };
-    ratios.into_iter().map(part).sum::<f64>().max(0.0)
+
+    /// Nats between the answer and a question with these log-odds (micro-nats) of yes.
+    fn mutual_information(&self, log_odds: i64) -> f64 {
+        let yes = 1.0 / (1.0 + (-(log_odds as f64) / NAT as f64).exp());
+        let part = |(no_ln, yes_ln): (f64, f64)| {
+            let (no_joint, yes_joint) = ((1.0 - yes) * no_ln.exp(), yes * yes_ln.exp());
+            let mixed = (no_joint + yes_joint).max(f64::MIN_POSITIVE).ln();
+            no_joint * (no_ln - mixed) + yes_joint * (yes_ln - mixed)
+        };
+        self.no_ln.into_iter().zip(self.yes_ln).map(part).sum::<f64>().max(0.0)
+    }
 }
 
 /// ln Σ exp(tilt × ratio), without overflow.
@@ -354,14 +386,15 @@ mod tests {
         // five answers are two sorts, so they tell what two would: ln 2 - H(0.1).
         let ln_9 = 2_197_225;
         let noise = -(0.1_f64 * 0.1_f64.ln() + 0.9 * 0.9_f64.ln());
-        let told = mutual_information(&[-ln_9, -ln_9, 0, ln_9, ln_9], 0);
-        let sorts = mutual_information(&[-ln_9, -ln_9, -ln_9, ln_9, ln_9], 0);
+        let told = |ratios: [i64; 5], odds| Channel::with(&ratios).mutual_information(odds);
+        let all = told([-ln_9, -ln_9, 0, ln_9, ln_9], 0);
+        let sorts = told([-ln_9, -ln_9, -ln_9, ln_9, ln_9], 0);
         assert!((sorts - (2.0_f64.ln() - noise)).abs() < 1e-3, "{sorts}");
-        assert!(told < sorts, "an answer that tells nothing takes its share");
-        assert_eq!(mutual_information(&[0; 5], 300_000), 0.0);
+        assert!(all < sorts, "an answer that tells nothing takes its share");
+        assert_eq!(told([0; 5], 300_000), 0.0);
         // Ratios that no channel has: still a number, not below zero.
-        assert!(mutual_information(&[1; 5], 0).is_finite());
-        assert!(mutual_information(&[8_000_000; 5], -9_000_000) >= 0.0);
+        assert!(told([1; 5], 0).is_finite());
+        assert!(told([8_000_000; 5], -9_000_000) >= 0.0);
         // Whoever is less often wrong tells more; nobody tells more than there is to know.
         let cold = Model::cold();
         let told = |expert| expected_information(expert, Kind::Posture, &cold);
