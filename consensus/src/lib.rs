@@ -11,6 +11,7 @@
 pub mod context;
 pub mod evidence;
 pub mod experts;
+pub mod fusion;
 pub mod gate;
 pub mod labels;
 pub mod likelihood;
