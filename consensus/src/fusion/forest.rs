@@ -323,44 +323,48 @@ impl Forest {
     /// Ends the cases of which this is true and gives them.
     pub(super) fn close(&mut self, over: impl Fn(&Sum) -> bool) -> Vec<Case> {
         let closed = self.cases(&over);
+        self.free(over);
+        closed
+    }
+
+    /// Frees the nodes of the cases of which this is true.
+    fn free(&mut self, over: impl Fn(&Sum) -> bool) {
         let ended = |index: &u32| {
             self.nodes[*index as usize].id.is_some()
                 && over(&self.nodes[self.root(*index) as usize].all)
         };
-        let nodes: Vec<u32> = (0..self.nodes.len() as u32).filter(ended).collect();
-        for index in nodes {
+        let ended: Vec<u32> = (0..self.nodes.len() as u32).filter(ended).collect();
+        // Only now: roots are found through the edges.
+        for index in ended {
             let node = &mut self.nodes[index as usize];
             if let Some(id) = node.id.take() {
                 self.places.remove(&id);
             }
-            node.keys = Vec::new();
+            (node.edge, node.keys) = (None, Vec::new());
             self.free.push(index);
         }
-        // Edges last: roots are found through them.
-        for index in &self.free {
-            self.nodes[*index as usize].edge = None;
-        }
         self.apart.retain(|pair| pair.iter().all(|id| self.places.contains_key(id)));
-        closed
     }
 
     /// Drops the cases that were quiet for longest, until at least so many nodes are free: how many
     /// cases, and how many alerts they had.
     pub(super) fn evict(&mut self, nodes: usize) -> (u64, u64) {
         let roots = self.nodes.iter().filter(|node| node.id.is_some() && node.edge.is_none());
-        let mut ages: Vec<(i64, CaseId, u32)> =
-            roots.map(|node| (node.all.last, node.all.oldest, node.size)).collect();
+        let mut ages: Vec<(i64, CaseId, u32, u64)> = roots
+            .map(|node| (node.all.last, node.all.oldest, node.size, node.all.tally.received))
+            .collect();
         ages.sort_unstable();
-        let mut freed = 0;
-        let enough = ages.iter().position(|(_, _, size)| {
-            freed += *size as usize;
-            freed >= nodes
-        });
-        let Some((last, oldest, _)) = enough.and_then(|at| ages.get(at)).or(ages.last()) else {
-            return (0, 0);
-        };
-        let dropped = self.close(|case| (case.last, case.oldest) <= (*last, *oldest));
-        let alerts = dropped.iter().map(|case| case.tally.received).sum();
-        (dropped.len() as u64, alerts)
+        let (mut freed, mut cases, mut alerts) = (0, 0, 0);
+        for &(_, _, size, received) in &ages {
+            if freed >= nodes {
+                break;
+            }
+            freed += size as usize;
+            cases += 1;
+            alerts += received;
+        }
+        let Some(&(last, oldest, ..)) = ages[..cases].last() else { return (0, 0) };
+        self.free(|case| (case.last, case.oldest) <= (last, oldest));
+        (cases as u64, alerts)
     }
 }
