@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod experts;
 pub mod fusion;
 pub mod gate;
+pub mod graph;
 pub mod labels;
 pub mod likelihood;
 pub mod opinion;

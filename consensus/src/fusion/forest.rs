@@ -346,9 +346,10 @@ impl Forest {
         self.apart.retain(|pair| pair.iter().all(|id| self.places.contains_key(id)));
     }
 
-    /// Drops the cases that were quiet for longest, until at least so many nodes are free: how many
+    /// Drops the cases that were quiet for longest, an eighth of all nodes or a little more: how many
     /// cases, and how many alerts they had.
-    pub(super) fn evict(&mut self, nodes: usize) -> (u64, u64) {
+    pub(super) fn evict(&mut self) -> (u64, u64) {
+        let nodes = self.places.len().div_ceil(8);
         let roots = self.nodes.iter().filter(|node| node.id.is_some() && node.edge.is_none());
         let mut ages: Vec<(i64, CaseId, u32, u64)> = roots
             .map(|node| (node.all.last, node.all.oldest, node.size, node.all.tally.received))

@@ -15,13 +15,12 @@
 
 mod case;
 mod forest;
-
-use std::collections::HashMap;
-use std::sync::Arc;
+mod links;
 
 use crate::Severity;
 pub use case::{Case, CaseId, Counts, Fate, Joining, JoiningId, Outcome, Reason, Sort, Tally};
 use forest::{Forest, NodeRef};
+use links::{Keys, Links};
 
 /// Longest pause within an episode or case unless said otherwise, seconds.
 pub const GAP_S: i64 = 300;
@@ -82,55 +81,11 @@ impl<'a> Alert<'a> {
 pub struct Fusion {
     gap_s: i64,
     forest: Forest,
-    hosts: HashMap<Arc<str>, Host>,
-    /// Addresses, accounts, indicators.
-    entities: [HashMap<Arc<str>, Link>; 3],
-    /// How many entries the maps have, episodes included.
-    links: usize,
-    /// How many of them there were after the last sweep.
-    swept: usize,
+    links: Links,
     newest: i64,
     now: Option<i64>,
     notices: Limiter,
     counts: Counts,
-}
-
-/// Where something was last seen.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    case: NodeRef,
-    last: i64,
-}
-
-#[derive(Debug)]
-struct Host {
-    link: Link,
-    episodes: HashMap<Arc<str>, Episode>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Episode {
-    link: Link,
-    alerts: u64,
-}
-
-/// What is known of one part of an alert.
-#[derive(Clone, Copy, Debug)]
-enum Known {
-    /// Never seen, or only in cases that are over.
-    No,
-    /// Seen in this open case, but longer ago than the gap.
-    Stale(NodeRef),
-    /// Seen in this case within the gap.
-    Fresh(NodeRef),
-}
-
-/// What is known of an alert's parts: host, address, account, indicators; and of its episode.
-struct Seen {
-    parts: [Known; MOST_KEYS_OF_ALERT],
-    episode: Known,
-    /// How many alerts the episode has, this one counted.
-    alerts: u64,
 }
 
 /// The generic cell rate algorithm (ITU-T I.371, annex A) in milliseconds of the stream's own time.
@@ -170,10 +125,7 @@ impl Fusion {
         (1..=MAX_GAP_S).contains(&gap_s).then(|| Self {
             gap_s,
             forest: Forest::numbered_from(first_id),
-            hosts: HashMap::new(),
-            entities: Default::default(),
-            links: 0,
-            swept: 0,
+            links: Links::default(),
             newest: -MOST_TIME,
             now: None,
             notices: Limiter::default(),
@@ -205,9 +157,7 @@ impl Fusion {
         let before = now.clamp(-MOST_TIME, MOST_TIME).saturating_sub(self.gap_s);
         let closed = self.forest.close(|case| case.last < before);
         self.counts.closed += closed.len() as u64;
-        if self.links > 1024 + 2 * self.swept {
-            self.sweep();
-        }
+        self.links.sweep_if_grown(&self.forest);
         closed
     }
 
@@ -264,20 +214,24 @@ impl Fusion {
         self.make_room();
         let keys = Keys::of(alert);
         self.counts.cut += alert.indicators.len().saturating_sub(MAX_INDICATORS) as u64;
-        let seen = self.look_up(&keys, time);
-        let met = seen.parts[..keys.parts].iter().find_map(|known| known.fresh());
+        let seen = self.links.look_up(&keys, time, self.gap_s, &self.forest);
+        let met = seen.parts().iter().find_map(|known| known.fresh());
         let opened = met.is_none();
         let mut case = met.unwrap_or_else(|| self.open(time));
         let mut news = opened;
-        for known in &seen.parts[..keys.parts] {
+        for known in seen.parts() {
             news |= known.fresh().is_some_and(|other| self.join_by_alert(case, other));
         }
-        if self.forest.is_full_for(case, || self.unknown_in(case, &seen, keys.parts)) {
+        if self.forest.is_full_for(case, || seen.unknown_in(case, &self.forest)) {
             case = self.open(time);
             news = true;
-            self.move_all(&keys, case, time);
+            self.links.move_all(&keys, case, time, &mut self.forest);
+            self.counts.episodes += 1;
         } else {
-            news |= self.bind(&keys, &seen, case, time);
+            let begins = seen.begins_episode();
+            self.counts.episodes += u64::from(begins);
+            // A name that comes back after a pause is an episode of its own, and news.
+            news |= self.links.bind(&keys, &seen, case, time, &mut self.forest) || begins;
         }
         let exemplar = seen.alerts.is_power_of_two();
         let fate = self.fate(case, alert.level, time, news, exemplar);
@@ -328,222 +282,22 @@ impl Fusion {
         }
     }
 
-    /// What is known of the alert's parts; those that are fresh are seen once more.
-    fn look_up(&mut self, keys: &Keys<'_>, time: i64) -> Seen {
-        let (forest, gap_s) = (&self.forest, self.gap_s);
-        let mut seen =
-            Seen { parts: [Known::No; MOST_KEYS_OF_ALERT], episode: Known::No, alerts: 1 };
-        if let Some(host) = self.hosts.get_mut(keys.host) {
-            seen.parts[0] = host.link.meet(forest, time, gap_s);
-            if let Some(episode) = host.episodes.get_mut(keys.name) {
-                seen.episode = episode.link.meet(forest, time, gap_s);
-                if let Known::Fresh(_) = seen.episode {
-                    episode.alerts += 1;
-                    seen.alerts = episode.alerts;
-                }
-            }
-        }
-        for (part, (sort, text)) in (1..).zip(keys.others()) {
-            if let Some(link) = self.entities[map_of(sort)].get_mut(text) {
-                seen.parts[part] = link.meet(forest, time, gap_s);
-            }
-        }
-        seen
-    }
-
-    /// How many keys the case would list in addition.
-    fn unknown_in(&self, case: NodeRef, seen: &Seen, parts: usize) -> u32 {
-        let unknown = |known: &&Known| match known {
-            Known::No => true,
-            Known::Stale(other) => !self.forest.same(case, *other),
-            Known::Fresh(_) => false,
-        };
-        let episode = std::iter::once(&seen.episode);
-        seen.parts[..parts].iter().chain(episode).filter(unknown).count() as u32
-    }
-
-    /// Remembers what was not known, or not lately, as this case's; whether there was anything.
-    fn bind(&mut self, keys: &Keys<'_>, seen: &Seen, case: NodeRef, time: i64) -> bool {
-        let mut news = false;
-        let link = Link { case, last: time };
-        let listed = |forest: &Forest, known: Known| matches!(known, Known::Stale(other) if forest.same(case, other));
-        for (part, (sort, text)) in (1..).zip(keys.others()) {
-            let known = seen.parts[part];
-            if known.fresh().is_none() {
-                let listed = listed(&self.forest, known);
-                news |= !listed;
-                self.remember(sort, text, link, listed);
-            }
-        }
-        let host = seen.parts[0];
-        if host.fresh().is_none() {
-            let listed = listed(&self.forest, host);
-            news |= !listed;
-            self.remember_host(keys.host, link, listed);
-        }
-        if seen.episode.fresh().is_none() {
-            // A name that comes back after a pause is an episode of its own, and news.
-            news = true;
-            let listed = listed(&self.forest, seen.episode);
-            self.remember_episode(keys, link, listed);
-        }
-        news
-    }
-
-    /// Everything about the alert becomes this new case's.
-    fn move_all(&mut self, keys: &Keys<'_>, case: NodeRef, time: i64) {
-        let link = Link { case, last: time };
-        for (sort, text) in keys.others() {
-            self.remember(sort, text, link, false);
-        }
-        self.remember_host(keys.host, link, false);
-        self.remember_episode(keys, link, false);
-    }
-
-    fn remember(&mut self, sort: Sort, text: &str, link: Link, listed: bool) {
-        let map = &mut self.entities[map_of(sort)];
-        let key = match map.get_mut(text) {
-            // The same text twice in one alert: the second is not news.
-            Some(known) if known.case == link.case => return known.last = link.last,
-            Some(known) => {
-                *known = link;
-                (!listed).then(|| Arc::from(text))
-            }
-            None => {
-                self.links += 1;
-                let key: Arc<str> = text.into();
-                map.insert(Arc::clone(&key), link);
-                Some(key)
-            }
-        };
-        if let Some(key) = key {
-            self.forest.list(link.case, sort, key);
-        }
-    }
-
-    fn remember_host(&mut self, host: &str, link: Link, listed: bool) {
-        match self.hosts.get_mut(host) {
-            Some(known) => known.link = link,
-            None => {
-                self.links += 1;
-                self.hosts.insert(host.into(), Host { link, episodes: HashMap::new() });
-            }
-        }
-        if !listed {
-            self.forest.list(link.case, Sort::Host, host.into());
-        }
-    }
-
-    fn remember_episode(&mut self, keys: &Keys<'_>, link: Link, listed: bool) {
-        self.counts.episodes += 1;
-        let Some(host) = self.hosts.get_mut(keys.host) else { return };
-        let name: Arc<str> = keys.name.into();
-        let before = host.episodes.insert(Arc::clone(&name), Episode { link, alerts: 1 });
-        self.links += usize::from(before.is_none());
-        if !listed {
-            self.forest.list(link.case, Sort::Name, name);
-        }
-    }
-
     /// Makes sure that an alert finds room: an eighth of the cases, the longest quiet, is evicted where
     /// there is none. Only then, so that the cost is shared by many alerts.
     fn make_room(&mut self) {
-        if !self.forest.is_full() && self.links + MOST_KEYS_OF_ALERT <= MAX_LINKS {
+        if !self.forest.is_full() && self.links.len() + MOST_KEYS_OF_ALERT <= MAX_LINKS {
             return;
         }
-        self.sweep();
+        self.links.sweep(&self.forest);
         // Each round closes at least one case, and no case has no links: it ends.
-        while self.forest.is_full() || self.links > MAX_LINKS / 8 * 7 {
-            let (cases, alerts) = self.forest.evict(MAX_CASES / 8);
+        while self.forest.is_full() || self.links.len() > MAX_LINKS / 8 * 7 {
+            let (cases, alerts) = self.forest.evict();
             self.counts.evicted += cases;
             self.counts.evicted_alerts += alerts;
-            self.sweep();
+            self.links.sweep(&self.forest);
             if cases == 0 {
                 break;
             }
         }
     }
-
-    /// Forgets what belongs to cases that are over.
-    fn sweep(&mut self) {
-        let forest = &self.forest;
-        for map in &mut self.entities {
-            map.retain(|_, link| forest.is_open(link.case));
-        }
-        self.hosts.retain(|_, host| {
-            host.episodes.retain(|_, episode| forest.is_open(episode.link.case));
-            forest.is_open(host.link.case) || !host.episodes.is_empty()
-        });
-        let episodes: usize = self.hosts.values().map(|host| host.episodes.len()).sum();
-        let entities: usize = self.entities.iter().map(HashMap::len).sum();
-        self.links = self.hosts.len() + episodes + entities;
-        self.swept = self.links;
-    }
-}
-
-impl Link {
-    /// What it tells at this time; a fresh one is seen once more.
-    fn meet(&mut self, forest: &Forest, time: i64, gap_s: i64) -> Known {
-        if !forest.is_open(self.case) {
-            return Known::No;
-        }
-        if time - self.last > gap_s {
-            return Known::Stale(self.case);
-        }
-        self.last = self.last.max(time);
-        Known::Fresh(self.case)
-    }
-}
-
-impl Known {
-    fn fresh(self) -> Option<NodeRef> {
-        match self {
-            Self::Fresh(case) => Some(case),
-            Self::No | Self::Stale(_) => None,
-        }
-    }
-}
-
-/// The parts of an alert that are looked at, each cut to [`MAX_TEXT_BYTES`].
-struct Keys<'a> {
-    host: &'a str,
-    name: &'a str,
-    alert: Alert<'a>,
-    /// How many there are without the name.
-    parts: usize,
-}
-
-impl<'a> Keys<'a> {
-    fn of(alert: &Alert<'a>) -> Self {
-        let indicators = &alert.indicators[..alert.indicators.len().min(MAX_INDICATORS)];
-        let alert = Alert { indicators, ..*alert };
-        let parts = 1
-            + usize::from(alert.ip.is_some())
-            + usize::from(alert.user.is_some())
-            + indicators.len();
-        Self { host: head(alert.host), name: head(alert.name), alert, parts }
-    }
-
-    /// Everything but host and name.
-    fn others(&self) -> impl Iterator<Item = (Sort, &'a str)> + use<'a> {
-        let ip = self.alert.ip.map(|ip| (Sort::Ip, head(ip)));
-        let user = self.alert.user.map(|user| (Sort::User, head(user)));
-        let indicators = self.alert.indicators.iter();
-        let indicators = indicators.map(|indicator| (Sort::Indicator, head(indicator)));
-        ip.into_iter().chain(user).chain(indicators)
-    }
-}
-
-/// The place of a sort of entity in [`Fusion::entities`].
-fn map_of(sort: Sort) -> usize {
-    match sort {
-        Sort::Ip => 0,
-        Sort::User => 1,
-        Sort::Indicator | Sort::Host | Sort::Name => 2,
-    }
-}
-
-/// The beginning of a text, at most [`MAX_TEXT_BYTES`].
-fn head(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
