@@ -157,21 +157,15 @@ impl Links {
 
     /// `list`: where the case lists it, unless it does already.
     fn remember(&mut self, sort: Sort, text: &str, link: Link, list: Option<&mut Forest>) {
-        let map = &mut self.entities[map_of(sort)];
-        let mut key = None;
-        match map.get_mut(text) {
+        let text: Arc<str> = text.into();
+        match self.entities[map_of(sort)].insert(Arc::clone(&text), link) {
             // The same text twice in one alert: it is listed once.
-            Some(known) if known.case == link.case => return known.last = link.last,
-            Some(known) => *known = link,
-            None => {
-                self.links += 1;
-                let text: Arc<str> = text.into();
-                key = Some(Arc::clone(&text));
-                map.insert(text, link);
-            }
+            Some(before) if before.case == link.case => return,
+            Some(_) => {}
+            None => self.links += 1,
         }
         if let Some(forest) = list {
-            forest.list(link.case, sort, key.unwrap_or_else(|| text.into()));
+            forest.list(link.case, sort, text);
         }
     }
 
