@@ -141,8 +141,6 @@ struct Seat {
     cost: u32,
     /// Its bit in a [`Choice`].
     bit: u64,
-    /// Its turn to be explored: its rank by name, so that the order of the experts does not matter.
-    turn: u64,
 }
 
 /// Chooses experts for cases.
@@ -160,8 +158,6 @@ impl Gate {
         if experts.len() > MAX_EXPERTS {
             return Err(TooManyExperts(experts.len()));
         }
-        let mut names: Vec<&str> = experts.iter().map(|expert| expert.name()).collect();
-        names.sort_unstable();
         let mut seats = Vec::with_capacity(experts.len());
         for (place, expert) in experts.iter().enumerate() {
             let seat = Seat {
@@ -169,7 +165,6 @@ impl Gate {
                 // Who costs nothing costs a little: otherwise nobody could be compared with it.
                 cost: expert.cost().max(1),
                 bit: 1 << place,
-                turn: names.partition_point(|name| *name < expert.name()) as u64,
             };
             seats.push((expert.name(), channels(expert.name(), model), seat));
         }
@@ -203,7 +198,8 @@ impl Gate {
                 }
             }
             for rank in ranks(able & !asked) {
-                let turn = case_hash.wrapping_add(seats[rank].turn) % EXPLORED_ONE_IN == 0;
+                // By rank, which the order of the experts does not change: they take turns.
+                let turn = case_hash.wrapping_add(rank as u64) % EXPLORED_ONE_IN == 0;
                 explored |= u64::from(turn) << rank;
             }
         }

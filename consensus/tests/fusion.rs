@@ -95,6 +95,17 @@ fn entities_and_indicators_join_hosts_within_the_gap_and_not_beyond() {
 }
 
 #[test]
+fn a_case_that_is_over_is_never_taken_for_the_one_in_its_place() {
+    let mut fusion = fusion();
+    fusion.push(&alert(0, "a", "x"));
+    assert_eq!(fusion.close_until(1000).len(), 1);
+    assert_eq!(fusion.push(&alert(1, "b", "x")), in_case(2, Fate::Notified));
+    // In time for the first case, had that not been closed.
+    assert_eq!(fusion.push(&alert(2, "a", "x")), in_case(3, Fate::Notified));
+    assert_eq!(fusion.cases().len(), 2);
+}
+
+#[test]
 fn what_comes_back_to_a_long_case_is_not_listed_twice() {
     let mut fusion = fusion();
     for minute in 0..1000 {
@@ -276,6 +287,12 @@ fn indicators_and_texts_are_cut_at_their_limits() {
     // Twice the same indicator is one.
     fusion.push(&Alert { indicators: &["twice", "twice"], ..alert(0, "e", "x") });
     assert_eq!(fusion.cases()[2].keys.len(), 3);
+    for text in 0..130 {
+        let text = format!("twice {text}");
+        let indicators = &[text.as_str(), &text];
+        let twice = Alert { indicators, level: Severity::High, ..alert(0, "e", "x") };
+        assert_eq!(fusion.push(&twice).case, Some(CaseId(3)), "it would be full");
+    }
     let long = "é".repeat(MAX_TEXT_BYTES);
     fusion.push(&alert(0, &long, "x"));
     fusion.push(&alert(0, &long[..MAX_TEXT_BYTES], "x"));

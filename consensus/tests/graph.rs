@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 
 use consensus::graph::{
-    Cut, Decision, EXACT_DECISIONS, Event, Graph, Id, MAX_CANDIDATES, MAX_EDGES, MAX_EVENTS,
-    MAX_LABEL_BYTES, MAX_LABELS, MAX_LINES, MAX_PARENTS, MAX_TREE_DEPTH, MAX_TREE_LINES, Refused,
-    Stage, Terms, smallest_cut,
+    Cut, Decision, Document, EXACT_DECISIONS, Event, Graph, Id, MAX_CANDIDATES, MAX_EDGES,
+    MAX_EVENTS, MAX_LABEL_BYTES, MAX_LABELS, MAX_LINES, MAX_PARENTS, MAX_TREE_DEPTH,
+    MAX_TREE_LINES, Refused, Stage, Terms, smallest_cut,
 };
 use consensus::{
     Context, Evidence, Exposure, Kind, Model, Opinion, Panel, Privilege, Proof, Service, Severity,
@@ -303,6 +303,8 @@ fn a_tree_shows_causes_below_and_each_only_once() {
         {"id": 2, "stage": "weight", "label": "one", "time": 6, "nats": 1.23, "parents": [1]},
     ]});
     assert_eq!(json, expected);
+    let schema = serde_json::to_value(schemars::schema_for!(Document<'static>)).unwrap();
+    assert!(schema["properties"]["events"].is_object());
     // A part of a graph names no cause that it does not show.
     assert_eq!(graph.dot(&[one, verdict]).matches("->").count(), 1);
 }
@@ -336,6 +338,20 @@ fn a_search_that_cannot_be_exact_says_so() {
     assert!(!cut.exact && cut.removed.len() == 3 && decisions < MAX_CANDIDATES * MAX_CANDIDATES);
     assert!(cut_of(MAX_CANDIDATES, 1).0.exact);
     assert!(!cut_of(MAX_CANDIDATES + 1, 1).0.exact);
+}
+
+#[test]
+fn what_a_greedy_search_removed_for_nothing_is_put_back() {
+    let (_, ids) = made(&vec![0; 20]);
+    // Fifteen look better at every step, and the other five decide.
+    let cut = smallest_cut(&ids, |removed| {
+        let decoys = removed.iter().filter(|id| ids[5..].contains(id)).count();
+        let needed = removed.len() - decoys;
+        let level = if needed == 5 { Severity::Info } else { Severity::High };
+        Decision { level, margin: -(decoys as i64 * 10 + needed as i64) }
+    });
+    assert_eq!(cut.removed, ids[..5]);
+    assert!(cut.lowers() && !cut.exact && cut.after == Severity::Info);
 }
 
 fn evidence() -> Evidence {
