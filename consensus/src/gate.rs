@@ -199,7 +199,7 @@ impl Gate {
             }
             for rank in ranks(able & !asked) {
                 // By rank, which the order of the experts does not change: they take turns.
-                let turn = case_hash.wrapping_add(rank as u64) % EXPLORED_ONE_IN == 0;
+                let turn = case_hash.wrapping_add(rank as u64).is_multiple_of(EXPLORED_ONE_IN);
                 explored |= u64::from(turn) << rank;
             }
         }

@@ -342,7 +342,7 @@ fn a_search_that_cannot_be_exact_says_so() {
 
 #[test]
 fn what_a_greedy_search_removed_for_nothing_is_put_back() {
-    let (_, ids) = made(&vec![0; 20]);
+    let (_, ids) = made(&[0; 20]);
     // Fifteen look better at every step, and the other five decide.
     let cut = smallest_cut(&ids, |removed| {
         let decoys = removed.iter().filter(|id| ids[5..].contains(id)).count();

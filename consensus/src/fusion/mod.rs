@@ -77,6 +77,18 @@ impl<'a> Alert<'a> {
 }
 
 /// A stream of alerts being fused.
+///
+/// ```
+/// use consensus::fusion::{Alert, Fate, Fusion, GAP_S};
+///
+/// let mut fusion = Fusion::new(GAP_S, 1).expect("a valid gap");
+/// let scan = Alert { ip: Some("192.0.2.1"), ..Alert::new(1000, "web", "port scan") };
+/// assert_eq!(fusion.push(&scan).fate, Fate::Notified);
+/// let login = Alert { host: "mail", name: "login", ..scan };
+/// assert_eq!(fusion.push(&login).fate, Fate::Merged); // the same address
+/// let over = fusion.close_until(1301);
+/// assert_eq!((over.len(), over[0].tally.received), (1, 2));
+/// ```
 #[derive(Debug)]
 pub struct Fusion {
     gap_s: i64,
