@@ -8,7 +8,7 @@ use std::process::Command;
 
 use consensus::Severity;
 use consensus::fusion::{
-    Alert, CASE_BURST, Case, CaseId, Fate, Fusion, GAP_S, MAX_APART, MAX_CASES, MAX_GAP_S,
+    Alert, CASE_BURST, Case, CaseId, Counts, Fate, Fusion, GAP_S, MAX_APART, MAX_CASES, MAX_GAP_S,
     MAX_INDICATORS, MAX_KEYS, MAX_LINKS, MAX_TEXT_BYTES, NOTICE_BURST, Outcome, Reason, Sort,
 };
 use consensus::triage::row;
@@ -565,7 +565,7 @@ fn fuse(name: &str, alerts: &[Alert<'_>]) -> (u64, u64) {
     closed.extend(fusion.close_until(i64::MAX));
     let seconds = started.elapsed().as_secs_f64();
     accounted(&fusion, &closed);
-    let Fused { episodes, opened, joined, unjoined, tally, .. } = fusion.counts();
+    let Counts { episodes, opened, joined, unjoined, tally, .. } = fusion.counts();
     let cases = opened - joined;
     println!(
         "{name}: {} alerts, {episodes} episodes, {cases} cases ({unjoined} successors kept apart): \
@@ -582,10 +582,7 @@ fn fuse(name: &str, alerts: &[Alert<'_>]) -> (u64, u64) {
     (episodes, cases)
 }
 
-use consensus::fusion::Counts as Fused;
-
 #[test]
-#[ignore = "1.2 million alerts take long without optimisation"]
 fn real_alerts_become_cases_and_every_one_is_accounted_for() {
     let Some(folder) = corpus() else { return };
     let mut all = (0, 0, 0);
