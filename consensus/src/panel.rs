@@ -1,6 +1,8 @@
 //! The panel: which experts are asked, and in which order their opinions are pooled.
 
-use crate::gate::Needs;
+use std::sync::LazyLock;
+
+use crate::gate::{self, Budget, Gate, MAX_EXPERTS, Needs};
 use crate::likelihood::{self, Model};
 use crate::trace::{self, Digest};
 use crate::{Context, Evidence, Opinion, Verdict, experts, pool};
@@ -26,31 +28,48 @@ pub const MAX_THREADS: usize = 64;
 pub struct Panel {
     experts: Vec<Box<dyn Expert>>,
     model: Model,
+    gate: Gate,
+    budget: Budget,
 }
 
 impl Panel {
     /// The built-in panel with its fixed, sceptical model: twin hosts get identical verdicts.
     pub fn cold() -> Self {
-        Self::with(Model::cold())
+        // Ranking the experts is the dear part, and always the same here.
+        static RANKED: LazyLock<Gate> = LazyLock::new(|| Panel::with(Model::cold()).gate);
+        let gate = RANKED.clone();
+        Self { experts: experts::all(), model: Model::cold(), gate, budget: Budget::All }
     }
 
     /// The built-in panel with a model that has learnt.
     pub fn with(model: Model) -> Self {
-        Self { experts: experts::all(), model }
+        Self::of(experts::all(), model)
     }
 
     /// The panel without this expert; for what-if questions.
     #[must_use]
     pub fn without(mut self, expert: &str) -> Self {
         self.experts.retain(|one| one.name() != expert);
-        self
+        Self { budget: self.budget, ..Self::of(self.experts, self.model) }
+    }
+
+    /// The panel that may spend only so much on a case.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// A panel of the named experts only (unknown names are ignored); for tests and what-if questions.
     pub fn only(names: &[&str]) -> Self {
-        let mut panel = Self::cold();
-        panel.experts.retain(|one| names.contains(&one.name()));
-        panel
+        let mut experts = experts::all();
+        experts.retain(|one| names.contains(&one.name()));
+        Self::of(experts, Model::cold())
+    }
+
+    fn of(mut experts: Vec<Box<dyn Expert>>, model: Model) -> Self {
+        experts.truncate(MAX_EXPERTS);
+        let gate = Gate::new(&experts, &model).expect("no more experts than it takes: see above");
+        Self { experts, model, gate, budget: Budget::All }
     }
 
     /// Judges one piece of evidence. For many in one context, [`Panel::judge_all`] is cheaper.
@@ -104,9 +123,11 @@ impl Panel {
         digest: &Digest,
         outside: Vec<Opinion>,
     ) -> Verdict {
-        let offered = Needs::offered(evidence, context);
-        let asked = self.experts.iter().filter(|expert| expert.needs().met_by(offered));
-        let mut opinions: Vec<Opinion> = asked.filter_map(|e| e.judge(evidence, context)).collect();
+        let hash = gate::case_hash(evidence, digest);
+        let choice = self.gate.choose(Needs::offered(evidence, context), hash, self.budget);
+        let asked = self.experts.iter().enumerate().filter(|(place, _)| choice.asks(*place));
+        let mut opinions: Vec<Opinion> =
+            asked.filter_map(|(_, expert)| expert.judge(evidence, context)).collect();
         let (posing, outside): (Vec<_>, Vec<_>) =
             outside.into_iter().partition(|opinion| likelihood::is_known(&opinion.expert));
         opinions.extend(outside);
