@@ -94,6 +94,13 @@ fn verdict_of_the_built_in_panel(bencher: Bencher) {
     bencher.bench(|| panel.judge(black_box(&evidence), black_box(&context)));
 }
 
+/// 4,000 cases in one context, on one and on two threads.
+#[divan::bench(args = [1, 2], sample_count = 30)]
+fn a_batch_of_4000_on_threads(bencher: Bencher, threads: usize) {
+    let (panel, evidence, context) = (Panel::cold(), vec![evidence(); 4_000], context());
+    bencher.bench(|| panel.judge_on(threads, black_box(&evidence), black_box(&context)));
+}
+
 #[divan::bench(args = [5, 10, 20, 50])]
 fn pooling_without_text(bencher: Bencher, experts: usize) {
     pooling(bencher, opinions(experts, 0));

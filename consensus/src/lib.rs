@@ -11,7 +11,9 @@
 pub mod context;
 pub mod evidence;
 pub mod experts;
+pub mod fusion;
 pub mod gate;
+pub mod graph;
 pub mod labels;
 pub mod learn;
 pub mod likelihood;

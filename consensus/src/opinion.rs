@@ -16,6 +16,8 @@ pub const MAX_NAME: usize = 128;
 pub const MAX_RATIONALE: usize = 1024;
 /// Most sources, and most facts of its own, that one opinion may name; further ones are left out.
 pub const MAX_NAMED: usize = 16;
+/// A distribution whose sum is as near to 1 as this is left as it is.
+const EXACT_ENOUGH: f64 = 1e-12;
 
 /// A distribution over the five severities, how sure the expert is, and why in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -88,11 +90,18 @@ impl Opinion {
     /// bounded names; an error where there is nothing to make sense of.
     pub fn checked(mut self) -> Result<Self, BadOpinion> {
         self.sense()?;
-        // Divided by the largest first: the sum of five finite numbers may be infinite.
-        let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
-        let sum: f64 = self.distribution.iter().map(|p| p / largest).sum();
-        for p in &mut self.distribution {
-            *p = *p / largest / sum;
+        self.settle();
+        Ok(self)
+    }
+
+    /// Does what [`Opinion::checked`] does to an opinion that makes [`Opinion::sense`].
+    pub(crate) fn settle(&mut self) {
+        let sum: f64 = self.distribution.iter().sum();
+        if (sum - 1.0).abs() > EXACT_ENOUGH {
+            // Divided by the largest first: the sum of five finite numbers may be infinite.
+            let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
+            let sum: f64 = self.distribution.iter().map(|p| p / largest).sum();
+            self.distribution.iter_mut().for_each(|p| *p = *p / largest / sum);
         }
         tame(&mut self.rationale, MAX_RATIONALE);
         for names in [&mut self.sources, &mut self.facts] {
@@ -103,7 +112,6 @@ impl Opinion {
                 names.dedup();
             }
         }
-        Ok(self)
     }
 }
 

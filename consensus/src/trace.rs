@@ -106,8 +106,17 @@ impl Canon {
         flags.iter().for_each(|flag| self.0.push(u8::from(*flag)));
     }
 
+    /// A length in groups of seven bits, the lowest first; the last one alone has no high bit.
+    fn length(&mut self, mut length: usize) {
+        while length >= 0x80 {
+            self.0.push(0x80 | (length & 0x7F) as u8);
+            length >>= 7;
+        }
+        self.0.push(length as u8);
+    }
+
     fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
+        self.length(text.len());
         self.0.extend(text.as_bytes());
     }
 
@@ -115,7 +124,7 @@ impl Canon {
     fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
         let mut texts: Vec<&str> = texts.collect();
         texts.sort_unstable();
-        self.number(texts.len() as u64);
+        self.length(texts.len());
         texts.into_iter().for_each(|text| self.text(text));
     }
 

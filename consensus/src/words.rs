@@ -5,15 +5,14 @@
 //! words share a hash with probability 2^-64; nothing here is keyed, so a sender can make collisions on
 //! purpose: use it to compare, never to authenticate.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-/// An odd constant with well mixed bits (the golden ratio's).
-const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-/// Bit 5 of every byte: the case of letters.
-const CASE: u64 = ONES << 5;
 /// Bytes that are looked at together: one bit each.
 const BLOCK: usize = 64;
+/// Bit 5 of every byte: the case of letters.
+const CASE: u64 = 0x2020_2020_2020_2020;
+/// Brings the lowest bits of eight bytes together in the highest byte, the first byte lowest.
+const GATHER: u64 = 0x0102_0408_1020_4080;
+/// Odd constants with well mixed bits.
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 const MIX_2: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// Gives the hash of each word in order.
@@ -42,17 +41,27 @@ pub fn each(text: &str, mut take: impl FnMut(u64)) {
 
 /// One bit for each byte of a block, set where it belongs to a word.
 fn marked(block: &[u8]) -> u64 {
-    let (chunks, rest) = block.as_chunks::<8>();
-    let mut marks = 0;
-    for (at, chunk) in chunks.iter().enumerate() {
-        marks |= gathered(letters(u64::from_le_bytes(*chunk))) << (8 * at);
+    match block.first_chunk::<BLOCK>() {
+        Some(whole) => marks(whole),
+        None => {
+            let mut last = [0; BLOCK];
+            last[..block.len()].copy_from_slice(block);
+            marks(&last)
+        }
     }
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        marks |= gathered(letters(u64::from_le_bytes(last))) << (8 * chunks.len());
-    }
-    marks
+}
+
+fn marks(block: &[u8; BLOCK]) -> u64 {
+    // Whole bytes first, which the compiler does 16 at a time, then one bit of each eight bytes.
+    let flags: [u8; BLOCK] = std::array::from_fn(|at| {
+        let byte = block[at];
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        u8::from(letter | digit | (byte >= 0x80))
+    });
+    let (eights, _) = flags.as_chunks::<8>();
+    let gathered = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56;
+    eights.iter().enumerate().fold(0, |marks, (at, eight)| marks | gathered(eight) << (8 * at))
 }
 
 /// The hash of the word from `start` to `end`.
@@ -92,26 +101,10 @@ pub fn name(text: &str) -> u64 {
     mixed(hash ^ u64::from_le_bytes(last))
 }
 
+/// Spreads every bit of a value over the upper half, then back over the lower one.
 fn mixed(value: u64) -> u64 {
-    let wide = u128::from(value ^ MIX) * u128::from(MIX_2);
-    (wide as u64) ^ ((wide >> 64) as u64)
-}
-
-/// The high bit of every byte that belongs to a word.
-fn letters(chunk: u64) -> u64 {
-    let within = |bytes: u64, first: u8, last: u8| {
-        let from = bytes + ONES * u64::from(0x80 - first);
-        let past = bytes + ONES * u64::from(0x80 - (last + 1));
-        from & !past
-    };
-    let digit = within(chunk & LOW, b'0', b'9');
-    let letter = within((chunk | CASE) & LOW, b'a', b'z');
-    (digit | letter | chunk) & HIGH
-}
-
-/// The high bits of eight bytes as eight bits, the lowest byte first.
-fn gathered(high: u64) -> u64 {
-    (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    let spread = value.wrapping_mul(MIX);
+    (spread ^ spread >> 32).wrapping_mul(MIX_2)
 }
 
 #[cfg(test)]

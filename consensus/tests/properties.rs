@@ -156,6 +156,14 @@ proptest! {
     }
 
     #[test]
+    fn threads_change_nothing(
+        all in proptest::collection::vec(evidence(), 0..12), c in context(), threads in 0_usize..6,
+    ) {
+        let panel = Panel::cold();
+        prop_assert_eq!(panel.judge_on(threads, &all, &c), panel.judge_all(&all, &c));
+    }
+
+    #[test]
     fn the_order_of_the_parts_does_not_matter(mut e in evidence(), mut c in context()) {
         let first = Panel::cold().judge(&e, &c);
         e.sources.reverse();

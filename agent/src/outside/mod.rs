@@ -1,7 +1,8 @@
 //! Experts from outside: commands that the operator names, asked over JSON lines.
 //!
 //! A command is started once, at the first question, without a shell, with nothing in its environment
-//! but `PATH` and `LANG`, in a process group of its own that is killed at the end. For each case it gets
+//! but `PATH` and `LANG`, without capabilities and ways to gain any, in a process group of its own that
+//! is killed at the end. For each case it gets
 //! one line `{"case":"…","evidence":{…}}` (the evidence is redacted) and answers with one line, see
 //! [`consensus::outside`]. All are asked at the same time, each has its time limit a line. What does not
 //! come, or makes no sense, is no opinion and is recorded with the case; after [`FAILURES_MAX`] failures
@@ -401,6 +402,12 @@ mod tests {
         assert!(ask(&mut experts).opinions.is_empty());
         let said = experts.complaints().remove(0);
         assert!(said.starts_with("outside:none stopped answering: /nonexistent/expert"), "{said}");
+    }
+
+    #[test]
+    fn it_cannot_gain_rights() {
+        let status = r#"read -r q; set -- $(grep NoNewPrivs /proc/self/status); printf '{"severity":"low","rationale":"%s"}\n' "$2"; sleep 60"#;
+        assert_eq!(ask(&mut expert(status, "10s")).opinions.remove(0).rationale, "1");
     }
 
     #[test]

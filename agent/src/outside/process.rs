@@ -45,7 +45,8 @@ impl Process {
     pub fn start(command: &[String]) -> Result<Self, String> {
         let words = owner::checked(command, rustix::process::geteuid().is_root())?;
         let name = words[0].display().to_string();
-        let mut child = Command::new(&words[0])
+        let mut command = Command::new(&words[0]);
+        command
             .args(&words[1..])
             .env_clear()
             .env("PATH", PATH)
@@ -54,9 +55,8 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("{name}: {error}"))?;
+            .process_group(0);
+        let mut child = without_rights(command).map_err(|error| format!("{name}: {error}"))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(format!("{name}: no pipes"));
@@ -111,6 +111,18 @@ impl Drop for Process {
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// Starts a command without what this process may do beyond its user: rights of a thread are inherited
+/// by what the thread starts, so they are given up on one that does nothing else.
+fn without_rights(mut command: Command) -> std::io::Result<Child> {
+    let start = move || {
+        rustix::thread::clear_ambient_capability_set()?;
+        rustix::thread::set_no_new_privs(true)?;
+        command.spawn()
+    };
+    let ended = std::thread::spawn(start).join();
+    ended.unwrap_or_else(|_| Err(std::io::Error::other("it could not be started")))
 }
 
 const ENDED: &str = "it ended";

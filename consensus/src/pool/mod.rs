@@ -134,8 +134,7 @@ pub fn pool(
 
 /// Adds up what well-formed opinions, sorted by name, say about this evidence.
 pub fn weigh(evidence: &Evidence, opinions: &[Opinion], model: &Model) -> Weighing {
-    let (base, shift) = (prior(evidence.kind), model.shift(evidence.kind));
-    let prior: [i64; THRESHOLDS] = std::array::from_fn(|k| base[k] + shift[k]);
+    let prior = prior(evidence.kind, model);
     let shares = copies::shares(evidence, opinions);
     let mut contributions: Vec<Contribution> =
         opinions.iter().zip(&shares).map(|(one, share)| contribution(one, *share, model)).collect();
@@ -187,29 +186,35 @@ impl Weighing {
     }
 }
 
-/// Log-odds per threshold before anybody spoke. Postures are looked for because they go wrong
-/// often; grave activities are rare among the many that are logged.
-fn prior(kind: Kind) -> [i64; THRESHOLDS] {
-    match kind {
+/// Log-odds in micro-nats per threshold before anybody spoke, as far as the model has learnt them.
+/// Postures are looked for because they go wrong often; grave activities are rare among the many that
+/// are logged.
+pub fn prior(kind: Kind, model: &Model) -> [i64; THRESHOLDS] {
+    let cold = match kind {
         Kind::Posture | Kind::Service | Kind::Patch => [1_000_000, 200_000, -1_150_000, -1_300_000],
         Kind::Activity => [300_000, -500_000, -1_300_000, -1_600_000],
-    }
+    };
+    let shift = model.shift(kind);
+    std::array::from_fn(|k| cold[k] + shift[k])
 }
 
 /// Checks and sorts the opinions; one opinion an expert (the gravest, where one speaks twice). The
 /// second part names what was refused.
 fn admitted(opinions: Vec<Opinion>) -> (Vec<Opinion>, Vec<String>) {
     let mut refused = Vec::new();
-    let mut kept = Vec::with_capacity(opinions.len());
-    for opinion in opinions {
-        if let Err(error) = opinion.sense() {
-            let shown = opinion.expert.chars().filter(|c| !c.is_control());
-            let name: String = shown.take(40).collect();
-            refused.push(format!("ignored: opinion of `{name}`: {error}"));
-        } else if let Ok(opinion) = opinion.checked() {
-            kept.push(opinion);
+    let mut kept = opinions;
+    kept.retain_mut(|opinion| {
+        match opinion.sense() {
+            Ok(()) => opinion.settle(),
+            Err(error) => {
+                let shown = opinion.expert.chars().filter(|c| !c.is_control());
+                let name: String = shown.take(40).collect();
+                refused.push(format!("ignored: opinion of `{name}`: {error}"));
+                return false;
+            }
         }
-    }
+        true
+    });
     if !kept.is_sorted_by(|a, b| a.expert < b.expert) {
         kept.sort_by(|a, b| {
             a.expert
