@@ -37,6 +37,8 @@ another sweep is running
 the reader of standard output went away
 .SH FILES
 /etc/wardmote/wardmote.yaml, /etc/wardmote/conf.d/*.yaml, /etc/wardmote/accepted.yaml, /var/lib/wardmote
+.PP
+In the state directory: kept/ (findings with what they were judged from), feedback.jsonl (what operators said)
 "#;
 
 /// Prints the page (section 8) in roff: pipe it to `man -l -`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::ValueEnum;
 use consensus::learn::{Learnt, learn};
 use consensus::outside::PREFIX;
-use consensus::{Panel, Severity, trace};
+use consensus::{Model, Panel, Severity, trace};
 use serde::Serialize;
 
 use crate::commands::Global;
@@ -100,6 +100,7 @@ impl Record {
     fn of(state: &std::path::Path, runs: &[(Run, Vec<Case>)]) -> anyhow::Result<Self> {
         let (log, unread) = feedback::read(state)?;
         let learnt = learn(&log, jiff::Timestamp::now().as_second());
+        let model = learnt.model();
         let cold = Panel::cold().names();
         let mut said: BTreeMap<&str, usize> = cold.iter().map(|name| (*name, 0)).collect();
         let all = || runs.iter().flat_map(|(_, cases)| cases);
@@ -119,7 +120,7 @@ impl Record {
             beyond: learnt.beyond,
             folded: log.folded.as_ref().map_or(0, |folded| folded.clicks),
             unread: unread.count,
-            experts: names.iter().map(|name| line(name, said[name], &learnt)).collect(),
+            experts: names.iter().map(|name| line(name, said[name], &learnt, &model)).collect(),
         })
     }
 
@@ -149,7 +150,7 @@ impl Record {
     }
 }
 
-fn line(name: &str, said: usize, learnt: &Learnt) -> Line {
+fn line(name: &str, said: usize, learnt: &Learnt, model: &Model) -> Line {
     let record = learnt.records.get(name).copied().unwrap_or_default();
     Line {
         expert: name.to_string(),
@@ -157,7 +158,7 @@ fn line(name: &str, said: usize, learnt: &Learnt) -> Line {
         hits: record.recent.hits + record.before.hits,
         misses: record.recent.misses + record.before.misses,
         trend: record.trend(),
-        cap: learnt.model().of(name).1,
+        cap: model.of(name).1,
     }
 }
 

@@ -19,8 +19,10 @@ pub fn checked(command: &[String], is_root: bool) -> Result<Vec<PathBuf>, String
     if is_root {
         // Links are followed here and once: what runs is what was looked at.
         *program = whole(&given)?;
-        for word in words.iter().filter(|word| word.is_absolute() && word.exists()) {
-            only_roots(&whole(word)?)?;
+        // It runs in `/`: that is where words without a leading slash would be files.
+        let files = words.iter().map(|word| Path::new("/").join(word));
+        for file in files.filter(|file| file.exists()) {
+            only_roots(&whole(&file)?)?;
         }
     } else if !given.exists() {
         return Err(format!("{}: no such file", given.display()));
@@ -84,6 +86,8 @@ mod tests {
         chown(&script, Some(0), None).unwrap();
         chown(dir.path(), Some(12345), None).unwrap();
         assert!(refused("it does not belong to root"), "a folder's owner can replace the file");
+        let relative = script.display().to_string().trim_start_matches('/').to_string();
+        assert!(checked(&["/bin/sh".to_string(), relative], true).is_err());
         // A link elsewhere changes nothing: the file at its end counts.
         let other = tempfile::tempdir().unwrap();
         symlink(&script, other.path().join("link")).unwrap();

@@ -22,6 +22,9 @@ const WAITING_MAX: usize = 4;
 const UNWRITTEN_MAX: usize = 2;
 /// Bytes of stderr that are kept: its last line says why it ended.
 const STDERR_BYTES_MAX: u64 = 16 << 10;
+/// How long its last words on stderr are waited for, once it has ended: so many times this long.
+const LAST_WORDS_WAITS: usize = 20;
+const LAST_WORDS_WAIT: Duration = Duration::from_millis(5);
 /// The only path in its environment.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -69,9 +72,12 @@ impl Process {
         std::thread::spawn(move || write_all(stdin, &unwritten));
         std::thread::spawn(move || {
             let why = read_all(stdout, &heard);
-            // It ends by itself: then it has said why, at once.
-            if errors.is_finished() || why == ENDED {
-                std::thread::sleep(Duration::from_millis(20));
+            // What it said on stderr before it ended may take a moment longer.
+            for _ in 0..LAST_WORDS_WAITS {
+                if errors.is_finished() {
+                    break;
+                }
+                std::thread::sleep(LAST_WORDS_WAIT);
             }
             let said = complaint.lock().map(|said| said.clone()).unwrap_or_default();
             let why = if said.is_empty() { why } else { format!("{why} ({said})") };
@@ -109,6 +115,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Until it is reaped the group's number is its own: nobody else's processes can be hit.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        // It may have left its group.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

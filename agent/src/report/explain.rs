@@ -34,7 +34,7 @@ fn write_all(out: &mut String, found: &Found, clicks: &[&Click], color: bool) ->
         "  judged {} on {} by wardmote {}, trace {}",
         moment(run.started),
         run.host,
-        run.by.name(),
+        run.by.command(),
         verdict.trace
     )?;
     writeln!(out, "  why    {}", case.why)?;
@@ -135,7 +135,7 @@ pub fn json(found: &Found, clicks: &[&Click]) -> Value {
         "severity": case.verdict.severity,
         "title": case.evidence.title,
         "judged": {
-            "by": run.by, "host": run.host, "at": moment(run.started), "model": run.model,
+            "by": run.by.command(), "host": run.host, "at": moment(run.started), "model": run.model,
         },
         "why": case.why,
         "verdict": case.verdict,

@@ -2,7 +2,8 @@
 //!
 //! The sweep's place in the logs is kept in `agent-logs.json` in the state directory, apart from the one
 //! of `wardmote sweep`: each has seen what it has told. It is written only when the service has stored
-//! what was seen; until then a sweep begins at the old place.
+//! what was seen; until then a sweep begins at the old place. Experts from outside go on running from one
+//! look to the next.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -87,8 +88,8 @@ impl Host {
     }
 
     /// Keeps what was judged; what is not kept is no reason to stop watching.
-    fn keep(&self, judges: &Judges, host: &str, context: Context, cases: Vec<Case>) {
-        let of = Of { by: By::Agent, host, started: (self.clock)() };
+    fn keep(&self, by: By, judges: &Judges, context: Context, cases: Vec<Case>) {
+        let of = Of { by, host: &self.host, started: (self.clock)() };
         if let Err(why) = keep::keep(self.state(), &of, judges, context, cases) {
             say!("wardmote: {why}");
         }
@@ -111,7 +112,7 @@ impl Host {
         let mut judges = Judges::with(experts, self.state(), (self.clock)());
         let (findings, cases) = judge::findings(&mut judges, &context, items);
         let complaints = judges.outside.complaints();
-        self.keep(&judges, &self.host, context, cases);
+        self.keep(By::Watch, &judges, context, cases);
         self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
         Ok((seen.collect::<anyhow::Result<_>>()?, complaints))
@@ -134,7 +135,7 @@ impl Look for Host {
         let Examined { report, context, cases } =
             examine(&wanted, &accepted, settings, &mut judges)?;
         self.host.clone_from(&report.host.name);
-        self.keep(&judges, &self.host, context, cases);
+        self.keep(By::Agent, &judges, context, cases);
         self.experts = judges.outside;
         self.inventory = report
             .services
@@ -293,6 +294,8 @@ mod tests {
         let first = host.sweep(&settings).unwrap().seen;
         assert!(!first.is_empty(), "twenty failures are a story");
         assert!(first.iter().all(|seen| seen.source == Source::Sweep));
+        let kept = crate::store::cases::find(state.path(), &first[0].fingerprint).unwrap();
+        assert_eq!(kept.case.evidence.title, first[0].title, "an alert can be explained");
         // Not stored: the same again, with the same fingerprints.
         assert_eq!(host.sweep(&settings).unwrap().seen, first);
         host.keep_place().unwrap();

@@ -4,7 +4,7 @@
 //! One run, one file of JSON lines in `kept/` of the state directory: first the run (context, model,
 //! what had been learnt), then one case a line, worst first. A file appears whole or not at all (mode
 //! 0600) under a name that no other run has, so runs need no lock. Each command keeps its last
-//! [`RUNS_MAX`] runs within [`BYTES_MAX`]; cases that would make a run longer than [`RUN_BYTES_MAX`]
+//! [`RUNS_MAX`] runs (the service [`WATCH_RUNS_MAX`] looks at the logs) within [`BYTES_MAX`]; cases that would make a run longer than [`RUN_BYTES_MAX`]
 //! are left out and counted.
 
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ use crate::settings::bounded;
 const FOLDER: &str = "kept";
 /// Most runs that are kept of one command.
 pub const RUNS_MAX: usize = 60;
+/// Most of the service's looks at the logs that are kept.
+pub const WATCH_RUNS_MAX: usize = 1_000;
 /// Most bytes of all runs of one command.
 pub const BYTES_MAX: u64 = 32 << 20;
 /// Most bytes of one run.
@@ -43,17 +45,37 @@ pub enum By {
     Audit,
     /// `wardmote sweep`.
     Sweep,
-    /// The service.
+    /// The service's audit.
     Agent,
+    /// The service's look at the logs, every few seconds.
+    Watch,
 }
 
 impl By {
-    /// Its name, as in the file's.
-    pub fn name(self) -> &'static str {
+    /// What its files' names begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Audit => "audit-",
+            Self::Sweep => "sweep-",
+            Self::Agent => "agent-",
+            Self::Watch => "watch-",
+        }
+    }
+
+    /// The command.
+    pub fn command(self) -> &'static str {
         match self {
             Self::Audit => "audit",
             Self::Sweep => "sweep",
-            Self::Agent => "agent",
+            Self::Agent | Self::Watch => "agent",
+        }
+    }
+
+    /// Most runs that are kept; each look at the logs holds little.
+    fn most(self) -> usize {
+        match self {
+            Self::Watch => WATCH_RUNS_MAX,
+            _ => RUNS_MAX,
         }
     }
 }
@@ -152,7 +174,7 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
     }
     bytes.push(b'\n');
     let random = u32::from_ne_bytes(crate::secrets::random()?);
-    let name = format!("{}-{:012}-{random:08x}.jsonl", run.by.name(), run.started.max(0));
+    let name = format!("{}{:012}-{random:08x}.jsonl", run.by.prefix(), run.started.max(0));
     output::replace(&folder.join(name), &bytes, 0o600)?;
     prune(&folder, run.by);
     Ok(())
@@ -161,12 +183,11 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
 /// Forgets the oldest runs of a command beyond what is kept. What cannot be removed stays: another run
 /// may just have removed it.
 fn prune(folder: &Path, by: By) {
-    let start = format!("{}-", by.name());
     let mut total = 0;
-    let kept = newest_first(folder, &start).unwrap_or_default();
+    let kept = newest_first(folder, by.prefix()).unwrap_or_default();
     for (number, (path, length)) in kept.into_iter().enumerate() {
         total += length;
-        if number >= RUNS_MAX || (number > 0 && total > BYTES_MAX) {
+        if number >= by.most() || (number > 0 && total > BYTES_MAX) {
             let _ = std::fs::remove_file(path);
         }
     }
