@@ -304,8 +304,10 @@ fn grave() -> Vec<(Evidence, Context)> {
         logs_known: true,
         attacks: vec![attack],
         mentions,
-        new_subjects: Some(["ip:192.0.2.7".to_string()].into()),
+        ..Context::default()
     };
+    let context =
+        Context { new_subjects: Some(["ip:192.0.2.7".to_string()].into()), ..context };
     let floor =
         Evidence { check: "empty".into(), level: Critical, floor: Some(Critical), ..base.clone() };
     let break_in = Evidence {

@@ -41,8 +41,8 @@ pub const RECENT_DAYS: i64 = 30;
 const CELL_STEP: f64 = 0.1;
 /// Least chance of being shown that is corrected for.
 const SHOWN_LEAST: f64 = 0.1;
-/// Imagined cases behind a prior: ten clicks' weight at once move it by 2 ln 1.1 nats.
-const PRIOR_CASES: f64 = 100.0;
+/// Imagined cases behind a prior; a click weighs at most a tenth of them, which moves it by 2 ln 1.1 nats.
+const PRIOR_CASES: f64 = 50.0;
 const DAY_SECONDS: i64 = 86_400;
 
 /// What an operator says about a case.
@@ -304,7 +304,7 @@ impl Sums {
     }
 
     fn tally(&mut self, click: &Click, fade: f64) {
-        let weight = click.correction() * fade;
+        let weight = click.correction().min(PRIOR_CASES / 10.0) * fade;
         let tally = self.tallies.entry(click.kind).or_default();
         tally.all += weight;
         for k in 0..THRESHOLDS {
@@ -356,7 +356,9 @@ fn step(said: &Said, truth: Severity, correction: f64) -> Counts {
                 return 0.0;
             }
             let wanted = correction * near[row] / sum * said.distribution[column] * said.confidence;
-            wanted.min(CELL_STEP * COLD_CASES * cold[row][column])
+            // The bound falls with the distance too: else rare cells near the truth would grow no faster
+            // than those far from it, and nothing would be learnt from what is surprising.
+            wanted.min(CELL_STEP * near[row] * COLD_CASES * cold[row][column])
         })
     })
 }
