@@ -17,10 +17,19 @@ pub const MAX_HELD: usize = 1 << 18;
 /// Most different windows of one host that are kept from the baseline.
 pub const MAX_SETS: usize = 64;
 
+/// What a name adds on a host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Added {
+    /// To the evidence.
+    pub evidence: f64,
+    /// To the weight: no more than being new said then.
+    pub weight: f64,
+}
+
 /// A name that goes on.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    surprise: f64,
+    added: Added,
     started: i64,
     last: i64,
 }
@@ -79,11 +88,11 @@ impl Episodes {
         }
     }
 
-    /// The surprise with which a name began on a host, if it still goes on. `since` is when the entry of
+    /// What a name added when it began on a host, if it still goes on. `since` is when the entry of
     /// the name was made: a run of a name that was forgotten is not the new name's.
-    pub fn held(&self, host: &str, id: u32, since: i64, window: i64) -> Option<f64> {
+    pub fn held(&self, host: &str, id: u32, since: i64, window: i64) -> Option<Added> {
         let run = self.hosts.get(host)?.runs.get(&id)?;
-        (self.lasts(run.started, run.last, window) && since <= run.started).then_some(run.surprise)
+        (self.lasts(run.started, run.last, window) && since <= run.started).then_some(run.added)
     }
 
     fn lasts(&self, started: i64, last: i64, window: i64) -> bool {
@@ -91,15 +100,15 @@ impl Episodes {
             && window.saturating_sub(started) <= self.pace.horizon
     }
 
-    /// A rare name was raised: its run goes on (`going` says so), or begins with this surprise.
-    pub fn hold(&mut self, host: &str, id: u32, surprise: f64, going: bool, window: i64) {
+    /// A rare name was raised: its run goes on (`going` says so), or begins.
+    pub fn hold(&mut self, host: &str, id: u32, added: Added, going: bool, window: i64) {
         let Some(host) = Self::room(&mut self.hosts, &mut self.forgotten, host) else { return };
         match host.runs.get_mut(&id) {
             Some(run) if going => run.last = window,
-            Some(run) => *run = Run { surprise, started: window, last: window },
+            Some(run) => *run = Run { added, started: window, last: window },
             None if self.runs < MAX_HELD => {
                 self.runs += 1;
-                host.runs.insert(id, Run { surprise, started: window, last: window });
+                host.runs.insert(id, Run { added, started: window, last: window });
             }
             None => self.forgotten += 1,
         }
@@ -183,6 +192,9 @@ mod tests {
     use super::super::model::Model;
     use super::*;
 
+    const ADDED: Added = Added { evidence: 8.0, weight: 7.0 };
+    const LESS: Added = Added { evidence: 1.0, weight: 1.0 };
+
     fn episodes() -> Episodes {
         Episodes::new(Pace::new(&Model::default(), 300))
     }
@@ -190,13 +202,13 @@ mod tests {
     #[test]
     fn a_run_keeps_its_surprise_until_it_is_quiet_or_beyond_the_horizon() {
         let mut episodes = episodes();
-        episodes.hold("a", 7, 8.0, false, 0);
-        assert_eq!(episodes.held("a", 7, 0, 12), Some(8.0));
+        episodes.hold("a", 7, ADDED, false, 0);
+        assert_eq!(episodes.held("a", 7, 0, 12), Some(ADDED));
         assert_eq!(episodes.held("a", 7, 0, 13), None, "quiet for more than an hour");
         assert_eq!(episodes.held("a", 7, 1, 12), None, "the name was forgotten in between");
         assert_eq!(episodes.held("b", 7, 0, 1), None);
-        (0..=2_017).for_each(|window| episodes.hold("a", 7, 1.0, true, window));
-        assert_eq!(episodes.held("a", 7, 0, 2_016), Some(8.0));
+        (0..=2_017).for_each(|window| episodes.hold("a", 7, LESS, true, window));
+        assert_eq!(episodes.held("a", 7, 0, 2_016), Some(ADDED));
         assert_eq!(episodes.held("a", 7, 0, 2_017), None, "a week and a window");
     }
 
@@ -213,13 +225,14 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_counted() {
         let mut episodes = episodes();
-        (0..MAX_HOSTS).for_each(|n| episodes.hold(&n.to_string(), 0, 9.0, false, 0));
+        (0..MAX_HOSTS).for_each(|n| episodes.hold(&n.to_string(), 0, ADDED, false, 0));
         assert_eq!(episodes.forgotten, 0);
-        episodes.hold("one more", 0, 9.0, false, 0);
+        episodes.hold("one more", 0, ADDED, false, 0);
         assert_eq!(episodes.forgotten, 1);
-        (0..(MAX_HELD - MAX_HOSTS) as u32).for_each(|id| episodes.hold("0", id + 1, 9.0, false, 0));
+        (0..(MAX_HELD - MAX_HOSTS) as u32)
+            .for_each(|id| episodes.hold("0", id + 1, ADDED, false, 0));
         assert_eq!((episodes.runs, episodes.forgotten), (MAX_HELD, 1));
-        episodes.hold("0", u32::MAX, 9.0, false, 0);
+        episodes.hold("0", u32::MAX, ADDED, false, 0);
         assert_eq!((episodes.runs, episodes.forgotten), (MAX_HELD, 2));
         (0..MAX_SETS as u32).for_each(|id| episodes.quarantine("0", &[id], 0));
         assert_eq!(episodes.forgotten, 2);

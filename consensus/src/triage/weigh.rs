@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::baseline::Baseline;
-use super::episode::Episodes;
+use super::episode::{Added, Episodes};
 use super::model::Model;
 
 /// How many of a window's names count, rarest first.
@@ -19,12 +19,12 @@ pub struct Part {
     pub id: u32,
     /// Its surprise by the past alone.
     pub surprise: f64,
-    /// It goes on since it began as something rarer than that.
+    /// It goes on since it began as something rare.
     pub lasting: bool,
     /// On how many hosts it is rare in this window.
     pub hosts: usize,
-    /// What it adds, before its rank.
-    full: f64,
+    /// What it adds to the evidence, before its rank.
+    evidence: f64,
     /// What it adds to the weight.
     pub weight: f64,
 }
@@ -76,30 +76,33 @@ pub fn weigh(
             .iter()
             .map(|&(_, other)| baseline.surprise_given(id, surprise, other))
             .fold(surprise, f64::min);
+        let new = Added { evidence: left, weight: left.min(baseline.novelty()) };
         let held = episodes.held(host, id, baseline.at(id).since, window);
-        let adds = held.map_or(left, |held| held.max(left));
-        if held.is_some() || adds >= model.rare {
-            episodes.hold(host, id, adds, held.is_some(), window);
+        let added = held.map_or(new, |held| Added {
+            evidence: held.evidence.max(new.evidence),
+            weight: held.weight.max(new.weight),
+        });
+        if held.is_some() || added.evidence >= model.rare {
+            episodes.hold(host, id, added, held.is_some(), window);
         }
         let hosts = spread.get(&id).copied().unwrap_or(1);
         let fan_out = 1.0 + model.fan_out * (hosts as f64).ln();
-        let weight = adds.min(baseline.novelty()) * fan_out;
         parts.push(Part {
             id,
             surprise,
-            lasting: adds > left,
+            lasting: held.is_some(),
             hosts,
-            full: adds * fan_out,
-            weight,
+            evidence: added.evidence * fan_out,
+            weight: added.weight * fan_out,
         });
     }
     // The sort is stable: equal parts stay in the order of their names.
-    parts.sort_by(|a, b| b.full.total_cmp(&a.full));
+    parts.sort_by(|a, b| b.evidence.total_cmp(&a.evidence));
     let mut weighed = Weighed::default();
     for (index, part) in parts.iter_mut().enumerate() {
         let share = 1.0 / ((index + 1) as f64).sqrt();
         part.weight *= share;
-        weighed.evidence += part.full * share;
+        weighed.evidence += part.evidence * share;
         weighed.weight += part.weight;
     }
     weighed.parts = parts;
