@@ -3,8 +3,8 @@
 //! A click says that a window was rightly raised (`confirm`) or not (`dismiss`). It teaches how much the
 //! window's names count from then on: each name a little, and the name on that host a little. What is
 //! learnt is the difference to what the score said already, shared out over the names by their part in
-//! the weight; a click moves a name by at most [`STEP`], and all clicks together by at most [`MOST`], so
-//! that clicks can re-rank but never silence: a window's weight is halved or doubled at most.
+//! the weight. Clicks, one or all, change a window's weight by at most [`MOST`]: they can re-rank but never
+//! silence, because a weight is at most halved or doubled.
 //!
 //! A click is learnt after its window was judged, and never changes that window.
 
@@ -18,9 +18,7 @@ use super::time;
 pub const MAX_CLICKS: usize = 65_536;
 /// Longest line of a click file that is read.
 pub const MAX_LINE_BYTES: usize = 4_096;
-/// Most (log of the factor) that one click changes a window with the same names on the same host.
-pub const STEP: f64 = 0.5;
-/// Most (log of the factor) that all clicks change any window: the logarithm of 2.
+/// Most (logarithm of the factor) that clicks change a window, one click or all: the logarithm of 2.
 pub const MOST: f64 = std::f64::consts::LN_2;
 
 /// What an operator said of a window.
@@ -129,7 +127,7 @@ impl Lessons {
     pub fn learn(&mut self, host: &str, shares: &[(&str, f64)], probability: f64, answer: Answer) {
         let target = if answer == Answer::Confirm { 1.0 } else { 0.0 };
         // Half for the name anywhere, half for the name on this host.
-        let step = 0.5 * STEP * (target - probability);
+        let step = 0.5 * MOST * (target - probability);
         for (name, share) in shares {
             let here = self.on_host.entry(host.into()).or_default();
             for learnt in [&mut self.anywhere, here] {
@@ -186,7 +184,7 @@ mod tests {
             let mut lessons = Lessons::default();
             lessons.learn("web", &shares, probability, answer);
             let once = lessons.factor("web", &shares);
-            assert!(once.abs() > 0.0 && once.abs() <= STEP, "{once}");
+            assert!(once.abs() > 0.0 && once.abs() <= MOST, "{once}");
             assert!(lessons.factor("db", &shares).abs() < once.abs());
             (0..1_000).for_each(|_| lessons.learn("web", &shares, probability, answer));
             assert_eq!(lessons.factor("web", &shares), most);
