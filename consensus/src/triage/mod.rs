@@ -101,7 +101,7 @@ pub struct Counts {
     pub beyond: u64,
     /// Names, pairs of names and episodes forgotten to bound memory.
     pub forgotten: u64,
-    /// Clicks on windows that have not come.
+    /// Clicks on windows that have not come, or have come without any alert.
     pub clicks_left: u64,
 }
 
@@ -197,7 +197,8 @@ impl Triage {
     /// What became of the alerts so far; those of the open window count as judged.
     pub fn counts(&self) -> Counts {
         let forgotten = self.baseline.forgotten + self.episodes.forgotten;
-        Counts { forgotten, clicks_left: self.clicks.left() as u64, ..self.counts }
+        let clicks_left = self.counts.clicks_left + self.clicks.left() as u64;
+        Counts { forgotten, clicks_left, ..self.counts }
     }
 
     /// Counts an alert in the open window; `None` at a limit.
@@ -244,17 +245,18 @@ impl Triage {
             judged.push((weighed, window));
         }
         // Only now does the window join the past: its hosts are all judged by the same past.
-        let answers = self.clicks.take(number.saturating_mul(self.window_s));
+        let mut answers = self.clicks.take(number.saturating_mul(self.window_s));
         for ((open, ranked), (weighed, window)) in opened.iter().zip(&ranked).zip(&judged) {
             self.learn(&open.host, number, ranked, weighed.evidence);
-            if let Some(answer) = answers.get(&open.host) {
+            if let Some(answer) = answers.remove(&open.host) {
                 let attack = window.probabilities[Severity::Medium.name()]
                     + window.probabilities[Severity::High.name()]
                     + window.probabilities[Severity::Critical.name()];
                 let shares = shares(&self.baseline, weighed);
-                self.lessons.learn(&open.host, &shares, attack, *answer);
+                self.lessons.learn(&open.host, &shares, attack, answer);
             }
         }
+        self.counts.clicks_left += answers.len() as u64;
         self.baseline.age(self.pace.novelty_half_life);
         out.extend(judged.into_iter().map(|(_, window)| window));
     }
@@ -306,10 +308,11 @@ impl Triage {
         }
     }
 
-    /// Why, name by name: the rare ones, and the heaviest in any case.
+    /// Why, name by name: the new and the rare ones, and the heaviest in any case.
     fn reasons(&self, open: &Open, parts: &[Part]) -> Vec<String> {
         let told = parts.iter().enumerate().filter(|(index, part)| {
-            *index == 0 || part.lasting || part.surprise >= self.model.rare
+            let usual = part.surprise < self.model.rare && self.baseline.at(part.id).ever();
+            *index == 0 || part.lasting || !usual
         });
         told.map(|(_, part)| {
             let known = self.baseline.at(part.id);

@@ -161,12 +161,12 @@ fn clicks_re_rank_what_comes_after_them_and_nothing_before() {
     }
     let (plain, _) = run(&alerts);
     for (answer, better) in [(Answer::Confirm, false), (Answer::Dismiss, true)] {
-        let clicks = [("web", 300_000, answer), ("db", 1, answer)];
+        let clicks = [("web", 300_000, answer), ("db", 300_000, answer), ("db", 1, answer)];
         let (out, counts) = clicked(&clicks, &alerts);
         assert_eq!(out[..1_001], plain[..1_001], "not even the clicked one");
         let (now, then) = (&out[1_001], &plain[1_001]);
         assert_eq!(now.score < then.score, better, "{answer:?}");
-        assert_eq!(counts.clicks_left, 1, "there is no such window");
+        assert_eq!(counts.clicks_left, 2, "there are no such windows");
     }
 }
 

@@ -22,8 +22,12 @@ pub fn read(name: &Path, reader: impl Read, quiet: bool) -> std::io::Result<(Cli
         };
         let problem = match read {
             Ok(None) => continue,
-            Ok(Some(click)) if all.add(click) => continue,
-            Ok(Some(_)) => format!("more than {MAX_CLICKS} clicks"),
+            Ok(Some(click)) => {
+                if all.add(click) {
+                    continue;
+                }
+                format!("more than {MAX_CLICKS} clicks")
+            }
             Err(problem) => problem.to_string(),
         };
         bad += 1;
@@ -40,7 +44,8 @@ mod tests {
 
     #[test]
     fn bad_lines_are_counted_and_the_others_count() {
-        let text = b"host,start,answer\nweb,300,confirm\nweb,x,confirm\n\xff\ndb,300,dismiss\n".as_slice();
+        let text =
+            b"host,start,answer\nweb,300,confirm\nweb,x,confirm\n\xff\ndb,300,dismiss\n".as_slice();
         let (clicks, bad) = read(Path::new("clicks.csv"), text, true).unwrap();
         assert_eq!((clicks.left(), bad), (2, 2));
     }

@@ -134,7 +134,7 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read>)> {
     }
     let tree = RootedTree::open(Path::new("/"))?;
     let opened: File = tree.open_file(&std::path::absolute(file)?).map_err(|error| {
-        exit::hinted(error.to_string(), "name a file of alerts that this user can read, or `-`")
+        exit::hinted(error.to_string(), "name a file that this user can read")
     })?;
     Ok((file.display().to_string(), Box::new(opened)))
 }
