@@ -126,8 +126,7 @@ impl Lessons {
     /// Learns a click on a window to which the score gave this probability of being an attack.
     pub fn learn(&mut self, host: &str, shares: &[(&str, f64)], probability: f64, answer: Answer) {
         let target = if answer == Answer::Confirm { 1.0 } else { 0.0 };
-        // Half for the name anywhere, half for the name on this host.
-        let step = 0.5 * MOST * (target - probability);
+        let step = MOST * (target - probability);
         for (name, share) in shares {
             let here = self.on_host.entry(host.into()).or_default();
             for learnt in [&mut self.anywhere, here] {
