@@ -66,7 +66,7 @@ fn majority(ballots: &Ballots, set: &Path) -> f64 {
 
 fn scored(set: &Path, scale: Scale) -> (f64, Score) {
     let ballots = ballots(set);
-    let score = truth(set).score(&ballots, &pool(&ballots, scale)).unwrap();
+    let score = truth(set).score(&ballots, &pool(&ballots, scale).decisions).unwrap();
     (majority(&ballots, set), score)
 }
 
