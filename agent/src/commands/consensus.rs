@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use consensus::labels::table::MAX_LINE;
-use consensus::labels::{BadLine, Ballots, Decision, Reader, Scale, Truth, csv, model};
+use consensus::labels::{
+    BadLine, Ballots, Copies, Decision, Pooled, Reader, Scale, Truth, csv, model,
+};
 use serde_json::{Map, Value, json};
 
 use crate::commands::Global;
@@ -26,7 +28,7 @@ pub struct Args {
     /// The labels that may occur, lowest first
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     labels: Option<Vec<String>>,
-    /// Labels have an order: decide for the median level
+    /// Labels have an order: decide for the median level, and allow for strict and lenient experts
     #[arg(long)]
     ordinal: bool,
     /// CSV of item,truth: say on stderr how good the result is
@@ -71,7 +73,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         );
     }
     let scale = if args.ordinal { Scale::Ordinal } else { Scale::Nominal };
-    let decisions = model::pool(&ballots, scale);
+    let Pooled { decisions, copies } = model::pool(&ballots, scale);
+    if !global.quiet {
+        tell_of(&copies, &ballots);
+    }
     let score = match &args.truth {
         Some(path) => Some(score(path, &ballots, &decisions)?),
         None => None,
@@ -86,6 +91,31 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         say!("{score}");
     }
     Ok(Exit::Clean)
+}
+
+/// Most names of one group that are told.
+const NAMES_TOLD: usize = 20;
+
+/// Says who weighed as one, or that nobody was looked for.
+fn tell_of(copies: &Copies, ballots: &Ballots) {
+    match copies {
+        Copies::Found(groups) => groups.iter().for_each(|group| {
+            let told = group.iter().take(NAMES_TOLD);
+            let names: Vec<String> =
+                told.map(|expert| printable(&ballots.experts[*expert as usize])).collect();
+            let more = group.len() - names.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let names = names.join(", ");
+            say!(
+                "wardmote: note: {} experts copy each other and weighed as one: {names}{more}",
+                group.len()
+            );
+        }),
+        Copies::NotLooked => say!(
+            "wardmote: note: too many experts label the same items to look for copies of each other; \
+             everybody weighed alone"
+        ),
+    }
 }
 
 fn score(path: &Path, ballots: &Ballots, decisions: &[Decision]) -> anyhow::Result<String> {

@@ -12,7 +12,7 @@
 
 use super::copies::{self, Copies};
 use super::shrinkage::Shrinkage;
-use super::table::{Ballots, Vote};
+use super::table::Ballots;
 
 /// Turns of expectation and maximisation.
 const TURNS: usize = 40;
@@ -50,12 +50,12 @@ pub struct Pooled {
 /// Pools the labels of every item.
 pub fn pool(ballots: &Ballots, scale: Scale) -> Pooled {
     let shrinkage = Shrinkage::new(scale, ballots.labels.len());
-    let copies = copies::find(ballots, &shrinkage);
+    let copies = copies::find(ballots);
     let merged = copies::merged(ballots, &copies);
     let ballots = merged.as_ref().unwrap_or(ballots);
     let mut best: Option<(f64, Vec<f64>)> = None;
     for strength in STRENGTHS {
-        let fit = fit(ballots, &shrinkage, strength, TURNS);
+        let fit = fit(ballots, &shrinkage, strength);
         if best.as_ref().is_none_or(|(most, _)| fit.predicted > *most) {
             best = Some((fit.predicted, fit.beliefs));
         }
@@ -91,23 +91,22 @@ fn decided(probabilities: &[f64], scale: Scale) -> usize {
 }
 
 /// What one strength leads to.
-pub(super) struct Fit {
+struct Fit {
     /// Mean log-probability of each label given the others.
     predicted: f64,
     /// Probability of each label of each item, flat.
-    pub(super) beliefs: Vec<f64>,
+    beliefs: Vec<f64>,
 }
 
 /// Runs all turns at one strength.
-pub(super) fn fit(ballots: &Ballots, shrinkage: &Shrinkage, strength: f64, turns: usize) -> Fit {
+fn fit(ballots: &Ballots, shrinkage: &Shrinkage, strength: f64) -> Fit {
     let mut beliefs = majority(ballots);
     let mut predicted = f64::NEG_INFINITY;
-    for turn in 0..turns {
+    for turn in 0..TURNS {
         let model = Model::estimate(ballots, &beliefs, shrinkage, strength);
         let scores = model.scores(ballots);
-        if turn + 1 == turns {
-            let (sum, weight) = model.predicted(ballots, &beliefs, &scores, |_| true);
-            predicted = if weight > 0.0 { sum / weight } else { 0.0 };
+        if turn + 1 == TURNS {
+            predicted = model.predicted(ballots, &beliefs, &scores);
         }
         beliefs = scores;
         beliefs.chunks_exact_mut(model.labels).for_each(normalise);
@@ -139,22 +138,17 @@ pub(super) fn normalise(row: &mut [f64]) {
 }
 
 /// Everything estimated in one turn. Matrices are flat: expert, truth, label said.
-pub(super) struct Model {
+struct Model {
     labels: usize,
     strength: f64,
     prior: Vec<f64>,
-    pub(super) counts: Vec<f64>,
+    counts: Vec<f64>,
     targets: Vec<f64>,
-    pub(super) logs: Vec<f64>,
+    logs: Vec<f64>,
 }
 
 impl Model {
-    pub(super) fn estimate(
-        ballots: &Ballots,
-        beliefs: &[f64],
-        shrinkage: &Shrinkage,
-        strength: f64,
-    ) -> Self {
+    fn estimate(ballots: &Ballots, beliefs: &[f64], shrinkage: &Shrinkage, strength: f64) -> Self {
         let labels = ballots.labels.len();
         let square = labels * labels;
         let mut counts = vec![0.0; ballots.experts.len() * square];
@@ -182,7 +176,7 @@ impl Model {
     }
 
     /// The log-probability, up to a constant, of each label of each item.
-    pub(super) fn scores(&self, ballots: &Ballots) -> Vec<f64> {
+    fn scores(&self, ballots: &Ballots) -> Vec<f64> {
         let mut scores = self.prior.repeat(ballots.items.len());
         for vote in &ballots.votes {
             let row = &mut scores[vote.item as usize * self.labels..][..self.labels];
@@ -193,18 +187,12 @@ impl Model {
         scores
     }
 
-    /// Log-probability of each of some votes given all other votes: sum, and how many votes.
-    pub(super) fn predicted(
-        &self,
-        ballots: &Ballots,
-        beliefs: &[f64],
-        scores: &[f64],
-        counts: impl Fn(&Vote) -> bool,
-    ) -> (f64, f64) {
+    /// Mean log-probability of each vote given all other votes.
+    fn predicted(&self, ballots: &Ballots, beliefs: &[f64], scores: &[f64]) -> f64 {
         let mut sum = 0.0;
         let mut weight = 0.0;
         let mut others = vec![0.0; self.labels];
-        for vote in ballots.votes.iter().filter(|vote| counts(vote)) {
+        for vote in &ballots.votes {
             let start = vote.item as usize * self.labels;
             for (truth, other) in others.iter_mut().enumerate() {
                 let own = vote.confidence * self.logs[self.cell(vote.expert, truth, vote.label)];
@@ -223,7 +211,7 @@ impl Model {
             sum += vote.confidence * p.max(f64::MIN_POSITIVE).ln();
             weight += vote.confidence;
         }
-        (sum, weight)
+        if weight > 0.0 { sum / weight } else { 0.0 }
     }
 
     fn cell(&self, expert: u32, truth: usize, said: u32) -> usize {

@@ -26,7 +26,7 @@ const GAINS: [f64; 3] = [0.0, 0.5, 1.0];
 pub const READINGS: usize = FALLS.len() * SHIFTS.len() * GAINS.len();
 /// Share of labels that any reader gives without reading.
 const SLIP: f64 = 1e-3;
-/// Readings that are less probable than this add nothing.
+/// Counts and probabilities of readings below this add nothing.
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// How the matrices of experts shrink.
@@ -97,7 +97,9 @@ fn readings(labels: usize) -> Vec<f64> {
 /// The mixture of readings that explains this expert.
 fn read(matrix: &[f64], readings: &[f64], logs: &[f64], out: &mut Vec<f64>) {
     let mut weights = vec![0.0; READINGS];
-    for (n, logs) in matrix.iter().zip(logs.chunks_exact(READINGS)).filter(|(n, _)| **n > 0.0) {
+    for (n, logs) in
+        matrix.iter().zip(logs.chunks_exact(READINGS)).filter(|(n, _)| **n > NEGLIGIBLE)
+    {
         weights.iter_mut().zip(logs).for_each(|(weight, log)| *weight += n * log);
     }
     normalise(&mut weights);
