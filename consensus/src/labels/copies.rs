@@ -51,14 +51,18 @@ fn find_within(ballots: &Ballots, meetings: usize, pairs: usize) -> Copies {
     let Some(company) = Company::of(ballots, meetings) else { return Copies::NotLooked };
     let Some((mut suspects, met)) = company.near(pairs) else { return Copies::NotLooked };
     let sure = SURE + (met.max(1) as f64).ln();
+    let unexplained = |pair: &Pair, competences: &[f64]| {
+        let expected = company.disagreements(pair, competences);
+        let seen = f64::from(pair.shared - pair.agreed);
+        seen <= (1.0 - MISSING) * expected && surprise(expected, seen) >= sure
+    };
+    // Whom habits alone clear, competence would clear too: the fewer suspects, the more is known.
+    let ignorance = vec![0.0; ballots.experts.len()];
+    suspects.retain(|pair| unexplained(pair, &ignorance));
     for _ in 0..MAX_LOOKS {
         let competences = company.competences(&suspects);
         let before = suspects.len();
-        suspects.retain(|pair| {
-            let expected = company.disagreements(pair, &competences);
-            let seen = f64::from(pair.shared - pair.agreed);
-            seen <= (1.0 - MISSING) * expected && surprise(expected, seen) >= sure
-        });
+        suspects.retain(|pair| unexplained(pair, &competences));
         if suspects.len() == before {
             break;
         }
