@@ -7,8 +7,7 @@ is left is resolved in the same way, the last one wins. For each table and metho
 (`item,label`) is written. A method that fails or needs more than SECONDS on a table is said on stderr and
 leaves no file.
 
-Parameters are crowd-kit's defaults. Majority and GLAD break ties at random in crowd-kit: numpy's generator is
-seeded with 0 before every fit, so that two runs say the same.
+Parameters are crowd-kit's defaults; of labels that tie it takes the first in the order of their text.
 """
 
 import csv
@@ -17,7 +16,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy
 import pandas
 from crowdkit.aggregation import GLAD, MACE, DawidSkene, MajorityVote, OneCoinDawidSkene
 
@@ -44,11 +42,6 @@ def read(path):
     return table.drop_duplicates(["task", "worker"], keep="last")
 
 
-def aggregate(method, table):
-    numpy.random.seed(0)
-    return METHODS[method]().fit_predict(table)
-
-
 def write(path, labels):
     with open(path, "w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out, lineterminator="\n")
@@ -64,7 +57,7 @@ def main(seconds, out, methods, paths):
             started = time.monotonic()
             signal.alarm(seconds)
             try:
-                labels = aggregate(method, table)
+                labels = METHODS[method]().fit_predict(table)
             except TooLong:
                 print(f"{path.stem}: {method} needed more than {seconds} s", file=sys.stderr)
                 continue
