@@ -14,6 +14,7 @@ pub mod experts;
 pub mod gate;
 pub mod labels;
 pub mod likelihood;
+pub mod networks;
 pub mod opinion;
 pub mod panel;
 pub mod pool;
@@ -23,7 +24,7 @@ pub mod trace;
 pub mod triage;
 pub mod verdict;
 
-pub use context::{Attack, Context, Exposure, Service};
+pub use context::{Attack, Context, Exposure, Operator, Past, Service};
 pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};
 pub use likelihood::Model;
 pub use opinion::{BadOpinion, Opinion};
