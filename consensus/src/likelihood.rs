@@ -49,7 +49,7 @@ const TRUST: [Trust; 16] = [
     Trust { name: "change", sharpness: 2.0, error: 0.1, cap: 1.5 },
     Trust { name: "recurrence", sharpness: 2.0, error: 0.1, cap: 2.5 },
     Trust { name: "known-good", sharpness: 4.0, error: 0.02, cap: 4.5 },
-    Trust { name: "noise", sharpness: 3.0, error: 0.05, cap: 3.5 },
+    Trust { name: "noise", sharpness: 4.0, error: 0.02, cap: 4.0 },
     Trust { name: "threat", sharpness: 2.0, error: 0.15, cap: 1.5 },
     Trust { name: "hours", sharpness: 2.0, error: 0.1, cap: 1.5 },
 ];

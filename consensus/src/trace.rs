@@ -280,4 +280,51 @@ mod tests {
         assert_eq!(ids.len(), 7);
         assert!(ids.iter().all(|id| id.len() == 32));
     }
+
+    #[test]
+    fn every_part_of_the_context_changes_its_digest() {
+        use crate::context::{Account, Change, Packaged, Pattern, Role, RulePast};
+        let network = || vec!["192.0.2.0/24".parse().unwrap()];
+        let account = Account { uid: 1, login_shell: true, password: None, password_days: Some(1) };
+        let seen = || [("user:a".to_string(), Seen { count: 1, ..Seen::default() })].into();
+        let rule = |strangers| RulePast { strangers, subjects: seen(), ..RulePast::default() };
+        let past = |rules, logins| {
+            let returned = [("a b".to_string(), 2)].into();
+            Some(Past { days: 3, rules, logins, returned })
+        };
+        let owner = |intact| Packaged { package: "tool 1".into(), intact };
+        let change = |by_package| Change { subject: "path:/x".into(), at: 7, by_package };
+        let pattern = |user| Pattern { check: "a".into(), user, network: None, path: None };
+        let empty = Context::default;
+        let told = |operator| Context { operator, ..empty() };
+        let contexts = [
+            empty(),
+            Context { addresses_named: [("rule".to_string(), 1)].into(), ..empty() },
+            Context { accounts: Some(Default::default()), ..empty() },
+            Context { accounts: Some([("a".to_string(), account)].into()), ..empty() },
+            Context { programs: Some(Default::default()), ..empty() },
+            Context { programs: Some(["sudo".to_string()].into()), ..empty() },
+            Context { own_addresses: Some(Networks::default()), ..empty() },
+            Context { own_addresses: Some(network().into()), ..empty() },
+            Context { packages: Some([("/x".to_string(), owner(None))].into()), ..empty() },
+            Context { packages: Some([("/x".to_string(), owner(Some(true)))].into()), ..empty() },
+            Context { changes: Some(Vec::new()), ..empty() },
+            Context { changes: Some(vec![change(true)]), ..empty() },
+            Context { changes: Some(vec![change(false)]), ..empty() },
+            Context { past: Some(Past::default()), ..empty() },
+            Context { past: past(None, None), ..empty() },
+            Context { past: past(Some([("r".to_string(), rule(1))].into()), None), ..empty() },
+            Context { past: past(Some([("r".to_string(), rule(2))].into()), None), ..empty() },
+            Context { past: past(None, Some(seen())), ..empty() },
+            told(Operator { role: Some(Role::Web), ..Operator::default() }),
+            told(Operator { own_networks: network().into(), ..Operator::default() }),
+            told(Operator { monitoring: network().into(), ..Operator::default() }),
+            told(Operator { scanners: network().into(), ..Operator::default() }),
+            told(Operator { tor: network().into(), ..Operator::default() }),
+            told(Operator { accepted: vec![pattern(None)], ..Operator::default() }),
+            told(Operator { accepted: vec![pattern(Some("a".into()))], ..Operator::default() }),
+        ];
+        let digests: std::collections::BTreeSet<Digest> = contexts.iter().map(context).collect();
+        assert_eq!(digests.len(), contexts.len());
+    }
 }

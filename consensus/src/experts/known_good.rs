@@ -48,7 +48,7 @@ fn accepted(evidence: &Evidence, context: &Context) -> Option<Opinion> {
     let rationale = format!("the operator accepts {}", named.join(" "));
     let (distribution, confidence) = match parts(best) {
         0 => (around(shifted(evidence.level, -1), 0.0, 0.3), 0.5),
-        _ => (around(shifted(evidence.level, -2), 0.0, 0.3), 0.9),
+        _ => (around(shifted(evidence.level, -2), 0.0, 0.2), 1.0),
     };
     opinion("known-good", distribution, confidence, rationale, &[OPERATOR])
 }
@@ -77,7 +77,7 @@ fn packaged(evidence: &Evidence, context: &Context) -> Option<Opinion> {
         }
         false => {
             let rationale = format!("{path} belongs to {package} and is not what it brought");
-            (around(shifted(evidence.level, 1), 0.3, 0.0), 0.6, rationale)
+            (around(shifted(evidence.level, 1), 0.1, 0.0), 0.9, rationale)
         }
     };
     opinion("known-good", distribution, confidence, rationale, &[PACKAGES])

@@ -33,8 +33,8 @@ impl Expert for Noise {
         let address = address(evidence)?;
         if let Some(network) = context.operator.monitoring.find(address) {
             let rationale = format!("{address} probes on the operator's behalf ({network})");
-            let distribution = around(shifted(level, -2), 0.0, 0.2);
-            return opinion(self.name(), distribution, 0.9, rationale, &[OPERATOR]);
+            let distribution = around(shifted(level, -2), 0.0, 0.1);
+            return opinion(self.name(), distribution, 1.0, rationale, &[OPERATOR]);
         }
         let own = context.own_addresses.as_ref().filter(|_| !address.is_loopback());
         if own.is_some_and(|own| own.contains(address)) {

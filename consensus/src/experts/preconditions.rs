@@ -99,7 +99,7 @@ impl Expert for Possible {
             };
             let files = shown_by(evidence);
             let files: Vec<&str> = files.iter().map(String::as_str).collect();
-            return opinion(self.name(), around(evidence.level, 0.0, 0.2), 0.5, rationale, &files);
+            return opinion(self.name(), around(evidence.level, 0.0, 0.2), 0.3, rationale, &files);
         }
         let mut found = Found::default();
         accounts(evidence, context, &mut found);
@@ -116,7 +116,7 @@ impl Expert for Possible {
             return None;
         }
         let rationale = format!("what it needs is there: {}", said(&found.there));
-        opinion(self.name(), around(evidence.level, 0.0, 0.2), 0.5, rationale, &found.sources)
+        opinion(self.name(), around(evidence.level, 0.0, 0.2), 0.3, rationale, &found.sources)
     }
 }
 

@@ -21,7 +21,7 @@ const DAYS_LEAST: u32 = 3;
 const DAYS_GOOD: u32 = 14;
 /// From this surprise on an activity is rare (1 in 12), and no rarer than certain at the second.
 const RARE_NATS: f64 = 2.5;
-const RAREST_NATS: f64 = 5.0;
+const RAREST_NATS: f64 = 4.0;
 /// Up to this surprise it is usual (more often than not).
 const USUAL_NATS: f64 = 0.7;
 
@@ -71,7 +71,7 @@ impl Expert for Rare {
             days => format!("fired on {days} of {} days", past.days),
         };
         let rationale = format!("{} {often}{who}: {nats:.1} nats of surprise", evidence.check);
-        opinion(self.name(), distribution, 0.9 * trust, rationale, &[HISTORY])
+        opinion(self.name(), distribution, trust, rationale, &[HISTORY])
     }
 }
 

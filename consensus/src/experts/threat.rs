@@ -52,11 +52,11 @@ impl Class {
     fn weight(self, done: bool) -> (f64, f64, f64) {
         match (self, done) {
             // A typing error, or somebody who is in already.
-            (Self::Loopback | Self::Private, _) => (0.2, 0.2, 0.4),
-            (Self::Shared | Self::Public, false) => (0.0, 0.0, 0.4),
-            (Self::Shared | Self::Public, true) => (0.0, 0.2, 0.4),
-            (Self::Documentation, _) => (0.1, 0.1, 0.4),
-            (Self::Reserved, _) => (0.0, 0.2, 0.4),
+            (Self::Loopback | Self::Private, _) => (0.2, 0.2, 0.25),
+            (Self::Shared | Self::Public, false) => (0.0, 0.0, 0.25),
+            (Self::Shared | Self::Public, true) => (0.0, 0.2, 0.25),
+            (Self::Documentation, _) => (0.1, 0.1, 0.25),
+            (Self::Reserved, _) => (0.0, 0.2, 0.25),
         }
     }
 }
