@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use consensus::{Panel, Severity, Verdict};
+use consensus::{Operator, Panel, Severity, Verdict};
 use jiff::tz::TimeZone;
 use scanner::RootedTree;
 use scanner::logs::checkpoint::{Checkpoint, STATE_BYTES_MAX};
@@ -23,9 +23,9 @@ use crate::exit::{self, Exit};
 use crate::output;
 use crate::pending::{Named, at};
 use crate::pipeline::look::known_users;
-use crate::pipeline::{ask, look, surround};
+use crate::pipeline::{ask, known, look, surround};
 use crate::secrets::open_regular;
-use crate::settings::{Span, state_directory};
+use crate::settings::{Settings, Span, state_directory};
 
 /// How far back a sweep of the host's logs looks when it has no state.
 const DAY_SECONDS: i64 = 86_400;
@@ -77,6 +77,7 @@ enum Format {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let now = jiff::Timestamp::now().as_second();
+    let told = Settings::load(global.config.as_deref())?.site.operator()?;
     let mut documents = content::documents()?;
     documents.extend(rule_files::load(&args.rules)?);
     let rules = rule_files::rule_set(documents)?;
@@ -113,7 +114,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Some(state) => state.news(&outcome.incomplete),
         None => true,
     };
-    let judged = judge(&outcome, now);
+    // Logs that were named may be another host's: then nothing is known of it.
+    let host = args.paths.is_empty().then_some(&tree);
+    let judged = judge(&outcome, host, (options.since.unwrap_or(now - DAY_SECONDS), now), told);
     let elapsed_ms = started.elapsed().as_secs_f64() * 1000.0;
     let view = View { args: &args, global, outcome: &outcome, judged: &judged, elapsed_ms };
     if !args.only_new || view.has_something() || news {
@@ -146,14 +149,25 @@ fn refuse_unusable(args: &Args, found: &Found) -> anyhow::Result<()> {
     Err(exit::hinted(reason, "name log files that this user can read, or use sudo"))
 }
 
-/// Every detection with its verdict, worst first.
-fn judge(outcome: &SweepOutcome, now: i64) -> Vec<(Detection, Verdict)> {
+/// Every detection with its verdict, worst first; `host` where the logs are its own.
+fn judge(
+    outcome: &SweepOutcome,
+    host: Option<&RootedTree>,
+    (since, now): (i64, i64),
+    told: Operator,
+) -> Vec<(Detection, Verdict)> {
+    if outcome.detections.is_empty() {
+        return Vec::new();
+    }
     let evidence: Vec<_> = outcome.detections.iter().map(Detection::evidence).collect();
     let attacks = outcome.detections.iter().filter_map(Detection::attack).collect();
     let all: Vec<_> = evidence.iter().collect();
-    let context = surround::context(now, None, Some(attacks), &all);
-    let panel = Panel::cold();
-    let verdicts = evidence.iter().map(|evidence| panel.judge(evidence, &context));
+    let known = match host {
+        Some(tree) => known::look(tree, true, (since, now), &all, told),
+        None => known::of_no_host(told),
+    };
+    let context = surround::context(now, None, Some(attacks), &all, known);
+    let verdicts = Panel::cold().judge_all(&evidence, &context);
     let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(verdicts).collect();
     judged.sort_by_key(|(_, verdict)| std::cmp::Reverse(verdict.severity));
     judged

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-use consensus::{Context, Evidence, Panel, SourceLine};
+use consensus::{Context, Evidence, Panel, SourceLine, trace};
 use sha2::{Digest, Sha256};
 
 use crate::report::{Finding, Remediation};
@@ -23,10 +23,11 @@ pub struct Judged {
 /// Judges everything in one context; worst first, then in the order given.
 pub fn findings(panel: &Panel, context: &Context, items: Vec<Judged>) -> Vec<Finding> {
     let mut taken = BTreeSet::new();
+    let digest = trace::context(context);
     let mut findings: Vec<Finding> = items
         .into_iter()
         .map(|item| {
-            let verdict = panel.judge(&item.evidence, context);
+            let verdict = panel.judge_in(&item.evidence, context, &digest, Vec::new());
             let fingerprint = unique(&item.evidence, &mut taken);
             Finding {
                 id: fingerprint.clone(),

@@ -1,6 +1,6 @@
 //! From a host to findings, one file a step, in the order in which data goes through them:
 //! `ask` (helper programs) → `look` (vantage, services, checks, logs) → `advise` (what to do about what
-//! logs show) → `surround` (context) → `judge` (the panel) → `accept` (what the operator has accepted) →
+//! logs show) → `known` (what else is known of the host) → `surround` (context) → `judge` (the panel) → `accept` (what the operator has accepted) →
 //! [`crate::report`]. `examine` runs them all.
 
 pub mod accept;
@@ -8,5 +8,6 @@ pub mod advise;
 pub mod ask;
 pub mod examine;
 pub mod judge;
+pub mod known;
 pub mod look;
 pub mod surround;

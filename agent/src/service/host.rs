@@ -22,7 +22,7 @@ use crate::commands::audit::LAST_REPORT;
 use crate::output;
 use crate::pipeline::examine::{examine, threads};
 use crate::pipeline::look::{Wanted, known_users};
-use crate::pipeline::{accept, advise, judge, surround};
+use crate::pipeline::{accept, advise, judge, known, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
 use crate::service::{Look, Looked};
@@ -60,12 +60,25 @@ impl Host {
         Ok(Self { root, place_file, rules, clock, kept, reached: None, journal, inventory: None })
     }
 
-    fn judge(&self, detections: &[Detection]) -> anyhow::Result<Vec<Sighting>> {
+    fn judge(
+        &self,
+        tree: &RootedTree,
+        detections: &[Detection],
+        settings: &Settings,
+    ) -> anyhow::Result<Vec<Sighting>> {
+        if detections.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = (self.clock)();
         let items: Vec<_> = detections.iter().map(advise::judged).collect();
         let attacks = detections.iter().filter_map(Detection::attack).collect();
         let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
-        let context =
-            surround::context((self.clock)(), self.inventory.as_ref(), Some(attacks), &all);
+        let since = now.saturating_sub(settings.audit.since.seconds());
+        let live = self.root == Path::new("/");
+        let told = settings.site.operator()?;
+        let known = known::look(tree, live, (since, now), &all, told);
+        let inventory = self.inventory.as_ref();
+        let context = surround::context(now, inventory, Some(attacks), &all, known);
         let findings = judge::findings(&Panel::cold(), &context, items);
         findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?)).collect()
     }
@@ -124,7 +137,7 @@ impl Look for Host {
                 None => {}
             }
         }
-        let seen = self.judge(&outcome.detections)?;
+        let seen = self.judge(&tree, &outcome.detections, settings)?;
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
     }
 
