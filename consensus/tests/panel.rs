@@ -568,6 +568,16 @@ fn surroundings() -> Vec<Case> {
         ),
         ("SSH of a bastion", passwords(), told(|o| o.role = Some(Role::Bastion)), Medium, High),
         ("SSH of a web server", passwords(), told(|o| o.role = Some(Role::Web)), Medium, Medium),
+        (
+            "somebody new is in the passwords",
+            Evidence {
+                tags: vec!["attack.t1098".into()],
+                ..activity("account-into-privileged-group", Medium, Privilege::Root)
+            },
+            world(),
+            Medium,
+            High,
+        ),
     ]
 }
 
@@ -603,6 +613,66 @@ fn the_table_of_cases_holds() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each expert has cases of the table in which it speaks, and without which the probabilities differ.
+#[test]
+fn the_table_shows_every_expert_at_work() {
+    let cases = cases();
+    for expert in EXPERTS {
+        let without = Panel::cold().without(expert);
+        let moved = cases.iter().filter(|(_, evidence, context, ..)| {
+            let (with, without) =
+                (Panel::cold().judge(evidence, context), without.judge(evidence, context));
+            with.opinions.iter().any(|opinion| opinion.expert == expert)
+                && with.probabilities != without.probabilities
+        });
+        let moved = moved.count();
+        assert!(moved >= 2, "{expert} moves {moved} cases");
+    }
+}
+
+/// What a log shows by itself, without a history and without a look at the host, is heard by three
+/// experts from two sources: fewer would cap it at medium.
+#[test]
+fn a_lone_detection_has_three_voices_from_two_sources() {
+    let lone = |evidence: Evidence, subject: Subject| Evidence {
+        sources: vec![consensus::SourceLine {
+            file: "/var/log/auth.log".into(),
+            line: 1,
+            column: 1,
+            text: String::new(),
+        }],
+        services: Vec::new(),
+        subject,
+        ..evidence
+    };
+    let rule = |tag: &str| Evidence {
+        tags: vec![tag.into()],
+        ..activity("rule", Critical, Privilege::Root)
+    };
+    let by = |user: &str| Subject { user: Some(user.into()), ..Subject::default() };
+    let from = Subject { ip: Some("198.51.100.7".into()), ..Subject::default() };
+    let as_root = Evidence {
+        facts: [("entered_as".to_string(), "root".to_string())].into(),
+        ..rule("attack.t1548.003")
+    };
+    for evidence in [
+        lone(rule("attack.t1110"), from),
+        lone(as_root, by("alice")),
+        lone(rule("attack.t1078"), by("root")),
+        lone(rule("attack.t1136.001"), by("mallory")),
+        lone(rule("attack.t1070.002"), by("alice")),
+        lone(rule("attack.t1562.001"), by("alice")),
+        lone(rule("attack.t1547.006"), Subject::default()),
+    ] {
+        let verdict = Panel::cold().judge(&evidence, &nothing_known());
+        let sources: std::collections::BTreeSet<_> =
+            verdict.opinions.iter().flat_map(|opinion| &opinion.sources).collect();
+        assert!(verdict.opinions.len() >= 3, "{:?}: {:?}", evidence.tags, verdict.reasons);
+        assert!(sources.len() >= 2, "{sources:?}");
+        assert_eq!(verdict.severity, Critical, "{:?}", verdict.reasons);
+    }
 }
 
 #[test]
