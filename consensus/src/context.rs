@@ -103,7 +103,7 @@ pub struct Change {
 /// How often something was seen in the past.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Seen {
-    /// Events.
+    /// Events, or days of one subject: whoever counts counts one of these throughout.
     pub count: u64,
     /// Days on which there were any.
     pub days: u32,
@@ -125,7 +125,7 @@ pub struct RulePast {
 /// What this host remembers of the time before the period that is examined.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Past {
-    /// Days that it covers.
+    /// Days that `rules` covers.
     pub days: u32,
     /// What each rule saw; `None` where nobody counted.
     pub rules: Option<BTreeMap<String, RulePast>>,

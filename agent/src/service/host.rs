@@ -2,7 +2,8 @@
 //!
 //! The sweep's place in the logs is kept in `agent-logs.json` in the state directory, apart from the one
 //! of `wardmote sweep`: each has seen what it has told. It is written only when the service has stored
-//! what was seen; until then a sweep begins at the old place.
+//! what was seen; until then a sweep begins at the old place. What each rule saw on which day is kept
+//! beside it (`agent-past.json`): what is rare here, and what is routine.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::pipeline::look::{Wanted, known_users};
 use crate::pipeline::{accept, advise, judge, known, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
+use crate::service::past::{self, Memory};
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::{Sighting, Source};
@@ -48,6 +50,9 @@ pub struct Host {
     journal: Journal,
     /// What listened at the last audit: whom an attack concerns.
     inventory: Option<Inventory>,
+    memory: Memory,
+    /// What the last sweep gave, until it is stored.
+    heard: Vec<Detection>,
 }
 
 impl Host {
@@ -57,11 +62,23 @@ impl Host {
         let kept = read_place(&place_file)?;
         let rules = content::rules();
         let journal = Journal::new(state);
-        Ok(Self { root, place_file, rules, clock, kept, reached: None, journal, inventory: None })
+        let memory = Memory::open(state)?;
+        Ok(Self {
+            root,
+            place_file,
+            rules,
+            clock,
+            kept,
+            reached: None,
+            journal,
+            inventory: None,
+            memory,
+            heard: Vec::new(),
+        })
     }
 
     fn judge(
-        &self,
+        &mut self,
         tree: &RootedTree,
         detections: &[Detection],
         settings: &Settings,
@@ -76,7 +93,8 @@ impl Host {
         let since = now.saturating_sub(settings.audit.since.seconds());
         let live = self.root == Path::new("/");
         let told = settings.site.operator()?;
-        let known = known::look(tree, live, (since, now), &all, told);
+        let mut known = known::look(tree, live, (since, now), &all, told);
+        known.past = Some(past::joined(self.memory.past(now), known.past));
         let inventory = self.inventory.as_ref();
         let context = surround::context(now, inventory, Some(attacks), &all, known);
         let findings = judge::findings(&Panel::cold(), &context, items);
@@ -138,10 +156,12 @@ impl Look for Host {
             }
         }
         let seen = self.judge(&tree, &outcome.detections, settings)?;
+        self.heard = outcome.detections;
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
+        self.memory.note(&std::mem::take(&mut self.heard), (self.clock)())?;
         self.journal.keep_place()?;
         let Some(reached) = self.reached.take() else { return Ok(()) };
         let bytes = reached.to_json();
@@ -263,6 +283,24 @@ mod tests {
         let second = host.sweep(&settings).unwrap().seen;
         assert!(second.iter().any(|seen| seen.title.contains("192.0.2.8")), "{second:?}");
         assert!(!second.iter().any(|seen| seen.title.contains("192.0.2.7")), "{second:?}");
+    }
+
+    #[test]
+    fn what_never_happened_here_is_rare_once_there_is_a_past() {
+        let reasons = |past: Option<&str>| {
+            let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            append(root.path(), &failures(0, 20, "192.0.2.7"));
+            if let Some(past) = past {
+                std::fs::write(state.path().join("agent-past.json"), past).unwrap();
+            }
+            let mut host = Host::new(root.path().into(), state.path(), NOW).unwrap();
+            let seen = host.sweep(&Settings::default()).unwrap().seen;
+            let wanted = "never fired in 14 days";
+            seen.iter().any(|seen| seen.verdict["reasons"].to_string().contains(wanted))
+        };
+        // Fourteen days before the one of `NOW`, on which no rule saw anything.
+        assert!(reasons(Some(r#"{"today":20777,"looked":16383,"past":{},"now":{}}"#)));
+        assert!(!reasons(None));
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn role(context: &Context) -> Option<(Role, &'static str)> {
         let known = context.services.get(*service);
         known.is_some_and(|service| service.exposure > Exposure::Loopback)
     };
-    let mut served = SERVED.iter().filter(|(_, services)| services.iter().any(|s| open(&s)));
+    let mut served = SERVED.iter().filter(|(_, services)| services.iter().any(open));
     let (role, _) = served.next()?;
     served.next().is_none().then_some((*role, KERNEL))
 }
