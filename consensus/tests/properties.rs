@@ -298,6 +298,24 @@ proptest! {
         prop_assert_eq!(why.over.index().abs_diff(weighing.decided.index()), 1);
     }
 
+    /// Voices that may lower never do so for what was done and is grave; only a pattern of the
+    /// operator's may, and a routine of many days.
+    #[test]
+    fn what_was_done_and_is_grave_is_not_talked_down(
+        e in evidence(), mut c in context(), critical in any::<bool>(),
+    ) {
+        let facts = [("success".to_string(), "true".to_string())].into();
+        let level = if critical { Severity::Critical } else { Severity::High };
+        let e = Evidence { kind: Kind::Activity, level, facts, ..e };
+        c.operator.accepted.clear();
+        let careful = ["known-good", "noise", "credentials", "rarity", "preconditions", "hours"];
+        for opinion in Panel::only(&careful).judge(&e, &c).opinions {
+            let below: f64 = opinion.distribution[..level.index()].iter().sum();
+            prop_assert!(below <= 0.5, "{:?}", opinion);
+            prop_assert!(opinion.level() >= level, "{:?}", opinion);
+        }
+    }
+
     /// The level decided is the one whose expected loss is smallest.
     #[test]
     fn the_decision_costs_least(all in opinions(), e in evidence()) {

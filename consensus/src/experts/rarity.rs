@@ -2,9 +2,9 @@
 //!
 //! Two surprises add up. That the rule fires at all: p is the share of past days on which it did
 //! (`(days + 0.5) / (all + 1)`), so that one storm does not make a rule usual. And that it names this
-//! subject: p is the subject's share of the rule's events, or for one never seen the share of events
-//! that came from strangers (the Good-Turing estimate of what is unseen, from subjects seen once), so
-//! that new addresses at a door where everybody knocks surprise nobody. What is rare is raised by up to
+//! subject: p is the subject's share of the rule's events, and at least the share that came from
+//! strangers (the Good-Turing estimate of what is unseen, from subjects seen once), so that new
+//! addresses at a door where everybody knocks surprise nobody. What is rare is raised by up to
 //! one level; what is usual is lowered by a part of one, unless it was done or is grave.
 //!
 //! It uses only the time before the period examined, speaks of activities only (an old weakness is no
@@ -81,19 +81,19 @@ fn rarest(evidence: &Evidence, rule: &RulePast) -> (f64, String) {
     if rule.all.count == 0 {
         return (0.0, String::new());
     }
+    let share = |count: u64| (count as f64 + 0.5) / (events + 1.0);
     let one = |subject: String| {
-        let (p, times) = match rule.subjects.get(&subject) {
-            Some(seen) => ((seen.count as f64 + 0.5) / (events + 1.0), seen.count),
-            None => ((rule.strangers as f64 + 0.5) / (events + 1.0), 0),
-        };
+        let times = rule.subjects.get(&subject).map_or(0, |seen| seen.count);
+        // Where everybody is a stranger, one who came once before is no rarer than one who never did.
+        let p = share(times).max(share(rule.strangers));
         let words = match times {
             0 => format!(", never for {subject}"),
             1 => format!(", once for {subject}"),
             times => format!(", {times} times for {subject}"),
         };
-        // A subject among many regulars is not rare: strangers are the measure of what is.
-        let known = times > 1 && p < 1.0;
-        (if known { (-p.ln()).min(USUAL_NATS / 2.0) } else { (-p.ln()).max(0.0) }, words)
+        let nats = (-p.ln()).max(0.0);
+        // One regular among many is no surprise, however many there are.
+        (if times > 1 { nats.min(USUAL_NATS / 2.0) } else { nats }, words)
     };
     let all = subjects(evidence).into_iter().map(one);
     all.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default()
@@ -139,6 +139,8 @@ mod tests {
         let regular = said(&past(900, 30, 0, None));
         assert!(mean(&regular) > mean(&knocked));
         assert!(regular.rationale.contains("never for ip:192.0.2.7: 7.5 nats"));
+        let once = said(&past(900, 30, 800, Some(1)));
+        assert_eq!(mean(&once), mean(&knocked));
         let known = said(&past(900, 30, 0, Some(40)));
         assert!(known.rationale.contains("40 times for ip:192.0.2.7"), "{}", known.rationale);
         assert!(mean(&known) < 2.0);
