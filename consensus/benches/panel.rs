@@ -62,24 +62,43 @@ fn context() -> Context {
     }
 }
 
-/// Opinions of strangers, each with this many words of its own.
+/// Opinions of strangers, each with so many words of its own (of 4 to 9 letters, from a vocabulary of
+/// 2,000), some of which others use too, as people who write about one case do.
 fn opinions(experts: usize, words: usize) -> Vec<Opinion> {
-    let one = |expert: usize| Opinion {
+    let mut state = 1_u64;
+    let mut draw = move |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let vocabulary: Vec<String> = (0..2_000)
+        .map(|word| (0..4 + word % 6).map(|_| char::from(b'a' + draw(26) as u8)).collect())
+        .collect();
+    let mut one = |expert: usize| Opinion {
         expert: format!("expert{expert:02}"),
         distribution: [0.1, 0.1, 0.2, 0.4, 0.2],
-        // All alike, so that the words of every pair must be compared.
         confidence: 0.7,
-        rationale: (0..words).map(|n| format!("w{} ", (n * 7 + expert * 13) % 97)).collect(),
+        rationale: (0..words)
+            .map(|_| vocabulary[draw(2_000) as usize].as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
         sources: Vec::new(),
         facts: Vec::new(),
     };
-    (0..experts).map(one).collect()
+    (0..experts).map(&mut one).collect()
 }
 
 #[divan::bench]
 fn verdict_of_the_built_in_panel(bencher: Bencher) {
     let (panel, evidence, context) = (Panel::cold(), evidence(), context());
     bencher.bench(|| panel.judge(black_box(&evidence), black_box(&context)));
+}
+
+/// 4,000 cases in one context, on one and on two threads.
+#[divan::bench(args = [1, 2], sample_count = 30)]
+fn a_batch_of_4000_on_threads(bencher: Bencher, threads: usize) {
+    let (panel, evidence, context) = (Panel::cold(), vec![evidence(); 4_000], context());
+    bencher.bench(|| panel.judge_on(threads, black_box(&evidence), black_box(&context)));
 }
 
 #[divan::bench(args = [5, 10, 20, 50])]

@@ -11,7 +11,9 @@
 pub mod context;
 pub mod evidence;
 pub mod experts;
+pub mod fusion;
 pub mod gate;
+pub mod graph;
 pub mod labels;
 pub mod likelihood;
 pub mod networks;
@@ -23,6 +25,7 @@ pub mod similarity;
 pub mod trace;
 pub mod triage;
 pub mod verdict;
+mod words;
 
 pub use context::{Attack, Context, Exposure, Operator, Past, Service};
 pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};

@@ -108,7 +108,8 @@ impl Model {
                 "" => (cold.cap + STRANGER_STEP * hits).min(STRANGER_MOST),
                 _ => cold.cap,
             };
-            (name.clone(), (table(&blended(&confusion(cold), counts), cap), cap))
+            let trust = Trust { cap, ..*cold };
+            (name.clone(), (corrected(&trust, &blended(&confusion(cold), counts)), cap))
         };
         let mut model = Self {
             learnt: counts.iter().map(learn).collect(),
@@ -160,18 +161,35 @@ fn blended(cold: &[[f64; 5]; 5], counts: &Counts) -> [[f64; 5]; 5] {
     })
 }
 
+/// Cold, nobody speaks for anything worse than the level it names: any number of experts who all say
+/// `high` make it high.
 fn cold(trust: &Trust) -> Table {
-    table(&confusion(trust), trust.cap)
+    corrected(trust, &confusion(trust))
 }
 
-fn table(confusion: &[[f64; 5]; 5], cap: f64) -> Table {
+/// The table of a matrix, less what the cold one would give an opinion towards something worse than it
+/// names. Only a record of calling too low gains that back.
+fn corrected(trust: &Trust, matrix: &[[f64; 5]; 5]) -> Table {
+    let excess = ratios(&confusion(trust), trust.cap);
+    let mut ratios = ratios(matrix, trust.cap);
+    for k in 0..THRESHOLDS {
+        for said in 0..=k {
+            let fair = ratios[k][said] - excess[k][said].max(0.0);
+            ratios[k][said] = fair.max(-trust.cap);
+        }
+    }
+    ratios.map(|row| rising(row).map(|nats| (nats * NAT as f64).round() as i64))
+}
+
+/// Log-likelihood ratios in nats, cut at the cap and made to rise.
+fn ratios(confusion: &[[f64; 5]; 5], cap: f64) -> [[f64; 5]; THRESHOLDS] {
     std::array::from_fn(|k| {
         let ratios = std::array::from_fn(|said| {
             let worse = mean((k + 1..5).map(|truth| confusion[truth][said]));
             let not_worse = mean((0..k + 1).map(|truth| confusion[truth][said]));
             (worse / not_worse).ln().clamp(-cap, cap)
         });
-        rising(ratios).map(|nats| (nats * NAT as f64).round() as i64)
+        rising(ratios)
     })
 }
 
@@ -234,7 +252,8 @@ mod tests {
                 let sum: f64 = row.iter().sum();
                 row.map(|weight| weight / sum)
             });
-            for row in table(&rows, cap) {
+            let trust = Trust { cap, ..STRANGER };
+            for row in corrected(&trust, &rows) {
                 proptest::prop_assert!(row.is_sorted(), "{row:?}");
                 proptest::prop_assert!(row.iter().all(|n| n.abs() <= (cap * 1e6).ceil() as i64));
             }

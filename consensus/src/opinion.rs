@@ -13,9 +13,11 @@ use crate::Severity;
 /// Longest name of an expert, in bytes.
 pub const MAX_NAME: usize = 128;
 /// Longest rationale that is kept, in characters.
-pub const MAX_RATIONALE: usize = 512;
+pub const MAX_RATIONALE: usize = 1024;
 /// Most sources, and most facts of its own, that one opinion may name; further ones are left out.
 pub const MAX_NAMED: usize = 16;
+/// A distribution whose sum is as near to 1 as this is left as it is.
+const EXACT_ENOUGH: f64 = 1e-12;
 
 /// A distribution over the five severities, how sure the expert is, and why in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,9 +69,8 @@ impl Opinion {
         Severity::from_index(best)
     }
 
-    /// The opinion with a distribution that sums to 1 and a rationale of one bounded line; an error
-    /// where there is nothing to make sense of.
-    pub fn checked(mut self) -> Result<Self, BadOpinion> {
+    /// Whether there is anything to make sense of.
+    pub fn sense(&self) -> Result<(), BadOpinion> {
         if self.expert.is_empty() || self.expert.len() > MAX_NAME {
             return Err(BadOpinion::Name);
         }
@@ -79,29 +80,47 @@ impl Opinion {
         if self.distribution.iter().any(|p| !p.is_finite() || *p < 0.0) {
             return Err(BadOpinion::Probability);
         }
-        // Divided by the largest first: the sum of five finite numbers may be infinite.
-        let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
-        if largest <= 0.0 {
+        if self.distribution.iter().all(|p| *p == 0.0) {
             return Err(BadOpinion::Empty);
         }
-        let sum: f64 = self.distribution.iter().map(|p| p / largest).sum();
-        for p in &mut self.distribution {
-            *p = *p / largest / sum;
+        Ok(())
+    }
+
+    /// The opinion with a distribution that sums to 1, a rationale of one bounded line, and sorted,
+    /// bounded names; an error where there is nothing to make sense of.
+    pub fn checked(mut self) -> Result<Self, BadOpinion> {
+        self.sense()?;
+        self.settle();
+        Ok(self)
+    }
+
+    /// Does what [`Opinion::checked`] does to an opinion that makes [`Opinion::sense`].
+    pub(crate) fn settle(&mut self) {
+        let sum: f64 = self.distribution.iter().sum();
+        if (sum - 1.0).abs() > EXACT_ENOUGH {
+            // Divided by the largest first: the sum of five finite numbers may be infinite.
+            let largest = self.distribution.iter().fold(0.0_f64, |most, p| most.max(*p));
+            let sum: f64 = self.distribution.iter().map(|p| p / largest).sum();
+            self.distribution.iter_mut().for_each(|p| *p = *p / largest / sum);
         }
         tame(&mut self.rationale, MAX_RATIONALE);
         for names in [&mut self.sources, &mut self.facts] {
             names.truncate(MAX_NAMED);
             names.iter_mut().for_each(|name| tame(name, MAX_NAME));
-            names.sort_unstable();
-            names.dedup();
+            if !names.is_sorted_by(|a, b| a < b) {
+                names.sort_unstable();
+                names.dedup();
+            }
         }
-        Ok(self)
     }
 }
 
 /// Makes one line of at most so many characters.
 fn tame(text: &mut String, most: usize) {
-    if text.chars().any(char::is_control) {
+    // Only these bytes can be part of a control character; most texts have none of them.
+    let mut plain = true;
+    text.bytes().for_each(|byte| plain &= (b' '..0x7F).contains(&byte));
+    if !plain && text.chars().any(char::is_control) {
         *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     }
     if text.len() > most

@@ -18,12 +18,12 @@ pub type Digest = [u8; 32];
 
 /// The id: hex of the first 16 bytes over model, evidence, context and opinions (sorted by expert).
 pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion], model: &Model) -> String {
-    let mut canon = Canon(Sha256::new());
+    let mut canon = Canon(Vec::with_capacity(4_096));
     canon.text(MODEL);
     canon.flags(&[model.digest().is_some()]);
-    canon.0.update(model.digest().unwrap_or(&[0; 32]));
+    canon.0.extend(model.digest().unwrap_or(&[0; 32]));
     canon.evidence(evidence);
-    canon.0.update(context);
+    canon.0.extend(context);
     canon.number(opinions.len() as u64);
     for opinion in opinions {
         canon.text(&opinion.expert);
@@ -35,13 +35,23 @@ pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion], model: &M
         canon.texts(opinion.sources.iter().map(String::as_str));
         canon.texts(opinion.facts.iter().map(String::as_str));
     }
-    let digest: Digest = canon.0.finalize().into();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&canon.digest()[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
 /// The digest of a context: taken once for all evidence judged in it.
 pub fn context(context: &Context) -> Digest {
-    let mut canon = Canon(Sha256::new());
+    let mut canon = Canon(Vec::with_capacity(4_096));
     canon.number(context.now.cast_unsigned());
     canon.flags(&[context.services_known, context.logs_known]);
     canon.number(context.services.len() as u64);
@@ -83,14 +93,19 @@ pub fn context(context: &Context) -> Digest {
     canon.flags(&[context.past.is_some()]);
     context.past.iter().for_each(|past| canon.past(past));
     canon.operator(&context.operator);
-    canon.0.finalize().into()
+    canon.digest()
 }
 
-struct Canon(Sha256);
+/// The bytes to hash, gathered first: hashing many small pieces costs more than copying them.
+struct Canon(Vec<u8>);
 
 impl Canon {
+    fn digest(self) -> Digest {
+        Sha256::digest(self.0).into()
+    }
+
     fn number(&mut self, number: u64) {
-        self.0.update(number.to_le_bytes());
+        self.0.extend(number.to_le_bytes());
     }
 
     fn optional(&mut self, number: Option<u64>) {
@@ -99,19 +114,28 @@ impl Canon {
     }
 
     fn flags(&mut self, flags: &[bool]) {
-        flags.iter().for_each(|flag| self.0.update([u8::from(*flag)]));
+        flags.iter().for_each(|flag| self.0.push(u8::from(*flag)));
+    }
+
+    /// A length in groups of seven bits, the lowest first; the last one alone has no high bit.
+    fn length(&mut self, mut length: usize) {
+        while length >= 0x80 {
+            self.0.push(0x80 | (length & 0x7F) as u8);
+            length >>= 7;
+        }
+        self.0.push(length as u8);
     }
 
     fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.update(text);
+        self.length(text.len());
+        self.0.extend(text.as_bytes());
     }
 
     /// A list whose order means nothing.
     fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
         let mut texts: Vec<&str> = texts.collect();
         texts.sort_unstable();
-        self.number(texts.len() as u64);
+        self.length(texts.len());
         texts.into_iter().for_each(|text| self.text(text));
     }
 

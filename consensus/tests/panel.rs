@@ -267,13 +267,13 @@ fn activities() -> Vec<Case> {
         ("brute force, medium, new", knock(Medium), new(stranger, world()), Medium, Medium),
         ("brute force, low, also probes", knock(Low), also(world()), Low, Medium),
         ("brute force, medium, also probes", knock(Medium), also(world()), Medium, High),
-        ("success, nothing known", done(), nothing_known(), High, High),
-        ("success", done(), world(), High, High),
-        ("success, own record", done(), broken_into(Exposure::World), High, High),
+        ("success, nothing known", done(), nothing_known(), Medium, High),
+        ("success", done(), world(), Medium, High),
+        ("success, own record", done(), broken_into(Exposure::World), Medium, High),
         ("success from a stranger", done(), new(stranger, world()), Critical, Critical),
         ("success, also probes", done(), also(world()), Critical, Critical),
         ("success, both", done(), new(stranger, also(world())), Critical, Critical),
-        ("success on a loopback service", done(), quiet(Exposure::Loopback), High, High),
+        ("success on a loopback service", done(), quiet(Exposure::Loopback), Medium, High),
         ("a missing update", patch(Medium), nothing_known(), Medium, Medium),
         (
             "a missing update, guessed at",
@@ -725,7 +725,9 @@ fn the_anchor_alone_keeps_its_level_for_every_kind_and_proof() {
             for level in Severity::ALL {
                 let evidence = Evidence { kind, proof, ..ssh(level, Privilege::User) };
                 let verdict = Panel::only(&["declared"]).judge(&evidence, &nothing_known());
-                assert_eq!(verdict.severity, level, "{kind:?} {proof:?}");
+                // One voice alone is not enough for what was only inferred.
+                let expected = if proof == Proof::Inferred { level.min(Medium) } else { level };
+                assert_eq!(verdict.severity, expected, "{kind:?} {proof:?}");
             }
         }
     }
@@ -752,5 +754,5 @@ fn reasons_cite_facts_and_end_with_the_sum() {
     assert!(text.contains("ssh listens on port 22, reachable from the world (bound)"), "{text}");
     assert!(text.contains("4021 events from 37 sources against ssh"), "{text}");
     let last = verdict.reasons.last().unwrap();
-    assert!(last.contains("for critical over high"), "{last}");
+    assert!(last.contains("in all for worse than high"), "{last}");
 }

@@ -4,7 +4,7 @@
 
 use consensus::context::{Account, Change, Password, Pattern, Role, RulePast, Seen};
 use consensus::networks::{Network, Networks};
-use consensus::pool::{COST_OF_MISSING, MAX_OPINIONS, pool, weigh};
+use consensus::pool::{COST_OF_MISSING, EXACT, MAX_OPINIONS, pool, weigh};
 use consensus::{
     Attack, Context, Evidence, Exposure, Kind, Model, Operator, Opinion, Panel, Past, Privilege,
     Proof, Service, Severity, SourceLine, Subject, Verdict,
@@ -232,6 +232,14 @@ proptest! {
     }
 
     #[test]
+    fn threads_change_nothing(
+        all in proptest::collection::vec(evidence(), 0..12), c in context(), threads in 0_usize..6,
+    ) {
+        let panel = Panel::cold();
+        prop_assert_eq!(panel.judge_on(threads, &all, &c), panel.judge_all(&all, &c));
+    }
+
+    #[test]
     fn the_order_of_the_parts_does_not_matter(mut e in evidence(), mut c in context()) {
         let first = Panel::cold().judge(&e, &c);
         e.sources.reverse();
@@ -254,7 +262,12 @@ proptest! {
     fn raising_an_opinion_never_lowers_the_verdict(
         e in evidence(), all in opinions(),
         who in any::<prop::sample::Index>(), from in 0_usize..4, share in 0.0_f64..=1.0,
+        copied in any::<bool>(),
     ) {
+        let mut all = all;
+        if copied {
+            all.iter_mut().for_each(|one| one.rationale = "One story told by all".into());
+        }
         let mut raised = all.clone();
         let one = &mut raised[who.index(all.len())];
         let moved = one.distribution[from] * share;
@@ -287,15 +300,14 @@ proptest! {
     }
 
     #[test]
-    fn the_explanation_adds_up_to_the_decision(kind in kind(), all in opinions(), e in level()) {
+    fn the_explanation_adds_up_to_the_decision(e in evidence(), all in opinions()) {
         let mut sorted = all;
         sorted.sort_by(|a, b| a.expert.cmp(&b.expert));
-        let weighing = weigh(kind, &sorted, &Model::cold());
-        let why = weighing.explain(e);
+        let weighing = weigh(&e, &sorted, &Model::cold());
+        let why = weighing.explain(e.level);
         let sum = why.prior + why.caution + why.parts.iter().sum::<i64>();
         prop_assert_eq!(sum, why.margin);
-        prop_assert!(why.margin >= 0);
-        prop_assert_eq!(why.over.index().abs_diff(weighing.decided.index()), 1);
+        prop_assert_eq!(why.margin > 0, weighing.decided > why.worse_than);
     }
 
     /// Voices that may lower never do so for what was done and is grave; only a pattern of the
@@ -319,7 +331,7 @@ proptest! {
     /// The level decided is the one whose expected loss is smallest.
     #[test]
     fn the_decision_costs_least(all in opinions(), e in evidence()) {
-        let e = Evidence { floor: None, ..e };
+        let e = Evidence { floor: None, proof: Proof::Direct, ..e };
         let verdict = pool(&e, &NO_CONTEXT, all, &Model::cold());
         let loss = |said: Severity| -> f64 {
             verdict.probabilities.iter().map(|(truth, p)| {
@@ -330,6 +342,109 @@ proptest! {
         for other in Severity::ALL {
             prop_assert!(loss(verdict.severity) <= loss(other) + 1e-4);
         }
+    }
+
+    /// What the certificate says is what trying every combination of wrong experts finds, and never
+    /// more where some copy each other.
+    #[test]
+    fn so_many_experts_may_be_wrong_as_is_said(
+        e in evidence(), all in opinions(), copied in any::<bool>(),
+    ) {
+        let mut all = all;
+        if copied {
+            all.iter_mut().take(3).for_each(|one| one.rationale = "One story told by all".into());
+        }
+        let verdict = pool(&e, &NO_CONTEXT, all.clone(), &Model::cold());
+        let groups: Vec<u32> = (0..verdict.opinions.len()).map(|at| 1 << at).collect();
+        let tried = survived(&e, &verdict, &groups);
+        if copied {
+            prop_assert!(verdict.stands_without_experts <= tried);
+        } else {
+            prop_assert_eq!(verdict.stands_without_experts, tried);
+        }
+    }
+
+    #[test]
+    fn so_many_sources_may_be_forged_as_is_said(
+        e in evidence(), all in opinions(),
+        named in proptest::collection::vec(proptest::collection::btree_set("[a-d]", 0..3), 9),
+    ) {
+        let mut all = all;
+        for (one, named) in all.iter_mut().zip(named) {
+            one.sources = named.into_iter().collect();
+        }
+        let verdict = pool(&e, &NO_CONTEXT, all, &Model::cold());
+        let opinions = &verdict.opinions;
+        let mut groups: Vec<u32> = (0..opinions.len())
+            .filter(|at| opinions[*at].sources.is_empty())
+            .map(|at| 1 << at)
+            .collect();
+        for source in ["a", "b", "c", "d"] {
+            let rests = |at: &usize| opinions[*at].sources.iter().any(|named| named == source);
+            let group = (0..opinions.len()).filter(rests).fold(0, |mask, at| mask | 1 << at);
+            if group != 0 {
+                groups.push(group);
+            }
+        }
+        let tried = survived(&e, &verdict, &groups);
+        if groups.len() <= EXACT {
+            prop_assert_eq!(verdict.stands_without_sources, tried);
+        } else {
+            prop_assert!(verdict.stands_without_sources <= tried);
+        }
+    }
+
+    /// Above the number that is tried out the certificate is a bound: greedy liars never beat it.
+    #[test]
+    fn with_many_experts_the_certificate_is_never_exceeded(
+        e in evidence(), all in proptest::collection::vec(opinions(), 2..5),
+    ) {
+        let mut all: Vec<Opinion> = all.concat();
+        for (place, one) in all.iter_mut().enumerate() {
+            one.expert = format!("outside{place:02}");
+            one.rationale = format!("reason{place}");
+        }
+        let verdict = pool(&e, &NO_CONTEXT, all.clone(), &Model::cold());
+        for level in [0, 4] {
+            let mut order: Vec<usize> = (0..all.len()).collect();
+            let said = |at: &usize| verdict.opinions[*at].level().index().abs_diff(level);
+            order.sort_by_key(|at| std::cmp::Reverse(said(at)));
+            let mut lying = verdict.opinions.clone();
+            for at in order.into_iter().take(verdict.stands_without_experts) {
+                lie(&mut lying[at], level);
+            }
+            let after = pool(&e, &NO_CONTEXT, lying, &Model::cold());
+            prop_assert_eq!(after.severity, verdict.severity);
+        }
+    }
+
+    #[test]
+    fn the_set_holds_the_verdict_and_most_of_the_probability(e in evidence(), all in opinions()) {
+        let verdict = pool(&e, &NO_CONTEXT, all, &Model::cold());
+        let [low, high] = verdict.set;
+        prop_assert!((low..=high).contains(&verdict.severity));
+        let held: f64 = verdict.probabilities.range(low..=high).map(|(_, p)| p).sum();
+        prop_assert!(held >= 0.9 - 1e-9, "{held}");
+    }
+
+    #[test]
+    fn what_is_only_inferred_needs_three_voices_of_two_sources(
+        e in evidence(), all in opinions(), one_source in any::<bool>(),
+    ) {
+        let e = Evidence { proof: Proof::Inferred, floor: None, ..e };
+        let mut all = all;
+        all.retain(|one| one.confidence > 0.0);
+        if one_source {
+            all.iter_mut().for_each(|one| one.sources = vec!["a".into()]);
+        }
+        let few = all.len() < 3 || one_source;
+        let verdict = pool(&e, &NO_CONTEXT, all, &Model::cold());
+        if few {
+            prop_assert!(verdict.severity <= Severity::Medium);
+        } else {
+            prop_assert_eq!(verdict.capped, None);
+        }
+        prop_assert!(verdict.capped.is_none_or(|was| was > verdict.severity && verdict.needs_human));
     }
 
     #[test]
@@ -344,13 +459,77 @@ proptest! {
     }
 }
 
+/// The opinion with all its weight on one level.
+fn lie(opinion: &mut Opinion, level: usize) {
+    opinion.distribution = [0.0; 5];
+    opinion.distribution[level] = 1.0;
+    opinion.confidence = 1.0;
+}
+
+/// How many groups, whichever they are, may lie without changing the severity, by trying them all.
+fn survived(e: &Evidence, verdict: &Verdict, groups: &[u32]) -> usize {
+    let mut most = groups.len();
+    for chosen in 1_u32..1 << groups.len() {
+        let size = chosen.count_ones() as usize;
+        if size > most {
+            continue;
+        }
+        let wrong = groups
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| chosen >> at & 1 == 1)
+            .fold(0, |all, (_, group)| all | group);
+        for level in 0..5 {
+            let mut lying = verdict.opinions.clone();
+            for (_, one) in lying.iter_mut().enumerate().filter(|(at, _)| wrong >> at & 1 == 1) {
+                lie(one, level);
+            }
+            if pool(e, &NO_CONTEXT, lying, &Model::cold()).severity != verdict.severity {
+                most = most.min(size - 1);
+            }
+        }
+    }
+    most
+}
+
+#[test]
+fn a_verdict_that_one_expert_could_change_says_how() {
+    let e = sample();
+    let says = |name: &str, level: usize| {
+        let mut distribution = [0.0; 5];
+        distribution[level] = 1.0;
+        opinion(name, distribution, 1.0, name)
+    };
+    let verdict = pool(&e, &NO_CONTEXT, vec![says("a", 3)], &Model::cold());
+    assert_eq!(verdict.stands_without_experts, 0);
+    for line in &verdict.would_change {
+        let (becomes, rest) = line.split_once(" if a said ").unwrap();
+        let level: Severity = rest.split_once(", not high").unwrap().0.parse().unwrap();
+        let after = pool(&e, &NO_CONTEXT, vec![says("a", level.index())], &Model::cold());
+        assert_eq!(after.severity.name(), becomes);
+        assert_ne!(after.severity, verdict.severity);
+    }
+    assert!(!verdict.would_change.is_empty());
+    let many: Vec<Opinion> = ["a", "b", "c", "d", "f", "g"].map(|name| says(name, 4)).into();
+    let firm = pool(&e, &NO_CONTEXT, many, &Model::cold());
+    assert!(firm.stands_without_experts >= 1 && firm.would_change.is_empty(), "{firm:?}");
+}
+
+#[test]
+fn however_many_say_high_it_is_no_worse_than_high() {
+    let high =
+        |n: usize| opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, &format!("r{n}"));
+    let verdict = pool(&sample(), &NO_CONTEXT, (0..200).map(high).collect(), &Model::cold());
+    assert_eq!(verdict.severity, Severity::High);
+}
+
 #[test]
 fn strangers_with_reasons_of_their_own_all_count() {
     let e = Evidence { floor: None, ..sample() };
     let high =
         |n: usize| opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, &format!("r{n}"));
-    let one = weigh(e.kind, &[high(0)], &Model::cold());
-    let two = weigh(e.kind, &[high(0), high(1)], &Model::cold());
+    let one = weigh(&e, &[high(0)], &Model::cold());
+    let two = weigh(&e, &[high(0), high(1)], &Model::cold());
     assert!(two.sums[2] > one.sums[2]);
 }
 

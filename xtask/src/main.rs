@@ -1,6 +1,8 @@
 //! What CI does not run: `cargo xtask figures` measures wardmote beside its peers in one run and prints the
-//! rows of docs/figures.md; `cargo xtask fuzz SECONDS` runs every fuzz target for that long.
+//! rows of docs/figures.md; `cargo xtask crowd` pools public label sets beside crowd-kit; `cargo xtask fuzz
+//! SECONDS` runs every fuzz target for that long.
 
+mod crowd;
 mod figures;
 
 use std::process::Command;
@@ -13,8 +15,9 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["figures"] => figures::all(),
         ["figures", name] => figures::one(name),
+        ["crowd"] => crowd::all(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
-        _ => bail!("usage: cargo xtask figures [NAME] | fuzz SECONDS"),
+        _ => bail!("usage: cargo xtask figures [NAME] | crowd | fuzz SECONDS"),
     }
 }
 

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use consensus::labels::table::MAX_LINE;
-use consensus::labels::{BadLine, Ballots, Decision, Reader, Scale, Truth, csv, model};
+use consensus::labels::{
+    BadLine, Ballots, Copies, Decision, Pooled, Reader, Scale, Truth, csv, model,
+};
 use serde_json::{Map, Value, json};
 
 use crate::commands::Global;
@@ -26,7 +28,7 @@ pub struct Args {
     /// The labels that may occur, lowest first
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     labels: Option<Vec<String>>,
-    /// Labels have an order: decide for the median level
+    /// Labels have an order: decide for the median level, and allow for strict and lenient experts
     #[arg(long)]
     ordinal: bool,
     /// CSV of item,truth: say on stderr how good the result is
@@ -71,7 +73,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         );
     }
     let scale = if args.ordinal { Scale::Ordinal } else { Scale::Nominal };
-    let decisions = model::pool(&ballots, scale);
+    let Pooled { decisions, copies } = model::pool(&ballots, scale);
+    if !global.quiet {
+        notes(&copies, &ballots).iter().for_each(|note| say!("wardmote: note: {note}"));
+    }
     let score = match &args.truth {
         Some(path) => Some(score(path, &ballots, &decisions)?),
         None => None,
@@ -86,6 +91,27 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         say!("{score}");
     }
     Ok(Exit::Clean)
+}
+
+/// Most names of one group that are told.
+const NAMES_TOLD: usize = 20;
+
+/// Who weighed as one, or that nobody was looked for.
+fn notes(copies: &Copies, ballots: &Ballots) -> Vec<String> {
+    let Copies::Found(groups) = copies else {
+        let note = "too many experts label the same items to look for those who copy each other: \
+                    everybody weighed alone";
+        return vec![note.to_string()];
+    };
+    let note = |group: &Vec<u32>| {
+        let name = |expert: &u32| printable(&ballots.experts[*expert as usize]);
+        let mut names = group.iter().take(NAMES_TOLD).map(name).collect::<Vec<_>>().join(", ");
+        if group.len() > NAMES_TOLD {
+            let _ = write!(names, " and {} more", group.len() - NAMES_TOLD);
+        }
+        format!("{} experts copy each other and weighed as one: {names}", group.len())
+    };
+    groups.iter().map(note).collect()
 }
 
 fn score(path: &Path, ballots: &Ballots, decisions: &[Decision]) -> anyhow::Result<String> {
@@ -325,6 +351,25 @@ mod tests {
         let input =
             br#"{"item":"a1","expert":"e7","label":"high","confidence":0.8,"rationale":"x"}"#;
         assert_eq!(ran(input, |args| args.ordinal = true).unwrap(), "item,label\na1,high\n");
+    }
+
+    #[test]
+    fn who_weighed_as_one_is_told() {
+        let mut reader = Reader::new(None).unwrap();
+        reader.line(b"item,expert,label").unwrap();
+        for expert in 0..=NAMES_TOLD {
+            reader.line(format!("a,e{expert:02}\x1b,low").as_bytes()).unwrap();
+        }
+        let ballots = reader.finish().unwrap();
+        let told = |group| notes(&Copies::Found(vec![group]), &ballots).concat();
+        let note = "2 experts copy each other and weighed as one: e03\u{fffd}, e05\u{fffd}";
+        assert_eq!(told(vec![3, 5]), note);
+        let all: Vec<u32> = (0..NAMES_TOLD as u32).collect();
+        assert!(told(all.clone()).ends_with("e19\u{fffd}"));
+        let more = [all, vec![NAMES_TOLD as u32]].concat();
+        assert!(told(more).ends_with("e19\u{fffd} and 1 more"));
+        assert!(notes(&Copies::Found(Vec::new()), &ballots).is_empty());
+        assert!(notes(&Copies::NotLooked, &ballots).concat().contains("too many experts"));
     }
 
     #[test]

@@ -1,32 +1,31 @@
 //! The pooled confusion model: who is right when experts disagree, with no truth to learn from.
 //!
 //! Expectation and maximisation take turns a fixed number of times, from the majority. Each expert
-//! has a confusion matrix (Dawid and Skene 1979) that shrinks towards what experts of its accuracy
-//! usually say, which shrinks towards one accuracy for all. How far it shrinks is chosen by how well
-//! each label is predicted from all the others (leave one out): no truth is used, nothing is random.
-//! A label of confidence `c` counts as `c` of a label.
+//! has a confusion matrix (Dawid and Skene 1979) that shrinks towards what is usual for an expert
+//! like it ([`super::shrinkage`]). How far it shrinks is chosen by how well each label is predicted
+//! from all the others (leave one out): no truth is used, nothing is random. Experts who copy each
+//! other are found first and weigh as one ([`super::copies`]). A label of confidence `c` counts as
+//! `c` of a label.
 //!
-//! Cost: strengths times turns times labels times votes; memory: experts times labels squared.
+//! Cost: strengths times turns times labels times votes; memory: experts times labels squared. On a
+//! scale, also [`super::shrinkage::READINGS`] times the cells of all matrices a turn.
 
+use super::copies::{self, Copies};
+use super::shrinkage::Shrinkage;
 use super::table::Ballots;
 
 /// Turns of expectation and maximisation.
 const TURNS: usize = 40;
 /// The strengths that are tried: each expert's matrix starts with this many imagined labels a row.
 const STRENGTHS: [f64; 6] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
-/// Imagined labels, of average accuracy, that every expert's accuracy starts from.
-const ACCURACY_STRENGTH: f64 = 10.0;
-/// Imagined labels a row that the common matrix starts from: spread evenly over the wrong ones.
-const COMMON_STRENGTH: f64 = 100.0;
-/// Least probability of anything being said: no single label is ever proof.
-const LEAST: f64 = 1e-6;
 
-/// Whether labels have an order that the decision should use.
+/// Whether labels have an order that the pooling should use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// The most probable label.
     Nominal,
-    /// The median label: the least expected distance on the scale.
+    /// The median label: the least expected distance on the scale. Experts are taken to read the
+    /// scale each in their way: more or less finely, and too high or too low.
     Ordinal,
 }
 
@@ -39,20 +38,34 @@ pub struct Decision {
     pub probabilities: Vec<f64>,
 }
 
-/// Pools the labels of every item: one decision an item, in the order of [`Ballots::items`].
-pub fn pool(ballots: &Ballots, scale: Scale) -> Vec<Decision> {
+/// A pooled table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pooled {
+    /// One an item, in the order of [`Ballots::items`].
+    pub decisions: Vec<Decision>,
+    /// The experts who weighed as one.
+    pub copies: Copies,
+}
+
+/// Pools the labels of every item.
+pub fn pool(ballots: &Ballots, scale: Scale) -> Pooled {
+    let shrinkage = Shrinkage::new(scale, ballots.labels.len());
+    let copies = copies::find(ballots);
+    let merged = copies::merged(ballots, &copies);
+    let ballots = merged.as_ref().unwrap_or(ballots);
     let mut best: Option<(f64, Vec<f64>)> = None;
     for strength in STRENGTHS {
-        let (predicted, beliefs) = fit(ballots, strength);
-        if best.as_ref().is_none_or(|(most, _)| predicted > *most) {
-            best = Some((predicted, beliefs));
+        let fit = fit(ballots, &shrinkage, strength);
+        if best.as_ref().is_none_or(|(most, _)| fit.predicted > *most) {
+            best = Some((fit.predicted, fit.beliefs));
         }
     }
     let beliefs = best.map(|(_, beliefs)| beliefs).unwrap_or_default();
-    beliefs
+    let decisions = beliefs
         .chunks_exact(ballots.labels.len().max(1))
         .map(|row| Decision { label: decided(row, scale), probabilities: row.to_vec() })
-        .collect()
+        .collect();
+    Pooled { decisions, copies }
 }
 
 fn decided(probabilities: &[f64], scale: Scale) -> usize {
@@ -77,13 +90,20 @@ fn decided(probabilities: &[f64], scale: Scale) -> usize {
     }
 }
 
-/// Runs all turns at one strength: mean log-probability of each label given the others, and the
-/// probability of each label of each item.
-fn fit(ballots: &Ballots, strength: f64) -> (f64, Vec<f64>) {
+/// What one strength leads to.
+struct Fit {
+    /// Mean log-probability of each label given the others.
+    predicted: f64,
+    /// Probability of each label of each item, flat.
+    beliefs: Vec<f64>,
+}
+
+/// Runs all turns at one strength.
+fn fit(ballots: &Ballots, shrinkage: &Shrinkage, strength: f64) -> Fit {
     let mut beliefs = majority(ballots);
     let mut predicted = f64::NEG_INFINITY;
     for turn in 0..TURNS {
-        let model = Model::estimate(ballots, &beliefs, strength);
+        let model = Model::estimate(ballots, &beliefs, shrinkage, strength);
         let scores = model.scores(ballots);
         if turn + 1 == TURNS {
             predicted = model.predicted(ballots, &beliefs, &scores);
@@ -91,7 +111,7 @@ fn fit(ballots: &Ballots, strength: f64) -> (f64, Vec<f64>) {
         beliefs = scores;
         beliefs.chunks_exact_mut(model.labels).for_each(normalise);
     }
-    (predicted, beliefs)
+    Fit { predicted, beliefs }
 }
 
 /// The share of each label among an item's votes.
@@ -110,7 +130,7 @@ fn majority(ballots: &Ballots) -> Vec<f64> {
 }
 
 /// Log-scores to probabilities.
-fn normalise(row: &mut [f64]) {
+pub(super) fn normalise(row: &mut [f64]) {
     let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     row.iter_mut().for_each(|score| *score = (*score - most).exp());
     let sum: f64 = row.iter().sum();
@@ -128,7 +148,7 @@ struct Model {
 }
 
 impl Model {
-    fn estimate(ballots: &Ballots, beliefs: &[f64], strength: f64) -> Self {
+    fn estimate(ballots: &Ballots, beliefs: &[f64], shrinkage: &Shrinkage, strength: f64) -> Self {
         let labels = ballots.labels.len();
         let square = labels * labels;
         let mut counts = vec![0.0; ballots.experts.len() * square];
@@ -145,11 +165,7 @@ impl Model {
         }
         let sum: f64 = prior.iter().sum();
         prior.iter_mut().for_each(|p| *p = (*p / sum).ln());
-        let common = common(&counts, labels);
-        let mut targets = Vec::with_capacity(counts.len());
-        for matrix in counts.chunks_exact(square) {
-            target(matrix, &common, labels, &mut targets);
-        }
+        let targets = shrinkage.targets(&counts, labels);
         let mut logs = Vec::with_capacity(counts.len());
         for (row, target) in counts.chunks_exact(labels).zip(targets.chunks_exact(labels)) {
             let total: f64 = row.iter().sum();
@@ -203,61 +219,6 @@ impl Model {
     }
 }
 
-/// What experts say on average, shrunk towards one accuracy with even mistakes.
-fn common(counts: &[f64], labels: usize) -> Vec<f64> {
-    let square = labels * labels;
-    let mut common = vec![0.0; square];
-    for matrix in counts.chunks_exact(square) {
-        common.iter_mut().zip(matrix).for_each(|(sum, n)| *sum += n);
-    }
-    let all: f64 = common.iter().sum();
-    let right: f64 = (0..labels).map(|label| common[label * labels + label]).sum();
-    let accuracy = if all > 0.0 { right / all } else { 0.5 };
-    let mistake = (1.0 - accuracy) / (labels.max(2) - 1) as f64;
-    for truth in 0..labels {
-        let row = &mut common[truth * labels..][..labels];
-        let total: f64 = row.iter().sum();
-        for (said, n) in row.iter_mut().enumerate() {
-            let even = if said == truth { accuracy } else { mistake };
-            *n = (*n + COMMON_STRENGTH * even) / (total + COMMON_STRENGTH);
-        }
-    }
-    common
-}
-
-/// What an expert of this one's accuracy usually says: the common matrix with its diagonal moved.
-fn target(matrix: &[f64], common: &[f64], labels: usize, out: &mut Vec<f64>) {
-    let diagonal = |of: &[f64], truth: usize| of[truth * labels + truth];
-    let total: f64 = matrix.iter().sum();
-    let right: f64 = (0..labels).map(|truth| diagonal(matrix, truth)).sum();
-    let usual: f64 = matrix
-        .chunks_exact(labels)
-        .enumerate()
-        .map(|(truth, row)| row.iter().sum::<f64>() * diagonal(common, truth))
-        .sum();
-    let shift = if total > 0.0 {
-        let usual = usual / total;
-        let own = (right + ACCURACY_STRENGTH * usual) / (total + ACCURACY_STRENGTH);
-        logit(own) - logit(usual)
-    } else {
-        0.0
-    };
-    for truth in 0..labels {
-        let usual = diagonal(common, truth).clamp(LEAST, 1.0 - LEAST);
-        let moved = 1.0 / (1.0 + (-(logit(usual) + shift)).exp());
-        let others = (1.0 - moved) / (1.0 - usual);
-        out.extend((0..labels).map(|said| {
-            let p = if said == truth { moved } else { common[truth * labels + said] * others };
-            p.max(LEAST)
-        }));
-    }
-}
-
-fn logit(p: f64) -> f64 {
-    let p = p.clamp(1e-4, 1.0 - 1e-4);
-    (p / (1.0 - p)).ln()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +234,11 @@ mod tests {
     }
 
     fn labels(ballots: &Ballots) -> Vec<&str> {
-        pool(ballots, Scale::Nominal).iter().map(|d| ballots.labels[d.label].as_str()).collect()
+        pool(ballots, Scale::Nominal)
+            .decisions
+            .iter()
+            .map(|d| ballots.labels[d.label].as_str())
+            .collect()
     }
 
     #[test]
@@ -282,7 +247,7 @@ mod tests {
         assert_eq!(labels(&few), ["high"]);
         let one = ballots(["a,x,high".to_string()]);
         assert_eq!(labels(&one), ["high"]);
-        assert!((pool(&one, Scale::Nominal)[0].probabilities[0] - 1.0).abs() < 1e-9);
+        assert!((pool(&one, Scale::Nominal).decisions[0].probabilities[0] - 1.0).abs() < 1e-9);
     }
 
     /// Three who guess and two who know: the two are found out by how well they predict each other.
@@ -315,7 +280,7 @@ mod tests {
             (0..60).map(|n| format!("i{},e{},{}", n % 12, n % 5, (n * 7 + n / 12) % 3)).collect();
         let forward = pool(&ballots(lines.clone()), Scale::Nominal);
         assert_eq!(forward, pool(&ballots(lines.into_iter().rev()), Scale::Nominal));
-        for decision in forward {
+        for decision in forward.decisions {
             assert!((decision.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         }
     }
@@ -332,7 +297,7 @@ mod tests {
         let mut reader = Reader::new(None).unwrap();
         reader.line(br#"{"item":"a","expert":"x","label":"low","confidence":0}"#).unwrap();
         reader.line(br#"{"item":"b","expert":"x","label":"high"}"#).unwrap();
-        let decisions = pool(&reader.finish().unwrap(), Scale::Nominal);
-        assert!(decisions.iter().flat_map(|d| &d.probabilities).all(|p| p.is_finite()));
+        let pooled = pool(&reader.finish().unwrap(), Scale::Nominal);
+        assert!(pooled.decisions.iter().flat_map(|d| &d.probabilities).all(|p| p.is_finite()));
     }
 }

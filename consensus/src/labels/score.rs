@@ -105,7 +105,7 @@ mod tests {
         for line in truth {
             known.line(line.as_bytes()).unwrap();
         }
-        known.score(&ballots, &pool(&ballots, Scale::Nominal))
+        known.score(&ballots, &pool(&ballots, Scale::Nominal).decisions)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Alert;
+use super::{Alert, time};
 use crate::labels::csv;
 
 /// One row, still holding its texts.
@@ -16,7 +16,7 @@ pub struct Row<'a> {
 impl Row<'_> {
     /// The alert that the row tells of.
     pub fn alert(&self) -> Alert<'_> {
-        Alert { time: self.time, host: &self.host, name: &self.name }
+        Alert { time: self.time, host: &self.host, name: &self.name, title: &self.name }
     }
 }
 
@@ -41,18 +41,11 @@ pub fn read(line: &str) -> Result<Row<'_>, &'static str> {
         };
         (time.into(), name.into(), host.into())
     };
-    let time = seconds(&time).ok_or("the time is not in seconds since the epoch")?;
+    let time = time::seconds(&time).ok_or("the time is not in seconds since the epoch")?;
     if name.is_empty() || host.is_empty() {
         return Err("no name, or no host");
     }
     Ok(Row { time, name, host })
-}
-
-/// Whole seconds; a fraction is cut off.
-fn seconds(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| whole.parse().ok()).flatten()
 }
 
 #[cfg(test)]

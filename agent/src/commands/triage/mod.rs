@@ -1,23 +1,27 @@
 //! `wardmote triage`: alerts of other tools, fused by host and window, and ranked.
 //!
 //! Reads alerts in time order, judges each window by what came before it, and says so as soon as the
-//! window is over. Rows that cannot be read and alerts that come too late are counted on stderr and
-//! make the exit code 3; they are never silently left out.
+//! window is over. Lines that cannot be read and alerts that come too late are counted on stderr and
+//! make the exit code 3; they are never silently left out. Events that are no alerts are counted too,
+//! and are nothing to worry about.
+
+mod feedback;
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use consensus::Severity;
-use consensus::triage::{MAX_WINDOW_S, Triage, Window, row};
+use consensus::triage::clicks::Clicks;
+use consensus::triage::{Counts, MAX_WINDOW_S, Triage, Window, json, row};
 use parsers::map::{Lines, RawLine};
 use scanner::RootedTree;
 
 use crate::commands::Global;
 use crate::exit::{self, Exit};
 
-/// Most unreadable rows that are named one by one.
-const ROWS_NAMED_MAX: u64 = 5;
+/// Most unreadable lines of a kind that are named one by one.
+const NAMED_MAX: u64 = 5;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -25,12 +29,16 @@ pub struct Args {
     /// Alerts in time order, one file after the other; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What the files hold; csv is `time,name,ip,host,short,…` with times in epoch seconds
+    /// What the files hold
     #[arg(long = "as", value_enum, value_name = "KIND")]
     kind: Kind,
     /// Length of a window, as `300s`, `5m` or `1h`
     #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = window)]
     window: i64,
+    /// Clicks on windows of these alerts, as lines of `host,start,confirm|dismiss`. Host and start are
+    /// copied from a window as it was shown; a click re-ranks the windows that come after the clicked one
+    #[arg(long, value_name = "FILE")]
+    feedback: Option<PathBuf>,
     /// Exit with 1 from this level on
     #[arg(long, value_name = "LEVEL", default_value = "high")]
     fail_on: Severity,
@@ -41,7 +49,34 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Kind {
+    /// Lines of `time,name,ip,host,short,…` with times in epoch seconds; further columns are ignored
     Csv,
+    /// `alerts.json` of Wazuh 4; the host is agent.name, else agent.ip, else manager.name
+    Wazuh,
+    /// `eve.json` of Suricata; the host is the private one of src_ip and dest_ip, else dest_ip
+    Suricata,
+    /// Findings of OCSF 1.x (classes 2004 and 2001); the host is the device, else the first resource
+    Ocsf,
+}
+
+impl Kind {
+    fn json(self) -> Option<json::Format> {
+        match self {
+            Self::Csv => None,
+            Self::Wazuh => Some(json::Format::Wazuh),
+            Self::Suricata => Some(json::Format::Suricata),
+            Self::Ocsf => Some(json::Format::Ocsf),
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Csv => "--as csv takes lines of time,name,ip,host,short with epoch seconds",
+            Self::Wazuh => "--as wazuh takes alerts.json, one JSON object a line",
+            Self::Suricata => "--as suricata takes eve.json, one JSON object a line",
+            Self::Ocsf => "--as ocsf takes one OCSF event a line, with class_uid and time",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -66,11 +101,19 @@ fn window(text: &str) -> Result<i64, String> {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let Kind::Csv = args.kind;
     let readers = args.files.iter().map(|file| open(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (clicks, bad_clicks) = match &args.feedback {
+        None => (Clicks::default(), 0),
+        Some(file) if file == Path::new("-") => {
+            return Err(exit::hinted("clicks are not read from stdin", "name a file of clicks"));
+        }
+        Some(file) => feedback::read(file, open(file)?.1, global.quiet)?,
+    };
     let triage = Triage::new(args.window)
-        .ok_or_else(|| exit::hinted("no such window", "use --window 300s"))?;
-    let mut stream = Stream { args: &args, triage, unreadable: 0, worst: None };
+        .ok_or_else(|| exit::hinted("no such window", "use --window 300s"))?
+        .with_clicks(clicks);
+    let lost = Lost { bad_clicks, ..Lost::default() };
+    let mut stream = Stream { args: &args, triage, lost, worst: None };
     match &global.output {
         None => {
             let mut out = BufWriter::new(std::io::stdout().lock());
@@ -90,17 +133,25 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read>)> {
         return Ok(("stdin".into(), Box::new(std::io::stdin())));
     }
     let tree = RootedTree::open(Path::new("/"))?;
-    let opened: File = tree.open_file(&std::path::absolute(file)?).map_err(|error| {
-        exit::hinted(error.to_string(), "name a file of alerts that this user can read, or `-`")
-    })?;
+    let opened: File = tree
+        .open_file(&std::path::absolute(file)?)
+        .map_err(|error| exit::hinted(error.to_string(), "name a file that this user can read"))?;
     Ok((file.display().to_string(), Box::new(opened)))
+}
+
+/// Lines that gave no alert.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lost {
+    unreadable: u64,
+    not_alerts: u64,
+    bad_clicks: u64,
 }
 
 /// One run over all files.
 struct Stream<'a> {
     args: &'a Args,
     triage: Triage,
-    unreadable: u64,
+    lost: Lost,
     worst: Option<Severity>,
 }
 
@@ -116,8 +167,8 @@ impl Stream<'_> {
             let mut lines = Lines::new(reader);
             while let Some(line) = lines.next_line()? {
                 if let Err(problem) = self.line(&line, &mut over) {
-                    self.unreadable += 1;
-                    if self.unreadable <= ROWS_NAMED_MAX && !global.quiet {
+                    self.lost.unreadable += 1;
+                    if self.lost.unreadable <= NAMED_MAX && !global.quiet {
                         eprintln!("wardmote: {name}:{}: {problem}", line.number);
                     }
                 }
@@ -134,29 +185,21 @@ impl Stream<'_> {
         };
         self.show(&over, out)?;
         out.flush()?;
-        let lost = self.unreadable + counts.late + counts.beyond;
-        if counts.received == 0 && self.unreadable > 0 {
-            return Err(exit::hinted(
-                "no row could be read",
-                "--as csv takes lines of time,name,ip,host,short with epoch seconds",
-            ));
+        self.ended(&counts, global)
+    }
+
+    fn ended(&self, counts: &Counts, global: &Global) -> anyhow::Result<Exit> {
+        let lost = self.lost;
+        if counts.received == 0 && lost.unreadable > 0 {
+            return Err(exit::hinted("no line could be read", self.args.kind.expected()));
         }
-        if !global.quiet && (lost > 0 || counts.out_of_order > 0 || counts.forgotten > 0) {
-            eprintln!(
-                "wardmote: {} alerts: {} judged ({} out of order), {} too late for their window, {} \
-                 beyond the limits of one window; {} rows unreadable; {} old names or hosts forgotten",
-                counts.received,
-                counts.judged,
-                counts.out_of_order,
-                counts.late,
-                counts.beyond,
-                self.unreadable,
-                counts.forgotten
-            );
+        if !global.quiet {
+            tell(counts, &lost);
         }
+        let missed = lost.unreadable + lost.bad_clicks + counts.late + counts.beyond;
         Ok(match self.worst {
             Some(worst) if worst >= self.args.fail_on => Exit::Found,
-            _ if lost > 0 => Exit::Incomplete,
+            _ if missed > 0 => Exit::Incomplete,
             _ => Exit::Clean,
         })
     }
@@ -166,10 +209,17 @@ impl Stream<'_> {
             return Err("an over-long line");
         }
         let text = std::str::from_utf8(line.bytes).map_err(|_| "not UTF-8")?;
-        if text.is_empty() || (line.number == 1 && row::is_head(text)) {
+        if text.trim_ascii().is_empty() {
             return Ok(());
         }
-        self.triage.push(&row::read(text)?.alert(), over);
+        match self.args.kind.json() {
+            None if line.number == 1 && row::is_head(text) => {}
+            None => self.triage.push(&row::read(text)?.alert(), over),
+            Some(format) => match json::read(format, text)? {
+                Some(read) => self.triage.push(&read.alert(), over),
+                None => self.lost.not_alerts += 1,
+            },
+        }
         Ok(())
     }
 
@@ -194,6 +244,32 @@ impl Stream<'_> {
             out.flush()?;
         }
         Ok(())
+    }
+}
+
+/// What was lost and what is odd, on stderr; nothing when there is neither.
+fn tell(counts: &Counts, lost: &Lost) {
+    let missed = lost.unreadable + counts.late + counts.beyond;
+    if missed + lost.not_alerts + counts.out_of_order + counts.forgotten > 0 {
+        eprintln!(
+            "wardmote: {} alerts: {} judged ({} out of order), {} too late for their window, {} \
+             beyond the limits of one window; {} lines unreadable, {} not alerts; {} old names, pairs \
+             or episodes forgotten",
+            counts.received,
+            counts.judged,
+            counts.out_of_order,
+            counts.late,
+            counts.beyond,
+            lost.unreadable,
+            lost.not_alerts,
+            counts.forgotten
+        );
+    }
+    if lost.bad_clicks + counts.clicks_left > 0 {
+        eprintln!(
+            "wardmote: feedback: {} lines unreadable, {} clicks on windows that are not in these alerts",
+            lost.bad_clicks, counts.clicks_left
+        );
     }
 }
 
