@@ -122,7 +122,8 @@ impl Needs {
     /// The things that come from the surroundings rather than from the evidence: experts that need the
     /// same of these would be wrong together.
     const fn sources(self) -> u16 {
-        self.things & !(Self::RAISED | Self::SERVICE | Self::SUBJECT)
+        let of_evidence = Self::RAISED | Self::SERVICE | Self::SUBJECT | Self::ADDRESS | Self::USER;
+        self.things & !of_evidence
     }
 }
 
