@@ -17,6 +17,7 @@ pub mod graph;
 pub mod labels;
 pub mod learn;
 pub mod likelihood;
+pub mod networks;
 pub mod opinion;
 pub mod outside;
 pub mod panel;
@@ -28,7 +29,7 @@ pub mod triage;
 pub mod verdict;
 mod words;
 
-pub use context::{Attack, Context, Exposure, Service};
+pub use context::{Attack, Context, Exposure, Operator, Past, Service};
 pub use evidence::{Evidence, Kind, Privilege, Proof, SourceLine, Subject};
 pub use likelihood::Model;
 pub use opinion::{BadOpinion, Opinion};
