@@ -10,14 +10,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::sys;
+
+pub(crate) mod edit;
+
 /// Longest text, in symbols.
 pub const MAX_SYMBOLS: usize = 16_384;
 /// Most texts in one comparison.
 pub const MAX_TEXTS: usize = 256;
 /// Most different words that one vocabulary holds.
 pub const MAX_WORDS: usize = 1 << 20;
-/// Pairs whose edit distances are computed side by side.
-pub const LANES: usize = 4;
 
 /// What a comparison refuses; each time the caller gave more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -129,18 +131,32 @@ pub fn jaccard_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuc
 /// 1 − edit distance ÷ length of the longer text, all pairs.
 pub fn levenshtein_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
     let local = Local::of(texts)?;
-    let mut scores = Vec::with_capacity(texts.len() * texts.len() / 2);
-    for high in 1..texts.len() {
-        local.against(high, 0..high, &mut scores);
-    }
-    Ok(Pairs { texts: texts.len(), scores })
+    let count = texts.len();
+    let mut scores = vec![1.0; count * count.saturating_sub(1) / 2];
+    sys::distances(
+        local.view(),
+        0..count,
+        |first| first + 1..count,
+        |low, high, distance| {
+            // A group's own pairs come twice and with themselves: lanes that would be idle anyway.
+            if low < high {
+                scores[high * (high - 1) / 2 + low] = local.score(low, high, distance);
+            }
+        },
+    );
+    Ok(Pairs { texts: count, scores })
 }
 
 /// 1 − edit distance ÷ length of the longer text, each text against `centre`.
 pub fn levenshtein_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch> {
     let local = Local::of(&with_centre(centre, texts)?)?;
-    let mut scores = Vec::with_capacity(texts.len());
-    local.against(0, 1..texts.len() + 1, &mut scores);
+    let mut scores = vec![1.0; texts.len()];
+    sys::distances(
+        local.view(),
+        1..texts.len() + 1,
+        |_| 0..1,
+        |text, centre, distance| scores[text - 1] = local.score(text, centre, distance),
+    );
     Ok(scores)
 }
 
@@ -186,86 +202,14 @@ impl Local {
         Ok(Self { texts, alphabet: next as usize })
     }
 
-    /// Appends the scores of text `one` with each of `others`, in order.
-    fn against(&self, one: usize, others: std::ops::Range<usize>, scores: &mut Vec<f64>) {
-        let pattern = &self.texts[one];
-        let masks = Masks::of(pattern, self.alphabet);
-        for group in self.texts[others].chunks(LANES) {
-            let lanes = std::array::from_fn(|lane| group.get(lane).map_or(&[][..], |text| text));
-            let distances = masks.distances(lanes);
-            for (text, distance) in group.iter().zip(distances) {
-                let longer = pattern.len().max(text.len());
-                scores.push(if longer == 0 { 1.0 } else { 1.0 - distance as f64 / longer as f64 });
-            }
-        }
-    }
-}
-
-/// Where each symbol stands in a pattern: a word of 64 places per block and symbol.
-struct Masks {
-    places: Vec<u64>,
-    width: usize,
-    length: usize,
-}
-
-impl Masks {
-    fn of(pattern: &[u32], alphabet: usize) -> Self {
-        let width = alphabet + 1; // the last column is the padding, which matches nothing
-        let mut places = vec![0; width * pattern.len().div_ceil(64)];
-        for (place, &symbol) in pattern.iter().enumerate() {
-            places[place / 64 * width + symbol as usize] |= 1 << (place % 64);
-        }
-        Self { places, width, length: pattern.len() }
+    fn view(&self) -> edit::Texts<'_> {
+        edit::Texts { all: &self.texts, alphabet: self.alphabet }
     }
 
-    /// The edit distance of the pattern to each text.
-    fn distances(&self, texts: [&[u32]; LANES]) -> [usize; LANES] {
-        let columns = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-        let padding = self.width as u32 - 1;
-        let symbols: Vec<[u32; LANES]> = (0..columns)
-            .map(|at| std::array::from_fn(|lane| *texts[lane].get(at).unwrap_or(&padding)))
-            .collect();
-        // What a block hands to the block below it, per column: +1 and −1 of the row between them.
-        let mut rises = vec![[1_u64; LANES]; columns];
-        let mut falls = vec![[0_u64; LANES]; columns];
-        for (block, places) in self.places.chunks_exact(self.width).enumerate() {
-            let last = (self.length - block * 64).min(64) - 1;
-            descend(places, last as u32, &symbols, &mut rises, &mut falls);
-        }
-        std::array::from_fn(|lane| {
-            let own = texts[lane].len();
-            let up: u64 = rises[..own].iter().map(|rise| rise[lane]).sum();
-            let down: u64 = falls[..own].iter().map(|fall| fall[lane]).sum();
-            self.length + up as usize - down as usize
-        })
-    }
-}
-
-/// One block of rows over all columns; `last` is the row whose differences are handed on.
-fn descend(
-    places: &[u64],
-    last: u32,
-    symbols: &[[u32; LANES]],
-    rises: &mut [[u64; LANES]],
-    falls: &mut [[u64; LANES]],
-) {
-    let mut up = [u64::MAX; LANES];
-    let mut down = [0_u64; LANES];
-    for ((symbol, rise), fall) in symbols.iter().zip(rises).zip(falls) {
-        let equal: [u64; LANES] = std::array::from_fn(|lane| places[symbol[lane] as usize]);
-        for lane in 0..LANES {
-            let vertical = equal[lane] | down[lane];
-            let matched = equal[lane] | fall[lane];
-            let diagonal = ((matched & up[lane]).wrapping_add(up[lane]) ^ up[lane]) | matched;
-            let plus = down[lane] | !(diagonal | up[lane]);
-            let minus = up[lane] & diagonal;
-            let plus_in = plus << 1 | rise[lane];
-            let minus_in = minus << 1 | fall[lane];
-            rise[lane] = plus >> last & 1;
-            fall[lane] = minus >> last & 1;
-            up[lane] = minus_in | !(vertical | plus_in);
-            down[lane] = plus_in & vertical;
-        }
+    /// 1 − edit distance ÷ length of the longer text.
+    fn score(&self, one: usize, two: usize, distance: usize) -> f64 {
+        let longer = self.texts[one].len().max(self.texts[two].len());
+        if longer == 0 { 1.0 } else { 1.0 - distance as f64 / longer as f64 }
     }
 }
 
