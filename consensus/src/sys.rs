@@ -27,7 +27,7 @@ pub fn distances(
             return unsafe { distances_avx2(texts, patterns, partners, found) };
         }
     }
-    edit::distances::<2, 4>(texts, patterns, partners, found);
+    edit::distances::<2, 2>(texts, patterns, partners, found);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -51,7 +51,7 @@ fn distances_avx512(
     partners: impl Fn(usize) -> Range<usize>,
     found: impl FnMut(usize, usize, usize),
 ) {
-    edit::distances::<8, 4>(texts, patterns, partners, found);
+    edit::distances::<8, 2>(texts, patterns, partners, found);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -63,4 +63,88 @@ fn distances_avx2(
     found: impl FnMut(usize, usize, usize),
 ) {
     edit::distances::<4, 4>(texts, patterns, partners, found);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Found = Vec<(usize, usize, usize)>;
+
+    /// All pairs by one path; `run` is given the texts and where to put what it finds.
+    fn found(texts: &[Vec<u32>], run: impl Fn(Texts<'_>, &mut Found)) -> Found {
+        let mut found = Vec::new();
+        run(Texts { all: texts, alphabet: 8 }, &mut found);
+        found.sort_unstable();
+        found
+    }
+
+    /// Asserts that every path that this processor has finds what one lane of one block finds.
+    fn paths_agree(texts: &[Vec<u32>]) {
+        let all = 0..texts.len();
+        let partners = |_: usize| 0..texts.len();
+        let narrow = found(texts, |texts, found| {
+            edit::distances::<1, 1>(texts, all.clone(), partners, |a, b, d| found.push((a, b, d)));
+        });
+        assert_eq!(narrow.len(), texts.len() * texts.len());
+        let portable = found(texts, |texts, found| {
+            edit::distances::<2, 2>(texts, all.clone(), partners, |a, b, d| found.push((a, b, d)));
+        });
+        assert_eq!(portable, narrow);
+        let chosen = found(texts, |texts, found| {
+            distances(texts, all.clone(), partners, |a, b, d| found.push((a, b, d)));
+        });
+        assert_eq!(chosen, narrow);
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            let avx2 = found(texts, |texts, found| {
+                let push = |a, b, d| found.push((a, b, d));
+                // SAFETY: the processor has just said that it has AVX2.
+                unsafe { distances_avx2(texts, all.clone(), partners, push) };
+            });
+            assert_eq!(avx2, narrow);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if has_avx512() {
+            let avx512 = found(texts, |texts, found| {
+                let push = |a, b, d| found.push((a, b, d));
+                // SAFETY: the processor has just said that it has these features.
+                unsafe { distances_avx512(texts, all.clone(), partners, push) };
+            });
+            assert_eq!(avx512, narrow);
+        }
+    }
+
+    /// A text of some length that is its own from the first symbol on.
+    fn text(length: usize) -> Vec<u32> {
+        (0..length).map(|at| ((at * at + at * length / 3 + length) % 8) as u32).collect()
+    }
+
+    #[test]
+    fn wide_and_narrow_paths_agree_on_every_length() {
+        // Past two bands of the widest path, with every length beside its neighbours.
+        for from in (0..530).step_by(10) {
+            let texts: Vec<Vec<u32>> = (from..from + 11).map(text).collect();
+            paths_agree(&texts);
+        }
+        paths_agree(&[text(600), text(0), text(1), text(600), text(257), text(64), text(3)]);
+    }
+
+    #[test]
+    fn texts_are_taken_in_batches_and_the_longest_alone() {
+        let long = edit::MAX_COLUMNS;
+        paths_agree(&[text(long - 1), text(1), text(2), text(long), text(long + 1), text(5)]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn wide_and_narrow_paths_agree(
+            texts in prop::collection::vec(prop::collection::vec(0_u32..8, 0..300), 0..12)
+        ) {
+            paths_agree(&texts);
+        }
+    }
 }

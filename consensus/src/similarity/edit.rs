@@ -11,7 +11,7 @@
 //! in batches of at most [`MAX_COLUMNS`] columns (or one text).
 
 /// Most columns whose hand-downs are kept at once.
-pub const MAX_COLUMNS: usize = 1 << 17;
+pub const MAX_COLUMNS: usize = 1 << 12;
 
 /// Texts of symbols below `alphabet`.
 #[derive(Clone, Copy)]
@@ -59,11 +59,12 @@ struct Batch<const LANES: usize> {
     handed: Vec<Handed<LANES>>,
 }
 
-/// The horizontal difference at a band's lower edge, a lane: +1, −1 or 0 as two bits.
+/// The horizontal difference at a band's lower edge, a lane: +1, −1 or 0, as a bit for each sign. A
+/// whole word for a bit, because packing costs more than the memory that it saves.
 #[derive(Clone, Copy)]
 struct Handed<const LANES: usize> {
-    rise: [u8; LANES],
-    fall: [u8; LANES],
+    rise: Words<LANES>,
+    fall: Words<LANES>,
 }
 
 impl<const LANES: usize> Batch<LANES> {
@@ -152,38 +153,113 @@ impl<const LANES: usize, const BLOCKS: usize> Band<LANES, BLOCKS> {
     }
 
     /// The vertical differences (+1, −1) of the last column.
+    ///
+    /// The blocks go aslant: while the first is in a column, the next is in the column before, so
+    /// that no block waits for another within a turn and the processor can run them side by side.
     #[inline(always)]
     fn run(
         &self,
         text: &[u32],
         handed: &mut [Handed<LANES>],
     ) -> ([Words<LANES>; BLOCKS], [Words<LANES>; BLOCKS]) {
-        let mut up = [[u64::MAX; LANES]; BLOCKS];
-        let mut down = [[0; LANES]; BLOCKS];
-        for (&symbol, handed) in text.iter().zip(handed) {
-            let equal = &self.places[usize::from(self.numbers[symbol as usize])];
-            let mut rise: Words<LANES> = handed.rise.map(u64::from);
-            let mut fall: Words<LANES> = handed.fall.map(u64::from);
+        let mut slant = Slant::<LANES, BLOCKS>::new();
+        let turns = text.len() + BLOCKS - 1;
+        let full = turns.min(BLOCKS - 1);
+        for turn in 0..full {
+            slant = self.edge(slant, turn, text, handed);
+        }
+        let equal = |turn: usize| &self.places[usize::from(self.numbers[text[turn] as usize])];
+        for turn in full..text.len() {
+            let mut rows = [equal(turn); BLOCKS];
+            for block in 1..BLOCKS {
+                rows[block] = equal(turn - block);
+            }
+            let mut between = slant.between;
+            between[0] = handed[turn];
             for block in 0..BLOCKS {
-                for lane in 0..LANES {
-                    let (plus_below, minus_below) = (rise[lane], fall[lane]);
-                    let (was_up, was_down) = (up[block][lane], down[block][lane]);
-                    let matched = equal[block][lane] | minus_below;
-                    let diagonal =
-                        ((matched & was_up).wrapping_add(was_up) ^ was_up) | matched | was_down;
-                    let plus = was_down | !(diagonal | was_up);
-                    let minus = was_up & diagonal;
-                    rise[lane] = plus >> 63;
-                    fall[lane] = minus >> 63;
-                    let plus_in = plus << 1 | plus_below;
-                    let minus_in = minus << 1 | minus_below;
-                    up[block][lane] = minus_in | !(diagonal | plus_in);
-                    down[block][lane] = plus_in & diagonal;
+                let below = step(
+                    &mut slant.up[block],
+                    &mut slant.down[block],
+                    between[block],
+                    &rows[block][block],
+                );
+                if block + 1 < BLOCKS {
+                    slant.between[block + 1] = below;
+                } else {
+                    handed[turn - block] = below;
                 }
             }
-            handed.rise = rise.map(|bit| bit as u8);
-            handed.fall = fall.map(|bit| bit as u8);
         }
-        (up, down)
+        for turn in full.max(text.len())..turns {
+            slant = self.edge(slant, turn, text, handed);
+        }
+        (slant.up, slant.down)
     }
+
+    /// A turn at the start or end of the text, where some blocks are beside it.
+    fn edge(
+        &self,
+        mut slant: Slant<LANES, BLOCKS>,
+        turn: usize,
+        text: &[u32],
+        handed: &mut [Handed<LANES>],
+    ) -> Slant<LANES, BLOCKS> {
+        for block in (0..BLOCKS).rev() {
+            if block > turn || turn - block >= text.len() {
+                continue;
+            }
+            let column = turn - block;
+            let equal = &self.places[usize::from(self.numbers[text[column] as usize])][block];
+            let above = if block == 0 { handed[column] } else { slant.between[block] };
+            let below = step(&mut slant.up[block], &mut slant.down[block], above, equal);
+            match slant.between.get_mut(block + 1) {
+                Some(next) => *next = below,
+                None => handed[column] = below,
+            }
+        }
+        slant
+    }
+}
+
+/// The state of a band's blocks on their way through a text.
+struct Slant<const LANES: usize, const BLOCKS: usize> {
+    up: [Words<LANES>; BLOCKS],
+    down: [Words<LANES>; BLOCKS],
+    /// What each block but the first is handed from above.
+    between: [Handed<LANES>; BLOCKS],
+}
+
+impl<const LANES: usize, const BLOCKS: usize> Slant<LANES, BLOCKS> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            up: [[u64::MAX; LANES]; BLOCKS],
+            down: [[0; LANES]; BLOCKS],
+            between: [Handed { rise: [0; LANES], fall: [0; LANES] }; BLOCKS],
+        }
+    }
+}
+
+/// One block over one column; what it hands down.
+#[inline(always)]
+fn step<const LANES: usize>(
+    up: &mut Words<LANES>,
+    down: &mut Words<LANES>,
+    Handed { rise, fall }: Handed<LANES>,
+    equal: &Words<LANES>,
+) -> Handed<LANES> {
+    let mut below = Handed { rise: [0; LANES], fall: [0; LANES] };
+    for lane in 0..LANES {
+        let matched = equal[lane] | fall[lane];
+        let carried = (matched & up[lane]).wrapping_add(up[lane]) ^ up[lane];
+        let diagonal = carried | matched | down[lane];
+        let plus = down[lane] | !(diagonal | up[lane]);
+        let minus = up[lane] & diagonal;
+        below.rise[lane] = plus >> 63;
+        below.fall[lane] = minus >> 63;
+        let plus = plus << 1 | rise[lane];
+        up[lane] = minus << 1 | fall[lane] | !(diagonal | plus);
+        down[lane] = plus & diagonal;
+    }
+    below
 }

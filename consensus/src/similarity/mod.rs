@@ -4,22 +4,24 @@
 //! compares each text with one, all pairs compares each with each. Every score lies in 0..=1, and two
 //! empty texts are alike (1).
 //!
-//! Edit distance is Myers' bit-parallel algorithm in Hyyrö's block form (2003), [`LANES`] pairs side
-//! by side. It costs memory of one word per column and lane. Texts above [`MAX_SYMBOLS`] and sets
-//! above [`MAX_TEXTS`] are refused, never cut. Nothing here normalises case or Unicode.
+//! Edit distance is Myers' bit-parallel algorithm in Hyyrö's block form (2003), several patterns side
+//! by side ([`edit`]) with the widest vectors the processor has; the result does not depend on them.
+//! Texts above [`MAX_SYMBOLS`] and sets above [`MAX_TEXTS`] are refused, never cut. Nothing here
+//! normalises case or Unicode.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::sys;
 
 pub(crate) mod edit;
+pub(crate) mod words;
+
+pub use words::{MAX_WORDS, Vocabulary};
 
 /// Longest text, in symbols.
 pub const MAX_SYMBOLS: usize = 16_384;
 /// Most texts in one comparison.
 pub const MAX_TEXTS: usize = 256;
-/// Most different words that one vocabulary holds.
-pub const MAX_WORDS: usize = 1 << 20;
 
 /// What a comparison refuses; each time the caller gave more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,38 +35,6 @@ pub enum TooMuch {
     /// The vocabulary holds [`MAX_WORDS`] words and met another.
     #[error("more than {MAX_WORDS} different words")]
     Words,
-}
-
-/// Words numbered in the order in which they were first met.
-#[derive(Debug, Clone, Default)]
-pub struct Vocabulary {
-    numbers: HashMap<String, u32>,
-}
-
-impl Vocabulary {
-    /// The words of a text, split at white space. Fails on too long a text or too full a vocabulary.
-    pub fn words(&mut self, text: &str) -> Result<Vec<u32>, TooMuch> {
-        let mut symbols = Vec::new();
-        for word in text.split_whitespace() {
-            if symbols.len() == MAX_SYMBOLS {
-                return Err(TooMuch::Symbols);
-            }
-            symbols.push(self.number(word)?);
-        }
-        Ok(symbols)
-    }
-
-    fn number(&mut self, word: &str) -> Result<u32, TooMuch> {
-        if let Some(&number) = self.numbers.get(word) {
-            return Ok(number);
-        }
-        if self.numbers.len() == MAX_WORDS {
-            return Err(TooMuch::Words);
-        }
-        let number = self.numbers.len() as u32; // at most MAX_WORDS
-        self.numbers.insert(word.to_owned(), number);
-        Ok(number)
-    }
 }
 
 /// The characters of a text as symbols. Fails on too long a text.
@@ -114,6 +84,32 @@ pub fn cosine_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
 pub fn cosine_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch> {
     let counts = Counts::of(&with_centre(centre, texts)?)?;
     Ok((1..=texts.len()).map(|text| counts.cosine(0, text)).collect())
+}
+
+/// The mean cosine over all pairs, in time linear in the texts: half of what the square of the sum of
+/// the unit vectors has beyond the vectors' own squares. As [`Pairs::mean`] of [`cosine_pairs`], but
+/// for the last bits; 1 when there is no pair.
+pub fn cosine_mean(texts: &[&[u32]]) -> Result<f64, TooMuch> {
+    let counts = Counts::of(texts)?;
+    let pairs = texts.len() * texts.len().saturating_sub(1) / 2;
+    if pairs == 0 {
+        return Ok(1.0);
+    }
+    let mut sum = vec![0.0; counts.width];
+    let mut empty = 0;
+    for (row, norm) in counts.rows.chunks_exact(counts.width).zip(&counts.norms) {
+        if *norm == 0.0 {
+            empty += 1;
+            continue;
+        }
+        let length = norm.sqrt();
+        sum.iter_mut().zip(row).for_each(|(sum, &count)| *sum += f64::from(count) / length);
+    }
+    let square: f64 = sum.iter().map(|part| part * part).sum();
+    let full = texts.len() - empty;
+    // Two empty texts are alike; an empty one and another are not.
+    let alike = (square - full as f64) / 2.0 + (empty * empty.saturating_sub(1) / 2) as f64;
+    Ok((alike / pairs as f64).clamp(0.0, 1.0))
 }
 
 /// Jaccard index of the sets of words, all pairs.
@@ -312,6 +308,7 @@ mod tests {
             let (cosines, jaccards) = (cosine_pairs(&texts).unwrap(), jaccard_pairs(&texts).unwrap());
             for (a, one) in texts.iter().enumerate() {
                 prop_assert_eq!(&levenshtein_star(one, &texts).unwrap()[a], &1.0);
+                prop_assert!((cosine_mean(&texts).unwrap() - cosines.mean()).abs() < 1e-9);
                 for (b, two) in texts.iter().enumerate().filter(|&(b, _)| b != a) {
                     let longer = one.len().max(two.len());
                     let edit = if longer == 0 { 1.0 } else { 1.0 - table(one, two) as f64 / longer as f64 };
@@ -360,15 +357,5 @@ mod tests {
         assert_eq!(levenshtein_pairs(&texts), Err(TooMuch::Texts));
         assert_eq!(jaccard_star(&[1], &texts[..MAX_TEXTS - 1]).unwrap().len(), MAX_TEXTS - 1);
         assert_eq!(jaccard_star(&[1], &texts[..MAX_TEXTS]), Err(TooMuch::Texts));
-    }
-
-    #[test]
-    fn full_vocabulary_still_knows_its_words() {
-        let mut vocabulary = Vocabulary::default();
-        for number in 0..MAX_WORDS {
-            vocabulary.number(&number.to_string()).unwrap();
-        }
-        assert_eq!(vocabulary.words("5 7 5"), Ok(vec![5, 7, 5]));
-        assert_eq!(vocabulary.words("new"), Err(TooMuch::Words));
     }
 }
