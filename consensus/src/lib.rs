@@ -8,13 +8,17 @@
 //! number of threads and in any order of the evidence's parts.
 #![deny(unsafe_code)] // allowed in `sys` only
 
+pub mod aggregate;
+pub mod carryover;
 pub mod context;
+pub mod digest;
 pub mod evidence;
 pub mod experts;
 pub mod labels;
 pub mod likelihood;
 pub mod opinion;
 pub mod panel;
+pub mod patterns;
 pub mod pool;
 pub mod severity;
 pub mod similarity;

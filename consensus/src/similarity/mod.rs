@@ -32,6 +32,9 @@ pub enum TooMuch {
     /// There are more than [`MAX_TEXTS`] texts.
     #[error("more than {MAX_TEXTS} texts")]
     Texts,
+    /// The texts have more bytes together than [`crate::aggregate::MAX_BYTES`].
+    #[error("texts longer than {} bytes together", crate::aggregate::MAX_BYTES)]
+    Bytes,
     /// The vocabulary holds [`MAX_WORDS`] words and met another.
     #[error("more than {MAX_WORDS} different words")]
     Words,

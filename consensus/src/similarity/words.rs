@@ -16,26 +16,30 @@ const MAX_PROBES: usize = 16;
 const SHORT: usize = 16;
 
 /// Words numbered in the order in which they were first met.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Vocabulary {
-    words: u32,
-    /// A power of two; at most half of them taken.
-    slots: Vec<Slot>,
-    taken: usize,
+    /// By number.
+    words: Vec<Word>,
+    /// A word's number plus 1, below some bits of its hash; 0 is free. Their count is a power of two,
+    /// and at most one in four is taken.
+    slots: Vec<u32>,
     /// Words of more than [`SHORT`] bytes, one after another.
     long: Vec<u8>,
     /// Words that found no slot.
     crowded: BTreeMap<Box<[u8]>, u32>,
 }
 
-/// A word of the table; `number` counts from 1, 0 is a free slot.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// The bytes of a short word; the hash and place in `long` of a long one.
+/// The bytes of a short word; the hash and place in `long` of a long one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
     key: [u64; 2],
     length: u32,
-    number: u32,
 }
+
+/// Bits of a slot that hold the number; those above are of the hash.
+const NUMBER_BITS: u32 = 21;
+const _: () = assert!(MAX_WORDS < 1 << NUMBER_BITS);
+const FEWEST_SLOTS: usize = 64;
 
 /// What to do with capitals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,21 +50,32 @@ pub(crate) enum Case {
     Folded,
 }
 
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self::with_room(0)
+    }
+}
+
 impl Vocabulary {
     /// An empty vocabulary with room for some words before it grows.
     pub(crate) fn with_room(words: usize) -> Self {
-        let slots = (2 * words.min(MAX_WORDS)).next_power_of_two().max(64);
-        Self { slots: vec![Slot::default(); slots], ..Self::default() }
+        let slots = (4 * words.min(MAX_WORDS)).next_power_of_two().max(FEWEST_SLOTS);
+        Self {
+            words: Vec::with_capacity(words.min(MAX_WORDS)),
+            slots: vec![0; slots],
+            long: Vec::new(),
+            crowded: BTreeMap::new(),
+        }
     }
 
     /// How many different words it has met.
     pub fn len(&self) -> usize {
-        self.words as usize
+        self.words.len()
     }
 
     /// Whether it has met no word yet.
     pub fn is_empty(&self) -> bool {
-        self.words == 0
+        self.words.is_empty()
     }
 
     /// The words of a text, split at white space. Fails on too long a text or too full a vocabulary.
@@ -93,114 +108,118 @@ impl Vocabulary {
         if case == Case::Folded {
             key = key.map(small_letters);
         }
-        let length = length as u32; // at most SHORT
-        let hash = mix(key, length);
-        if !self.slots.is_empty() {
-            let mask = self.slots.len() - 1;
-            let mut place = hash as usize & mask;
-            for _ in 0..MAX_PROBES {
-                let slot = &self.slots[place & mask];
-                if slot.key == key && slot.length == length && slot.number != 0 {
-                    return Ok(slot.number - 1);
-                }
-                if slot.number == 0 {
-                    break;
-                }
-                place += 1;
-            }
+        let word = Word { key, length: length as u32 }; // at most SHORT
+        let hash = mix(key, word.length);
+        match self.look(hash, |_, other| *other == word) {
+            Some(number) => Ok(number),
+            None => self.add_short(word, hash),
         }
-        self.add_short(key, length)
     }
 
-    #[cold]
-    fn add_short(&mut self, key: [u64; 2], length: u32) -> Result<u32, TooMuch> {
-        let bytes: Vec<u8> = key.iter().flat_map(|half| half.to_le_bytes()).collect();
-        self.add(&bytes[..length as usize], Slot { key, length, number: 0 })
+    /// The number of a word with this hash that `same` recognises; `None` if no slot has it.
+    #[inline(always)]
+    fn look(&self, hash: u64, same: impl Fn(&Self, &Word) -> bool) -> Option<u32> {
+        let mask = self.slots.len() - 1;
+        for probe in 0..MAX_PROBES {
+            let slot = self.slots[(hash as usize).wrapping_add(probe) & mask];
+            if slot == 0 {
+                return None;
+            }
+            let number = (slot & ((1 << NUMBER_BITS) - 1)) - 1;
+            if slot >> NUMBER_BITS == upper(hash) && same(self, &self.words[number as usize]) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    #[inline(never)]
+    fn add_short(&mut self, word: Word, hash: u64) -> Result<u32, TooMuch> {
+        if !self.crowded.is_empty()
+            && let Some(&number) = self.crowded.get(&*self.spelt(&word))
+        {
+            return Ok(number);
+        }
+        self.add(word, hash)
     }
 
     fn long_number(&mut self, word: &[u8], case: Case) -> Result<u32, TooMuch> {
         let folded;
-        let word = match case {
+        let bytes = match case {
             Case::Kept => word,
             Case::Folded => {
                 folded = word.to_ascii_lowercase();
                 &folded[..]
             }
         };
-        let hash = long_hash(word);
-        let length = u32::try_from(word.len()).map_err(|_| TooMuch::Symbols)?;
-        for slot in self.places(hash) {
-            let slot = &self.slots[slot];
-            if slot.number == 0 {
-                break;
-            }
-            let same = slot.length == length && slot.key[0] == hash;
-            if same && self.long[slot.key[1] as usize..].starts_with(word) {
-                return Ok(slot.number - 1);
-            }
-        }
-        self.add(word, Slot { key: [hash, self.long.len() as u64], length, number: 0 })
-    }
-
-    /// A word that no slot holds: an old one from the tree, or a new one.
-    fn add(&mut self, word: &[u8], slot: Slot) -> Result<u32, TooMuch> {
-        if let Some(&number) = self.crowded.get(word) {
+        let hash = long_hash(bytes);
+        let length = u32::try_from(bytes.len()).map_err(|_| TooMuch::Symbols)?;
+        let known = self.look(hash, |all, other| {
+            let start = other.key[1] as usize;
+            other.length == length && other.key[0] == hash && all.long[start..].starts_with(bytes)
+        });
+        if let Some(number) = known.or_else(|| self.crowded.get(bytes).copied()) {
             return Ok(number);
         }
+        let word = Word { key: [hash, self.long.len() as u64], length };
+        self.long.extend_from_slice(bytes);
+        self.add(word, hash)
+    }
+
+    /// A new word.
+    fn add(&mut self, word: Word, hash: u64) -> Result<u32, TooMuch> {
         if self.len() == MAX_WORDS {
             return Err(TooMuch::Words);
         }
-        if 2 * (self.taken + 1) > self.slots.len() {
+        self.words.push(word);
+        let number = self.words.len() as u32 - 1; // below MAX_WORDS
+        if 4 * self.words.len() > self.slots.len() {
             self.grow();
+        } else {
+            self.settle(number, hash);
         }
-        self.words += 1;
-        let slot = Slot { number: self.words, ..slot };
-        if !self.settle(slot) {
-            self.crowded.insert(word.into(), self.words - 1);
-        } else if word.len() > SHORT {
-            self.long.extend_from_slice(word);
-        }
-        Ok(self.words - 1)
+        Ok(number)
     }
 
-    /// Puts a word into the first free of its slots; false if there is none.
-    fn settle(&mut self, slot: Slot) -> bool {
-        let hash =
-            if slot.length as usize > SHORT { slot.key[0] } else { mix(slot.key, slot.length) };
-        let free = self.places(hash).find(|&place| self.slots[place].number == 0);
-        if let Some(place) = free {
-            self.slots[place] = slot;
-            self.taken += 1;
-        }
-        free.is_some()
-    }
-
-    fn grow(&mut self) {
-        let larger = (4 * self.slots.len()).max(64);
-        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); larger]);
-        self.taken = 0;
-        for slot in old.into_iter().filter(|slot| slot.number != 0) {
-            if !self.settle(slot) {
-                let word = self.spelt(&slot);
-                self.crowded.insert(word, slot.number - 1);
+    /// Puts a word into the first free of its slots, or among the crowded.
+    fn settle(&mut self, number: u32, hash: u64) {
+        let mask = self.slots.len() - 1;
+        for probe in 0..MAX_PROBES {
+            let slot = &mut self.slots[(hash as usize).wrapping_add(probe) & mask];
+            if *slot == 0 {
+                *slot = upper(hash) << NUMBER_BITS | (number + 1);
+                return;
             }
         }
+        let word = self.spelt(&self.words[number as usize]);
+        self.crowded.insert(word, number);
     }
 
-    fn spelt(&self, slot: &Slot) -> Box<[u8]> {
-        let length = slot.length as usize;
+    #[cold]
+    fn grow(&mut self) {
+        self.slots = vec![0; 4 * self.slots.len()];
+        self.crowded.clear();
+        for number in 0..self.words.len() {
+            let Word { key, length } = self.words[number];
+            let hash = if length as usize > SHORT { key[0] } else { mix(key, length) };
+            self.settle(number as u32, hash);
+        }
+    }
+
+    fn spelt(&self, word: &Word) -> Box<[u8]> {
+        let length = word.length as usize;
         if length > SHORT {
-            let start = slot.key[1] as usize;
+            let start = word.key[1] as usize;
             return self.long[start..start + length].into();
         }
-        slot.key.iter().flat_map(|half| half.to_le_bytes()).take(length).collect()
+        word.key.iter().flat_map(|half| half.to_le_bytes()).take(length).collect()
     }
+}
 
-    fn places(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let slots = self.slots.len();
-        let probes = if slots == 0 { 0 } else { MAX_PROBES };
-        (0..probes).map(move |probe| (hash as usize).wrapping_add(probe) & (slots - 1))
-    }
+/// The bits of a hash that a slot keeps; its place in the table is made of the lowest.
+#[inline(always)]
+fn upper(hash: u64) -> u32 {
+    (hash >> (32 + NUMBER_BITS)) as u32
 }
 
 /// Calls `found(start, end)` for every run of other than white space, in order, until it fails.
