@@ -30,7 +30,7 @@ pub struct Aggregate<'a> {
     texts: Vec<&'a str>,
     /// In the order in which they first occur.
     words: Vec<Word>,
-    /// A bit an expert, `width` numbers a word.
+    /// A bit an expert beyond the first 64, `width` numbers a word.
     experts: Vec<u64>,
     width: usize,
     totals: Vec<u32>,
@@ -44,6 +44,8 @@ struct Word {
     start: u32,
     end: u32,
     count: u32,
+    /// A bit for each of the first 64 experts.
+    experts: u64,
 }
 
 /// A word as it is reported.
@@ -72,8 +74,8 @@ impl<'a> Aggregate<'a> {
         let mut all = Self {
             texts: texts.to_vec(),
             words: Vec::with_capacity(room),
-            experts: Vec::with_capacity(room),
-            width: texts.len().div_ceil(64),
+            experts: Vec::new(),
+            width: texts.len().div_ceil(64).saturating_sub(1),
             totals: Vec::with_capacity(texts.len()),
         };
         for (expert, text) in texts.iter().enumerate() {
@@ -98,23 +100,24 @@ impl<'a> Aggregate<'a> {
                 return Ok(());
             }
             total += 1;
-            if total as usize > MAX_SYMBOLS {
-                return Err(TooMuch::Symbols);
-            }
             let number = vocabulary.number(bytes, start, end, Case::Folded)? as usize;
             if number == self.words.len() {
                 self.add(expert, start, end);
             }
-            self.words[number].count += 1;
-            self.experts[number * self.width + group] |= bit;
+            let word = &mut self.words[number];
+            word.count += 1;
+            match group.checked_sub(1) {
+                None => word.experts |= bit,
+                Some(group) => self.experts[number * self.width + group] |= bit,
+            }
             Ok(())
         })?;
-        Ok(total)
+        if total as usize > MAX_SYMBOLS { Err(TooMuch::Symbols) } else { Ok(total) }
     }
 
     fn add(&mut self, expert: u16, start: usize, end: usize) {
         let (start, end) = (start as u32, end as u32); // at most MAX_BYTES
-        self.words.push(Word { text: expert, start, end, count: 0 });
+        self.words.push(Word { text: expert, start, end, count: 0, experts: 0 });
         self.experts.resize(self.words.len() * self.width, 0);
     }
 
@@ -153,16 +156,18 @@ impl<'a> Aggregate<'a> {
 
     /// The experts who use the `n`th word in the order of first occurrence; none beyond the words.
     pub fn experts_of(&self, n: usize) -> impl Iterator<Item = usize> + '_ {
-        let bits = self.bits(n);
-        (0..64 * bits.len()).filter(move |e| bits[e / 64] >> (e % 64) & 1 == 1)
+        let bits = move |group: usize| self.bits(n).nth(group).unwrap_or(0);
+        (0..self.texts.len()).filter(move |e| bits(e / 64) >> (e % 64) & 1 == 1)
     }
 
-    fn bits(&self, n: usize) -> &[u64] {
-        self.experts.get(n * self.width..(n + 1) * self.width).unwrap_or_default()
+    fn bits(&self, n: usize) -> impl Iterator<Item = u64> + '_ {
+        let first = self.words.get(n).map(|word| word.experts);
+        let others = self.experts.get(n * self.width..(n + 1) * self.width).unwrap_or_default();
+        first.into_iter().chain(others.iter().copied())
     }
 
     fn users(&self, n: usize) -> u32 {
-        self.bits(n).iter().map(|bits| bits.count_ones()).sum()
+        self.bits(n).map(u64::count_ones).sum()
     }
 
     /// The `n`th word in the order of first occurrence.
@@ -171,7 +176,7 @@ impl<'a> Aggregate<'a> {
     }
 
     fn named(&self, n: usize) -> Named {
-        let Word { text, start, end, count } = self.words[n];
+        let Word { text, start, end, count, .. } = self.words[n];
         let word = &self.texts[usize::from(text)][start as usize..end as usize];
         Named { word: word.to_ascii_lowercase(), count, experts: self.users(n) }
     }
@@ -181,10 +186,14 @@ impl<'a> Aggregate<'a> {
 /// `@`, `#`, `$`, `%`, `&`, `*`, `+`, `=`, `~`, `|`, `^`, `<`, `>`, `\`) stay.
 #[inline(always)]
 fn bare(text: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
-    while start < end && PUNCTUATION[usize::from(text[start])] {
+    let mark = |at: usize| PUNCTUATION[usize::from(text[at])];
+    if !(mark(start) | mark(end - 1)) {
+        return (start, end);
+    }
+    while start < end && mark(start) {
         start += 1;
     }
-    while start < end && PUNCTUATION[usize::from(text[end - 1])] {
+    while start < end && mark(end - 1) {
         end -= 1;
     }
     (start, end)

@@ -12,16 +12,16 @@ use super::{MAX_SYMBOLS, TooMuch};
 pub const MAX_WORDS: usize = 1 << 20;
 /// Places of the table that are tried for a word before it goes to the tree.
 const MAX_PROBES: usize = 16;
-/// Bytes of a word that are kept in its slot.
-const SHORT: usize = 16;
+/// Most bytes of a short word.
+const SHORT: usize = 15;
 
 /// Words numbered in the order in which they were first met.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     /// By number.
     words: Vec<Word>,
-    /// A word's number plus 1, below some bits of its hash; 0 is free. Their count is a power of two,
-    /// and at most one in four is taken.
+    /// A word's number plus 1; 0 is free. Their count is a power of two, and at most one in four is
+    /// taken.
     slots: Vec<u32>,
     /// Words of more than [`SHORT`] bytes, one after another.
     long: Vec<u8>,
@@ -29,16 +29,12 @@ pub struct Vocabulary {
     crowded: BTreeMap<Box<[u8]>, u32>,
 }
 
-/// The bytes of a short word; the hash and place in `long` of a long one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word {
-    key: [u64; 2],
-    length: u32,
-}
+/// A short word's bytes and, topmost, its length; a long one's hash and place in `long`, topmost
+/// [`LONG`]. Two words are the same if these are, but for long ones.
+type Word = [u64; 2];
 
-/// Bits of a slot that hold the number; those above are of the hash.
-const NUMBER_BITS: u32 = 21;
-const _: () = assert!(MAX_WORDS < 1 << NUMBER_BITS);
+/// What a long word has in the place of its length.
+const LONG: u64 = 0xff << 56;
 const FEWEST_SLOTS: usize = 64;
 
 /// What to do with capitals.
@@ -104,12 +100,12 @@ impl Vocabulary {
         if length > SHORT {
             return self.long_number(&text[start..end], case);
         }
-        let mut key = short_key(text, start, length);
+        let [mut low, mut high] = short_bytes(text, start, length);
         if case == Case::Folded {
-            key = key.map(small_letters);
+            (low, high) = (small_letters(low), small_letters(high));
         }
-        let word = Word { key, length: length as u32 }; // at most SHORT
-        let hash = mix(key, word.length);
+        let word = [low, high | (length as u64) << 56];
+        let hash = mix(word);
         match self.look(hash, |_, other| *other == word) {
             Some(number) => Ok(number),
             None => self.add_short(word, hash),
@@ -121,12 +117,8 @@ impl Vocabulary {
     fn look(&self, hash: u64, same: impl Fn(&Self, &Word) -> bool) -> Option<u32> {
         let mask = self.slots.len() - 1;
         for probe in 0..MAX_PROBES {
-            let slot = self.slots[(hash as usize).wrapping_add(probe) & mask];
-            if slot == 0 {
-                return None;
-            }
-            let number = (slot & ((1 << NUMBER_BITS) - 1)) - 1;
-            if slot >> NUMBER_BITS == upper(hash) && same(self, &self.words[number as usize]) {
+            let number = self.slots[(hash as usize).wrapping_add(probe) & mask].checked_sub(1)?;
+            if same(self, &self.words[number as usize]) {
                 return Some(number);
             }
         }
@@ -153,15 +145,15 @@ impl Vocabulary {
             }
         };
         let hash = long_hash(bytes);
-        let length = u32::try_from(bytes.len()).map_err(|_| TooMuch::Symbols)?;
         let known = self.look(hash, |all, other| {
-            let start = other.key[1] as usize;
-            other.length == length && other.key[0] == hash && all.long[start..].starts_with(bytes)
+            let is_long = other[1] >> 56 == LONG >> 56;
+            is_long && other[0] == hash && all.long_bytes(other) == bytes
         });
         if let Some(number) = known.or_else(|| self.crowded.get(bytes).copied()) {
             return Ok(number);
         }
-        let word = Word { key: [hash, self.long.len() as u64], length };
+        let word = [hash, LONG | self.long.len() as u64];
+        self.long.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.long.extend_from_slice(bytes);
         self.add(word, hash)
     }
@@ -187,7 +179,7 @@ impl Vocabulary {
         for probe in 0..MAX_PROBES {
             let slot = &mut self.slots[(hash as usize).wrapping_add(probe) & mask];
             if *slot == 0 {
-                *slot = upper(hash) << NUMBER_BITS | (number + 1);
+                *slot = number + 1;
                 return;
             }
         }
@@ -200,26 +192,26 @@ impl Vocabulary {
         self.slots = vec![0; 4 * self.slots.len()];
         self.crowded.clear();
         for number in 0..self.words.len() {
-            let Word { key, length } = self.words[number];
-            let hash = if length as usize > SHORT { key[0] } else { mix(key, length) };
+            let word = self.words[number];
+            let hash = if word[1] >= LONG { word[0] } else { mix(word) };
             self.settle(number as u32, hash);
         }
     }
 
     fn spelt(&self, word: &Word) -> Box<[u8]> {
-        let length = word.length as usize;
-        if length > SHORT {
-            let start = word.key[1] as usize;
-            return self.long[start..start + length].into();
+        if word[1] >= LONG {
+            return self.long_bytes(word).into();
         }
-        word.key.iter().flat_map(|half| half.to_le_bytes()).take(length).collect()
+        let length = (word[1] >> 56) as usize;
+        word.iter().flat_map(|half| half.to_le_bytes()).take(length).collect()
     }
-}
 
-/// The bits of a hash that a slot keeps; its place in the table is made of the lowest.
-#[inline(always)]
-fn upper(hash: u64) -> u32 {
-    (hash >> (32 + NUMBER_BITS)) as u32
+    /// The bytes of a long word: in `long`, after their number.
+    fn long_bytes(&self, word: &Word) -> &[u8] {
+        let place = (word[1] & !LONG) as usize;
+        let (length, bytes) = self.long[place..].split_first_chunk().unwrap_or((&[0; 8], &[]));
+        &bytes[..u64::from_le_bytes(*length) as usize]
+    }
 }
 
 /// Calls `found(start, end)` for every run of other than white space, in order, until it fails.
@@ -231,35 +223,59 @@ pub(crate) fn each_word<E>(
     if !text.is_ascii() {
         return each_unicode_word(text, found);
     }
-    let bytes = text.as_bytes();
-    let (mut start, mut before, mut at) = (0, 0_u64, 0);
-    let mut tail = [b' '; 64];
-    while at < bytes.len() {
-        let block = match bytes.get(at..).and_then(<[u8]>::first_chunk) {
-            Some(block) => block,
-            None => {
-                tail[..bytes.len() - at].copy_from_slice(&bytes[at..]);
-                &tail
-            }
-        };
-        let inside = !spaces(block);
-        // A bit where a word starts or has just ended, by turns.
-        let mut edges = inside ^ (inside << 1 | before);
-        let mut open = before == 1;
-        before = inside >> 63;
-        while edges != 0 {
-            let edge = at + edges.trailing_zeros() as usize;
-            edges &= edges - 1;
-            if open {
-                found(start, edge)?;
-            } else {
-                start = edge;
-            }
-            open = !open;
+    let mut edges = Edges { places: [0; 256], count: 0, inside: 0 };
+    // A piece more than the text has, so that its last word ends.
+    for at in (0..=text.len()).step_by(PIECE) {
+        edges.find(text.as_bytes(), at);
+        let (words, open) = edges.places[..edges.count].as_chunks::<2>();
+        for &[start, end] in words {
+            found(start, end)?;
         }
-        at += 64;
+        let start = open.first().copied();
+        edges.count = start.map_or(0, |start| {
+            edges.places[0] = start;
+            1
+        });
     }
-    if before == 1 { found(start, bytes.len()) } else { Ok(()) }
+    Ok(())
+}
+
+/// Bytes that are looked through before their words are used: the search for words and their use
+/// both run faster in loops of their own.
+const PIECE: usize = 128;
+
+/// Where words start and end, by turns.
+struct Edges {
+    /// More than a piece and an open word can have, and a power of two.
+    places: [usize; 256],
+    count: usize,
+    /// 1 if the byte before was part of a word.
+    inside: u64,
+}
+
+impl Edges {
+    /// Adds those of the piece at `at`; what lies beyond the text is space.
+    #[inline(always)]
+    fn find(&mut self, text: &[u8], at: usize) {
+        for at in (at..(at + PIECE).min(text.len() + 1)).step_by(64) {
+            let mut tail = [b' '; 64];
+            let block = match text[at..].first_chunk() {
+                Some(block) => block,
+                None => {
+                    tail[..text.len() - at].copy_from_slice(&text[at..]);
+                    &tail
+                }
+            };
+            let inside = !spaces(block);
+            let mut edges = inside ^ (inside << 1 | self.inside);
+            self.inside = inside >> 63;
+            while edges != 0 {
+                self.places[self.count & 255] = at + edges.trailing_zeros() as usize;
+                self.count += 1;
+                edges &= edges - 1;
+            }
+        }
+    }
 }
 
 fn each_unicode_word<E>(
@@ -308,36 +324,28 @@ fn spaces(block: &[u8; 64]) -> u64 {
     found
 }
 
-/// A word of at most 16 bytes as two numbers, padded with zeros.
+/// A word of at most [`SHORT`] bytes as two numbers, padded with zeros.
 #[inline(always)]
-fn short_key(text: &[u8], start: usize, length: usize) -> [u64; 2] {
-    let (low, high) = match text[start..].first_chunk::<SHORT>() {
-        Some(bytes) => {
-            let both = u128::from_le_bytes(*bytes);
-            (both as u64, (both >> 64) as u64)
-        }
+fn short_bytes(text: &[u8], start: usize, length: usize) -> [u64; 2] {
+    let bytes = match text[start..].first_chunk() {
+        Some(bytes) => u128::from_le_bytes(*bytes),
         None => {
-            let mut bytes = [0; SHORT];
+            let mut bytes = [0; 16];
             let rest = &text[start..];
             bytes[..rest.len()].copy_from_slice(rest);
-            let both = u128::from_le_bytes(bytes);
-            (both as u64, (both >> 64) as u64)
+            u128::from_le_bytes(bytes)
         }
     };
-    let (keep_low, keep_high) = KEEP[length & 31];
-    [low & keep_low, high & keep_high]
+    let [keep_low, keep_high] = KEEP[length & 15];
+    [bytes as u64 & keep_low, (bytes >> 64) as u64 & keep_high]
 }
 
-/// Masks that keep the first `length` bytes of two words; 32 entries, so that no index is outside.
-const KEEP: [(u64, u64); 32] = {
-    let mut keep = [(u64::MAX, u64::MAX); 32];
-    let mut length = 0;
-    while length < SHORT {
-        keep[length] = if length < 8 {
-            ((1 << (8 * length)) - 1, 0)
-        } else {
-            (u64::MAX, (1 << (8 * (length - 8))) - 1)
-        };
+/// Masks that keep the first `length` bytes of two numbers.
+const KEEP: [[u64; 2]; 16] = {
+    let (mut keep, mut length) = ([[0; 2]; 16], 0);
+    while length < 16 {
+        let bytes = (1_u128 << (8 * length)) - 1;
+        keep[length] = [bytes as u64, (bytes >> 64) as u64];
         length += 1;
     }
     keep
@@ -354,9 +362,9 @@ fn small_letters(bytes: u64) -> u64 {
 
 /// Folded multiplication (as in wyhash and foldhash).
 #[inline(always)]
-fn mix(key: [u64; 2], length: u32) -> u64 {
-    let low = key[0] ^ 0x9e37_79b9_7f4a_7c15 ^ u64::from(length) << 56;
-    let product = u128::from(low) * u128::from(key[1] ^ 0xd6e8_feb8_6659_fd93);
+fn mix(word: Word) -> u64 {
+    let low = u128::from(word[0] ^ 0x9e37_79b9_7f4a_7c15);
+    let product = low * u128::from(word[1] ^ 0xd6e8_feb8_6659_fd93);
     product as u64 ^ (product >> 64) as u64
 }
 
@@ -365,7 +373,7 @@ fn long_hash(word: &[u8]) -> u64 {
     for chunk in word.chunks(8) {
         let mut bytes = [0; 8];
         bytes[..chunk.len()].copy_from_slice(chunk);
-        hash = mix([u64::from_le_bytes(bytes), hash], 0);
+        hash = mix([u64::from_le_bytes(bytes), hash]);
     }
     hash
 }
@@ -439,7 +447,8 @@ mod tests {
         let mut vocabulary = Vocabulary::with_room(4096);
         let slots = vocabulary.slots.len() as u64;
         let home = |word: &str| {
-            mix(short_key(word.as_bytes(), 0, word.len()), word.len() as u32) & (slots - 1)
+            let [low, high] = short_bytes(word.as_bytes(), 0, word.len());
+            mix([low, high | (word.len() as u64) << 56]) & (slots - 1)
         };
         let names = (0_u32..).map(|n| format!("w{n}"));
         let collide: Vec<String> =
