@@ -236,7 +236,7 @@ mod tests {
         let digest = Digest::of(&lines[..MAX_LINES], budget(100)).unwrap();
         assert_eq!((digest.kept.len(), digest.lines()), (50, MAX_LINES));
         assert_eq!(Digest::of(&lines, budget(100)), Err(TooManyLines));
-        assert_eq!(Digest::of(&[], budget(1)).unwrap().kept, []);
+        assert!(Digest::of(&[], budget(1)).unwrap().kept.is_empty());
     }
 
     fn lines() -> impl Strategy<Value = Vec<(String, i64, u32, u16, bool)>> {
