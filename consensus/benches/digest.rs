@@ -12,9 +12,7 @@ fn main() {
 #[divan::bench]
 fn a_thousand_tokens_to_a_hundred(bencher: Bencher) {
     let texts: Vec<String> = (0..100)
-        .map(|n| {
-            format!("Nov 21 08:36:{:02} host sshd[{n}]: template {} for user{n}", n % 60, n % 12)
-        })
+        .map(|n| format!("Nov 21 08:36:{:02} sshd[{n}]: template {} for user{n}", n % 60, n % 12))
         .map(|text| format!("{text} from 192.0.2.{}", text.len()))
         .collect();
     assert_eq!(texts.iter().map(|text| text.split_whitespace().count()).sum::<usize>(), 1000);

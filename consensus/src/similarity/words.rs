@@ -375,12 +375,13 @@ fn mix(word: Word) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// Of a word of more than [`SHORT`] bytes: 16 at a time, the last 16 perhaps with some once more.
 fn long_hash(word: &[u8]) -> u64 {
     let mut hash = word.len() as u64;
-    for chunk in word.chunks(8) {
-        let mut bytes = [0; 8];
-        bytes[..chunk.len()].copy_from_slice(chunk);
-        hash = mix([u64::from_le_bytes(bytes), hash]);
+    let last = word.last_chunk().into_iter();
+    for chunk in word.as_chunks::<16>().0.iter().chain(last) {
+        let both = u128::from_le_bytes(*chunk);
+        hash = mix([both as u64 ^ hash, (both >> 64) as u64]);
     }
     hash
 }
