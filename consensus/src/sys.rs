@@ -30,6 +30,39 @@ pub fn distances(
     edit::distances::<2, 2>(texts, patterns, partners, found);
 }
 
+/// A bit for every byte that is ASCII white space; all bytes are ASCII (below 128).
+#[cfg(target_arch = "x86_64")]
+#[inline(always)] // two dozen instructions in the hot loop of every splitter
+pub fn spaces(block: &[u8; 64]) -> u64 {
+    // SAFETY: every x86-64 processor has SSE2.
+    unsafe { spaces_sse2(block) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub use crate::similarity::words::portable_spaces as spaces;
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sse2")]
+fn spaces_sse2(block: &[u8; 64]) -> u64 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
+        _mm_set1_epi8, _mm_sub_epi8,
+    };
+    let mut found = 0;
+    for (at, chunk) in block.as_chunks::<16>().0.iter().enumerate() {
+        let both = u128::from_le_bytes(*chunk);
+        let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
+        let space = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b' ' as i8));
+        // 9 to 13: at most 4 above 9; what is below 9 wraps to far above.
+        let above = _mm_sub_epi8(bytes, _mm_set1_epi8(b'\t' as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8(4)), above);
+        let bits = _mm_movemask_epi8(_mm_or_si128(space, control));
+        found |= u64::from(bits as u16) << (16 * at);
+    }
+    found
+}
+
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")

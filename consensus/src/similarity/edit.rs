@@ -171,8 +171,8 @@ impl<const LANES: usize, const BLOCKS: usize> Band<LANES, BLOCKS> {
         let equal = |turn: usize| &self.places[usize::from(self.numbers[text[turn] as usize])];
         for turn in full..text.len() {
             let mut rows = [equal(turn); BLOCKS];
-            for block in 1..BLOCKS {
-                rows[block] = equal(turn - block);
+            for (block, row) in rows.iter_mut().enumerate().skip(1) {
+                *row = equal(turn - block);
             }
             let mut between = slant.between;
             between[0] = handed[turn];
