@@ -5,13 +5,13 @@
 //! made small. From this an explanation takes the words most experts agree on, and those that only
 //! one of them uses. Cases are independent: many are aggregated on several threads with the same
 //! result as on one. More than [`MAX_TEXTS`] texts, [`MAX_SYMBOLS`] words in a text,
-//! [`similarity::MAX_WORDS`] different words or [`MAX_BYTES`] bytes are refused, never cut.
+//! [`similarity::MAX_WORDS`] different spellings or [`MAX_BYTES`] bytes are refused, never cut.
 //!
 //! [`similarity::MAX_WORDS`]: crate::similarity::MAX_WORDS
 
 use std::cmp::Reverse;
 
-use crate::similarity::words::{Case, Vocabulary, each_word};
+use crate::similarity::words::{Vocabulary, each_word};
 use crate::similarity::{MAX_SYMBOLS, MAX_TEXTS, TooMuch};
 
 /// Most bytes of one case's texts together.
@@ -48,6 +48,16 @@ struct Word {
     experts: u64,
 }
 
+/// Words as they are written, each looked at closely only once.
+struct Spellings {
+    vocabulary: Vocabulary,
+    /// The word that each is a spelling of.
+    words: Vec<u32>,
+}
+
+/// What is nothing but punctuation.
+const NO_WORD: u32 = u32::MAX;
+
 /// A word as it is reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -70,7 +80,8 @@ impl<'a> Aggregate<'a> {
             return Err(TooMuch::Bytes);
         }
         let room = (bytes / BYTES_PER_WORD).min(MAX_FIRST_ROOM);
-        let mut vocabulary = Vocabulary::with_room(room);
+        let mut spellings =
+            Spellings { vocabulary: Vocabulary::with_room(room), words: Vec::with_capacity(room) };
         let mut all = Self {
             texts: texts.to_vec(),
             words: Vec::with_capacity(room),
@@ -79,32 +90,26 @@ impl<'a> Aggregate<'a> {
             totals: Vec::with_capacity(texts.len()),
         };
         for (expert, text) in texts.iter().enumerate() {
-            let total = all.read(&mut vocabulary, expert as u16, text)?; // below MAX_TEXTS
+            let total = all.read(&mut spellings, expert as u16, text)?; // below MAX_TEXTS
             all.totals.push(total);
         }
         Ok(all)
     }
 
-    fn read(
-        &mut self,
-        vocabulary: &mut Vocabulary,
-        expert: u16,
-        text: &str,
-    ) -> Result<u32, TooMuch> {
+    fn read(&mut self, spellings: &mut Spellings, expert: u16, text: &str) -> Result<u32, TooMuch> {
         let bytes = text.as_bytes();
         let (group, bit) = (usize::from(expert) / 64, 1 << (expert % 64));
         let mut total = 0_u32;
         each_word(text, |start, end| {
-            let (start, end) = bare(bytes, start, end);
-            if start == end {
-                return Ok(());
+            let spelling = spellings.vocabulary.number(bytes, start, end)? as usize;
+            if spelling == spellings.words.len() {
+                self.meet(spellings, expert, bytes, (start, end))?;
             }
+            let number = spellings.words[spelling] as usize;
+            let Some(word) = self.words.get_mut(number) else {
+                return Ok(()); // nothing but punctuation
+            };
             total += 1;
-            let number = vocabulary.number(bytes, start, end, Case::Folded)? as usize;
-            if number == self.words.len() {
-                self.add(expert, start, end);
-            }
-            let word = &mut self.words[number];
             word.count += 1;
             match group.checked_sub(1) {
                 None => word.experts |= bit,
@@ -115,10 +120,41 @@ impl<'a> Aggregate<'a> {
         if total as usize > MAX_SYMBOLS { Err(TooMuch::Symbols) } else { Ok(total) }
     }
 
-    fn add(&mut self, expert: u16, start: usize, end: usize) {
-        let (start, end) = (start as u32, end as u32); // at most MAX_BYTES
-        self.words.push(Word { text: expert, start, end, count: 0, experts: 0 });
-        self.experts.resize(self.words.len() * self.width, 0);
+    /// Finds out of which word a new spelling is.
+    #[inline(never)]
+    fn meet(
+        &mut self,
+        spellings: &mut Spellings,
+        expert: u16,
+        text: &[u8],
+        spelt: (usize, usize),
+    ) -> Result<(), TooMuch> {
+        let (start, end) = bare(text, spelt.0, spelt.1);
+        let known = spellings.words.len();
+        spellings.words.push(NO_WORD);
+        if start == end {
+            return Ok(());
+        }
+        let bytes = &text[start..end];
+        let plain = if bytes.iter().any(u8::is_ascii_uppercase) {
+            let small = bytes.to_ascii_lowercase();
+            spellings.vocabulary.number(&small, 0, small.len())? as usize
+        } else if (start, end) == spelt {
+            known
+        } else {
+            spellings.vocabulary.number(text, start, end)? as usize
+        };
+        if plain == spellings.words.len() {
+            spellings.words.push(NO_WORD);
+        }
+        if spellings.words[plain] == NO_WORD {
+            spellings.words[plain] = self.words.len() as u32; // below MAX_WORDS
+            let (start, end) = (start as u32, end as u32); // at most MAX_BYTES
+            self.words.push(Word { text: expert, start, end, count: 0, experts: 0 });
+            self.experts.resize(self.words.len() * self.width, 0);
+        }
+        spellings.words[known] = spellings.words[plain];
+        Ok(())
     }
 
     /// How many words all texts have together.
@@ -184,12 +220,8 @@ impl<'a> Aggregate<'a> {
 
 /// A word without the punctuation before and after it. Signs that belong to names (`/`, `_`, `-`,
 /// `@`, `#`, `$`, `%`, `&`, `*`, `+`, `=`, `~`, `|`, `^`, `<`, `>`, `\`) stay.
-#[inline(always)]
 fn bare(text: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
     let mark = |at: usize| PUNCTUATION[usize::from(text[at])];
-    if !(mark(start) | mark(end - 1)) {
-        return (start, end);
-    }
     while start < end && mark(start) {
         start += 1;
     }

@@ -6,7 +6,7 @@
 //! everywhere. The order of the events given does not matter. More than [`MAX_EVENTS`] events or a
 //! span of more than [`MAX_SPAN_MS`] are refused, never cut.
 
-use crate::similarity::words::{Case, Vocabulary};
+use crate::similarity::words::Vocabulary;
 
 /// Most events of one sequence.
 pub const MAX_EVENTS: usize = 1 << 16;
@@ -148,7 +148,7 @@ impl<'a> Patterns<'a> {
         for (place, event) in events.iter().enumerate() {
             // There are fewer events than a vocabulary takes words: none is refused.
             let text = event.name.as_bytes();
-            let number = vocabulary.number(text, 0, text.len(), Case::Kept).unwrap_or(u32::MAX);
+            let number = vocabulary.number(text, 0, text.len()).unwrap_or(u32::MAX);
             if number as usize == names.len() {
                 names.push((Name::new(event), Sums::default()));
             }

@@ -38,15 +38,6 @@ type Word = [u64; 2];
 const LONG: u64 = 0xff << 56;
 const FEWEST_SLOTS: usize = 64;
 
-/// What to do with capitals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Case {
-    /// `Root` and `root` are two words.
-    Kept,
-    /// ASCII capitals count as small letters.
-    Folded,
-}
-
 impl Default for Vocabulary {
     fn default() -> Self {
         Self::with_room(0)
@@ -82,7 +73,7 @@ impl Vocabulary {
             if symbols.len() == MAX_SYMBOLS {
                 return Err(TooMuch::Symbols);
             }
-            symbols.push(self.number(text.as_bytes(), start, end, Case::Kept)?);
+            symbols.push(self.number(text.as_bytes(), start, end)?);
             Ok(())
         })?;
         Ok(symbols)
@@ -90,21 +81,12 @@ impl Vocabulary {
 
     /// The number of the word at `start..end` of a text. Fails on a new word for a full vocabulary.
     #[inline(always)] // the hot loop of every comparison of texts
-    pub(crate) fn number(
-        &mut self,
-        text: &[u8],
-        start: usize,
-        end: usize,
-        case: Case,
-    ) -> Result<u32, TooMuch> {
+    pub(crate) fn number(&mut self, text: &[u8], start: usize, end: usize) -> Result<u32, TooMuch> {
         let length = end - start;
         if length > SHORT {
-            return self.long_number(&text[start..end], case);
+            return self.long_number(&text[start..end]);
         }
-        let [mut low, mut high] = short_bytes(text, start, length);
-        if case == Case::Folded {
-            (low, high) = (small_letters(low), small_letters(high));
-        }
+        let [low, high] = short_bytes(text, start, length);
         let word = [low, high | (length as u64) << 56];
         let hash = mix(word);
         match self.look(hash, |_, other| *other == word) {
@@ -136,15 +118,7 @@ impl Vocabulary {
         self.add(word, hash)
     }
 
-    fn long_number(&mut self, word: &[u8], case: Case) -> Result<u32, TooMuch> {
-        let folded;
-        let bytes = match case {
-            Case::Kept => word,
-            Case::Folded => {
-                folded = word.to_ascii_lowercase();
-                &folded[..]
-            }
-        };
+    fn long_number(&mut self, bytes: &[u8]) -> Result<u32, TooMuch> {
         let hash = long_hash(bytes);
         let known = self.look(hash, |all, other| {
             let is_long = other[1] >> 56 == LONG >> 56;
@@ -224,19 +198,19 @@ pub(crate) fn each_word<E>(
     if !text.is_ascii() {
         return each_unicode_word(text, found);
     }
-    let mut edges = Edges { places: [0; 256], count: 0, inside: 0 };
-    // A piece more than the text has, so that its last word ends.
+    let mut found_here = Piece::default();
+    // A byte more than the text has, so that its last word ends.
     for at in (0..=text.len()).step_by(PIECE) {
-        edges.find(text.as_bytes(), at);
-        let (words, open) = edges.places[..edges.count].as_chunks::<2>();
-        for &[start, end] in words {
+        found_here.find(text.as_bytes(), at);
+        let Piece { starts, ends, started, ended, .. } = &mut found_here;
+        for (&start, &end) in starts[..*ended].iter().zip(&ends[..*ended]) {
             found(start, end)?;
         }
-        let start = open.first().copied();
-        edges.count = start.map_or(0, |start| {
-            edges.places[0] = start;
-            1
-        });
+        // A word that goes on in the next piece.
+        if *started > *ended {
+            starts[0] = starts[*ended];
+        }
+        (*started, *ended) = (*started - *ended, 0);
     }
     Ok(())
 }
@@ -245,16 +219,24 @@ pub(crate) fn each_word<E>(
 /// both run faster in loops of their own.
 const PIECE: usize = 128;
 
-/// Where words start and end, by turns.
-struct Edges {
+/// Where words start and end.
+struct Piece {
     /// More than a piece and an open word can have, and a power of two.
-    places: [usize; 256],
-    count: usize,
+    starts: [usize; 128],
+    ends: [usize; 128],
+    started: usize,
+    ended: usize,
     /// 1 if the byte before was part of a word.
     inside: u64,
 }
 
-impl Edges {
+impl Default for Piece {
+    fn default() -> Self {
+        Self { starts: [0; 128], ends: [0; 128], started: 0, ended: 0, inside: 0 }
+    }
+}
+
+impl Piece {
     /// Adds those of the piece at `at`; what lies beyond the text is space.
     #[inline(always)]
     fn find(&mut self, text: &[u8], at: usize) {
@@ -268,18 +250,23 @@ impl Edges {
                 }
             };
             let inside = !spaces(block);
-            let mut edges = inside ^ (inside << 1 | self.inside);
+            let before = inside << 1 | self.inside;
             self.inside = inside >> 63;
-            let end = self.count + edges.count_ones() as usize;
+            let (mut starts, mut ends) = (inside & !before, before & !inside);
+            let (started, ended) = (self.started, self.ended);
+            self.started += starts.count_ones() as usize;
+            self.ended += ends.count_ones() as usize;
+            let mut nth = 0;
             // Four at a time, some of them in vain: a loop whose end is foreseen more often.
-            while self.count < end {
+            while starts | ends != 0 {
                 for _ in 0..4 {
-                    self.places[self.count & 255] = at + edges.trailing_zeros() as usize;
-                    self.count += 1;
-                    edges &= edges.wrapping_sub(1);
+                    self.starts[(started + nth) & 127] = at + starts.trailing_zeros() as usize;
+                    self.ends[(ended + nth) & 127] = at + ends.trailing_zeros() as usize;
+                    starts &= starts.wrapping_sub(1);
+                    ends &= ends.wrapping_sub(1);
+                    nth += 1;
                 }
             }
-            self.count = end;
         }
     }
 }
@@ -366,15 +353,6 @@ const KEEP: [[u64; 2]; 16] = {
     keep
 };
 
-/// ASCII capitals made small, in all eight bytes at once; other bytes stay.
-#[inline(always)]
-fn small_letters(bytes: u64) -> u64 {
-    let low = bytes & every(0x7f);
-    let from_a = low + every(0x80 - b'A');
-    let past_z = low + every(0x80 - b'Z' - 1);
-    bytes | (from_a & !past_z & !bytes & every(0x80)) >> 2
-}
-
 /// Folded multiplication (as in wyhash and foldhash).
 #[inline(always)]
 fn mix(word: Word) -> u64 {
@@ -433,17 +411,6 @@ mod tests {
             prop_assert_eq!(vocabulary.words(&text).unwrap(), numbered(text.split_whitespace()));
         }
 
-        #[test]
-        fn folded_words_are_lower_case_words(text in "([a-cA-CÉé@\\[`{]{1,20} )*") {
-            let mut vocabulary = Vocabulary::default();
-            let mut symbols = Vec::new();
-            each_word(&text, |start, end| {
-                symbols.push(vocabulary.number(text.as_bytes(), start, end, Case::Folded)?);
-                Ok::<(), TooMuch>(())
-            })
-            .unwrap();
-            prop_assert_eq!(symbols, numbered(text.to_ascii_lowercase().split_whitespace()));
-        }
     }
 
     #[test]
