@@ -217,13 +217,13 @@ pub(crate) fn each_word<E>(
 
 /// Bytes that are looked through before their words are used: the search for words and their use
 /// both run faster in loops of their own.
-const PIECE: usize = 128;
+const PIECE: usize = 64;
 
 /// Where words start and end.
 struct Piece {
     /// More than a piece and an open word can have, and a power of two.
-    starts: [usize; 128],
-    ends: [usize; 128],
+    starts: [usize; 64],
+    ends: [usize; 64],
     started: usize,
     ended: usize,
     /// 1 if the byte before was part of a word.
@@ -232,7 +232,7 @@ struct Piece {
 
 impl Default for Piece {
     fn default() -> Self {
-        Self { starts: [0; 128], ends: [0; 128], started: 0, ended: 0, inside: 0 }
+        Self { starts: [0; 64], ends: [0; 64], started: 0, ended: 0, inside: 0 }
     }
 }
 
@@ -260,8 +260,8 @@ impl Piece {
             // Four at a time, some of them in vain: a loop whose end is foreseen more often.
             while starts | ends != 0 {
                 for _ in 0..4 {
-                    self.starts[(started + nth) & 127] = at + starts.trailing_zeros() as usize;
-                    self.ends[(ended + nth) & 127] = at + ends.trailing_zeros() as usize;
+                    self.starts[(started + nth) & 63] = at + starts.trailing_zeros() as usize;
+                    self.ends[(ended + nth) & 63] = at + ends.trailing_zeros() as usize;
                     starts &= starts.wrapping_sub(1);
                     ends &= ends.wrapping_sub(1);
                     nth += 1;
