@@ -362,7 +362,8 @@ mod tests {
         let large = "a".repeat(MAX_BYTES + 1);
         assert_eq!(Aggregate::of(&[&large[1..]]).unwrap().distinct(), 1);
         assert_eq!(Aggregate::of(&[&large]), Err(TooMuch::Bytes));
-        let cases = vec![vec![""]; MAX_THREADS + 1];
-        assert_eq!(parts(&cases, usize::MAX.clamp(1, MAX_THREADS)).len(), 33);
+        let cases = vec![vec!["a"]; 4 * MAX_THREADS];
+        assert_eq!(parts(&cases, MAX_THREADS).len(), MAX_THREADS);
+        assert_eq!(of_cases(&cases, MAX_THREADS + 1), of_cases(&cases, MAX_THREADS));
     }
 }

@@ -221,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn relevance_above_the_highest_counts_as_the_highest() {
+        let with = |relevance| {
+            let lines = [0, MAX_RELEVANCE, relevance, 0].map(|each| line("a", 0, 1, each));
+            Digest::of(&lines, budget(3)).unwrap().kept
+        };
+        // Of equals the earlier: 1,001 is no more than 1,000.
+        assert_eq!((with(MAX_RELEVANCE), with(MAX_RELEVANCE + 1)), (vec![0, 1, 3], vec![0, 1, 3]));
+        let lines = [0, MAX_RELEVANCE - 1, MAX_RELEVANCE, 0].map(|each| line("a", 0, 1, each));
+        assert_eq!(Digest::of(&lines, budget(3)).unwrap().kept, [0, 2, 3]);
+    }
+
+    #[test]
     fn decay_halves_and_never_rises() {
         assert_eq!([0, 60, 120, 90].map(|age| decay(age, 60)), [65_536, 32_768, 16_384, 24_576]);
         assert!((0..2000).all(|age| decay(age, 60) >= decay(age + 1, 60)));

@@ -1,8 +1,8 @@
-//! The one place with `unsafe`: code built for an instruction set is called once the processor was
-//! asked whether it has it.
+//! The one place with `unsafe`: code built for an instruction set is called, once the processor was
+//! asked whether it has it or where every processor of its kind has it.
 //!
-//! The code itself is the same safe, generic Rust for every instruction set, and distances are exact
-//! integers, so every path gives the same result; the tests compare them on every length.
+//! Edit distance is the same safe, generic Rust for every instruction set, and white space is one bit
+//! a byte, so every path gives the same result; the tests compare them on every length and byte.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
