@@ -11,6 +11,7 @@ macro_rules! say {
 mod commands;
 mod exit;
 mod output;
+mod outside;
 mod pending;
 mod pipeline;
 mod progress;

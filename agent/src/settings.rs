@@ -18,8 +18,10 @@ use serde_yaml::Value;
 
 use crate::exit::hinted;
 
+mod expert;
 mod site;
 
+pub use expert::ExpertSettings;
 pub use site::SiteSettings;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -41,6 +43,9 @@ pub struct Settings {
     pub agent: AgentSettings,
     /// What the operator tells about the host.
     pub site: SiteSettings,
+    /// Experts from outside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub experts: Vec<ExpertSettings>,
 }
 
 /// The audit's settings.
@@ -179,14 +184,21 @@ impl Settings {
         let mut merged = Value::Mapping(serde_yaml::Mapping::new());
         for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
-                merge(&mut merged, check(&file, &text)?);
+                let layer = check(&file, &text)?;
+                if layer.get("experts").is_some() {
+                    expert::only_roots(&file)?;
+                }
+                merge(&mut merged, layer);
             }
         }
         for (name, value) in variables {
             set_from_variable(&mut merged, &name, &value)?;
         }
-        serde_yaml::from_value(merged)
-            .map_err(|error| hinted(format!("configuration: {error}"), "see wardmote config show"))
+        let settings: Self = serde_yaml::from_value(merged).map_err(|error| {
+            hinted(format!("configuration: {error}"), "see wardmote config show")
+        })?;
+        expert::distinct(&settings.experts)?;
+        Ok(settings)
     }
 }
 

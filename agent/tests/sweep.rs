@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn wardmote(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wardmote")).current_dir(dir).args(args).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wardmote"));
+    // What is kept stays in the test's own directory.
+    command.current_dir(dir).args(args).args(["--state-dir", "kept-here"]).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,5 +1,6 @@
 //! What remembering why costs: appending an event with three causes, with its label known and with its
-//! text looked up, beside events that own their text and list; slices of a graph of a million events; and the graph of one verdict.
+//! text looked up, beside events that own their text and list; slices of a graph of a million events;
+//! and the graph of one verdict.
 //!
 //! Run with `cargo bench -p consensus --bench graph`. Appending is measured on graphs that begin empty
 //! and grow, so that growing is part of it.
@@ -64,17 +65,24 @@ fn appending_100_000_events_with_their_texts(bencher: Bencher) {
     });
 }
 
+#[expect(dead_code, reason = "only making it is measured")]
+struct Owned {
+    stage: Stage,
+    text: String,
+    time: i64,
+    parents: Vec<usize>,
+}
+
 /// The same as one would write it first: a text and a list of causes an event.
 #[divan::bench]
 fn appending_100_000_events_as_a_string_and_a_list_each(bencher: Bencher) {
     let texts = texts();
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
-        type Event = (Stage, String, i64, Option<i64>, Vec<usize>);
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<Owned> = Vec::new();
         for at in 0..EVENTS {
             let text = black_box(&texts[at % texts.len()]).clone();
             let parents = if at < 3 { Vec::new() } else { vec![at / 2, at - 2, at - 1] };
-            events.push((Stage::Opinion, text, at as i64, None, parents));
+            events.push(Owned { stage: Stage::Opinion, text, time: at as i64, parents });
         }
         events
     });

@@ -226,6 +226,12 @@ fn rising(values: [f64; 5]) -> [f64; 5] {
     std::array::from_fn(|_| flat.next().unwrap_or_default())
 }
 
+/// How often an expert is imagined to say level `l` (column) when the truth is `z` (row), before it has
+/// a record: [`COLD_CASES`] times this is what its counts are added to.
+pub fn cold_confusion(expert: &str) -> Counts {
+    confusion(trust(expert))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

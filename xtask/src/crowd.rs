@@ -8,6 +8,9 @@
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../consensus/tests/crowd/colluders.rs"]
 mod colluders;
+#[allow(clippy::unwrap_used, reason = "shared with the tests, which end at a broken set")]
+#[path = "../../consensus/tests/crowd/dawid_skene.rs"]
+mod dawid_skene;
 #[allow(
     dead_code,
     clippy::unwrap_used,
@@ -29,7 +32,7 @@ use sets::SETS;
 const CROWD_KIT: &str = "crowd-kit==1.4.2";
 /// Its methods, as crowd_peers.py knows them.
 const METHODS: [&str; 5] = ["MV", "DS", "OneCoin", "GLAD", "MACE"];
-/// Longest time of one method on one set.
+/// Longest processor time of one method on one set.
 const SECONDS: u32 = 120;
 /// The sets with about ten labels an item, and how much of what colluders say is their own.
 const LEAGUES: [(&str, [f64; 2]); 3] =
@@ -70,7 +73,8 @@ pub fn all() -> Result<()> {
     }
     accuracies(&whole, &peers)?;
     levels(&whole, &peers)?;
-    collusion(&whole, &leagues, &peers)
+    collusion(&whole, &leagues, &peers)?;
+    same_dawid_skene(&whole, &leagues, &peers)
 }
 
 fn table(crowd: &Path, set: &str, noise: Option<f64>) -> Table {
@@ -152,8 +156,8 @@ fn ours(table: &Table, scale: Scale) -> Score {
     sets::score(&table.set, &table.ballots, &pool(&table.ballots, scale).decisions)
 }
 
-/// What a peer's labels are worth; `None` where it gave none.
-fn theirs(table: &Table, peers: &Path, method: &str) -> Result<Option<Score>> {
+/// A peer's labels; `None` where it gave none.
+fn labels(table: &Table, peers: &Path, method: &str) -> Result<Option<Vec<Decision>>> {
     let path = peers.join(format!("{}.{method}.csv", table.name));
     if !path.is_file() {
         return Ok(None);
@@ -168,8 +172,13 @@ fn theirs(table: &Table, peers: &Path, method: &str) -> Result<Option<Score>> {
         let label = label.with_context(|| format!("{}: no label for {item}", path.display()))?;
         Ok(Decision { label, probabilities: vec![0.0; ballots.labels.len()] })
     };
-    let decisions = ballots.items.iter().map(decided).collect::<Result<Vec<_>>>()?;
-    Ok(Some(sets::score(&table.set, ballots, &decisions)))
+    ballots.items.iter().map(decided).collect::<Result<_>>().map(Some)
+}
+
+/// What a peer's labels are worth; `None` where it gave none.
+fn theirs(table: &Table, peers: &Path, method: &str) -> Result<Option<Score>> {
+    let decisions = labels(table, peers, method)?;
+    Ok(decisions.map(|decisions| sets::score(&table.set, &table.ballots, &decisions)))
 }
 
 fn shown(figure: Option<f64>) -> String {
@@ -234,6 +243,26 @@ fn collusion(whole: &[Table], leagues: &[Table], peers: &Path) -> Result<()> {
             }
             print_row(&table.name, &row);
         }
+    }
+    Ok(())
+}
+
+/// Whether the Dawid and Skene of the tests is crowd-kit's.
+fn same_dawid_skene(whole: &[Table], leagues: &[Table], peers: &Path) -> Result<()> {
+    println!(
+        "\nDawid and Skene of the tests (100 turns) and of crowd-kit (until it gains no more)"
+    );
+    println!("{:<9}{:>9}{:>9}{:>9}", "", "tests", "DS", "same");
+    for table in whole.iter().chain(leagues) {
+        let here = dawid_skene::dawid_skene(&table.ballots);
+        let there = labels(table, peers, "DS")?;
+        let same = there.map(|there| {
+            let same = here.iter().zip(&there).filter(|(a, b)| a.label == b.label).count();
+            same as f64 / here.len() as f64
+        });
+        let accuracy = sets::score(&table.set, &table.ballots, &here).accuracy;
+        let theirs = theirs(table, peers, "DS")?.map(|score| score.accuracy);
+        print_row(&table.name, &[Some(accuracy), theirs, same]);
     }
     Ok(())
 }

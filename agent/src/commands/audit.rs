@@ -10,11 +10,14 @@ use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 use crate::pipeline::accept;
-use crate::pipeline::examine::{examine, threads};
+use crate::pipeline::examine::{Examined, examine, threads};
+use crate::pipeline::judge::Judges;
+use crate::pipeline::keep::{self, Of};
 use crate::pipeline::look::Wanted;
 use crate::progress::Progress;
 use crate::report::{Report, json, text};
 use crate::settings::{Settings, Span, state_directory};
+use crate::store::cases::By;
 
 /// Where the last audit's report is kept in the state directory.
 pub const LAST_REPORT: &str = "last-audit.json";
@@ -66,11 +69,16 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let wanted =
         Wanted { root, only: args.only, since: now.saturating_sub(since), now, threads: threads() };
     let progress = Progress::start(global.quiet, "looking at the host");
-    let report = examine(&wanted, &accepted, &settings)?;
+    let state = state_directory(global.state_dir.as_deref());
+    let mut judges = Judges::new(&settings, &state, now);
+    let Examined { report, context, cases } = examine(&wanted, &accepted, &settings, &mut judges)?;
     drop(progress);
     if wanted.root == Path::new("/") {
-        keep(&report, &state_directory(global.state_dir.as_deref()), global);
+        keep_report(&report, &state, global);
     }
+    let of = Of { by: By::Audit, host: &report.host.name, started: now };
+    tell(global, judges.unread.clone());
+    tell(global, keep::keep(&state, &of, &judges, context, cases).err());
     let bytes = match args.format {
         Format::Json => json::document(&report)?,
         Format::Jsonl => json::lines(&report)?,
@@ -81,6 +89,13 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     output::write(global.output.as_deref(), &bytes)?;
     Ok(exit_code(&report, fail_on))
+}
+
+/// One line on stderr with `-v`, where there is something to say.
+pub fn tell(global: &Global, line: Option<String>) {
+    if let Some(line) = line.filter(|_| global.verbose > 0 && !global.quiet) {
+        say!("wardmote: {line}");
+    }
 }
 
 fn known_areas(only: &[String]) -> anyhow::Result<()> {
@@ -95,17 +110,13 @@ fn known_areas(only: &[String]) -> anyhow::Result<()> {
 }
 
 /// Keeps the report where `accept` finds it; a directory that cannot be written is told with `-v`.
-fn keep(report: &Report, state: &Path, global: &Global) {
+fn keep_report(report: &Report, state: &Path, global: &Global) {
     let write = || -> anyhow::Result<()> {
         create_private(state)?;
         Ok(output::replace(&state.join(LAST_REPORT), &json::document(report)?, 0o600)?)
     };
-    if let Err(error) = write()
-        && global.verbose > 0
-        && !global.quiet
-    {
-        say!("wardmote: the report is not kept in {}: {error}", state.display());
-    }
+    let trouble = |error| format!("the report is not kept in {}: {error}", state.display());
+    tell(global, write().err().map(trouble));
 }
 
 /// Makes a directory that only its owner may enter, where it is not there yet.

@@ -56,6 +56,8 @@ files of addresses known to scan everybody, and of Tor relays: one address or ne
 a list of {check, user, network, path}: what is known and meant; every part given must fit
 .SH FILES
 /etc/wardmote/wardmote.yaml, /etc/wardmote/conf.d/*.yaml, /etc/wardmote/accepted.yaml, /var/lib/wardmote
+.PP
+In the state directory: kept/ (findings with what they were judged from), feedback.jsonl (what operators said)
 "#;
 
 /// Prints the page (section 8) in roff: pipe it to `man -l -`.

@@ -14,12 +14,16 @@ pub(crate) mod audit;
 mod completions;
 mod config;
 mod consensus;
+mod explain;
+mod feedback;
 mod hash;
 mod mac;
 mod man;
 mod matches;
 mod open;
+mod panel;
 mod parse;
+mod replay;
 mod rule_files;
 mod scan;
 mod schema;
@@ -82,8 +86,16 @@ pub enum Command {
     Scan(scan::Args),
     /// The service: follows logs, audits on a timer, judges, keeps alerts
     Agent(agent::Args),
+    /// Why a finding was judged as it was
+    Explain(explain::Args),
     /// Accept a finding with a reason and an end date
     Accept(accept::Args),
+    /// Say what a finding really was: confirm, dismiss, or another severity
+    Feedback(feedback::Args),
+    /// The experts' record; what would change without one of them
+    Panel(panel::Args),
+    /// Derive a verdict again and compare it byte for byte
+    Replay(replay::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
     #[command(name = "match")]
     Match(matches::Args),
@@ -114,7 +126,7 @@ pub enum Command {
 }
 
 /// Commands of every day; the rest are tools.
-const EVERYDAY: [&str; 4] = ["audit", "sweep", "scan", "agent"];
+const EVERYDAY: [&str; 5] = ["audit", "sweep", "scan", "agent", "explain"];
 
 /// The command line, with the commands of every day before the tools.
 pub fn program() -> clap::Command {
@@ -143,7 +155,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Sweep(args) => sweep::run(args, &global),
         Command::Scan(args) => scan::run(args, &global),
         Command::Agent(args) => agent::run(args, &global),
+        Command::Explain(args) => explain::run(args, &global),
         Command::Accept(args) => accept::run(args, &global),
+        Command::Feedback(args) => feedback::run(args, &global),
+        Command::Panel(args) => panel::run(args, &global),
+        Command::Replay(args) => replay::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Parse(args) => parse::run(args, &global),
         Command::Consensus(args) => consensus::run(args, &global),

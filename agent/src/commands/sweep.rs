@@ -3,12 +3,13 @@
 //! Reads and judges; the only thing it writes is its state file (0600, replaced atomically), under a
 //! lock, so that two sweeps never both move it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use consensus::{Operator, Panel, Severity, Verdict};
+use consensus::{Context, Operator, Severity, trace};
 use jiff::tz::TimeZone;
 use scanner::RootedTree;
 use scanner::logs::checkpoint::{Checkpoint, STATE_BYTES_MAX};
@@ -17,15 +18,19 @@ use scanner::logs::sweep::Summary;
 use scanner::logs::{Detection, SweepOptions, SweepOutcome, content, sweep};
 use serde_json::{Value, json};
 
-use crate::commands::audit::create_private;
+use crate::commands::audit::{create_private, tell};
 use crate::commands::{Global, rule_files};
 use crate::exit::{self, Exit};
 use crate::output;
 use crate::pending::{Named, at};
+use crate::pipeline::judge::{self, Judges};
+use crate::pipeline::keep::{self, Of};
 use crate::pipeline::look::known_users;
-use crate::pipeline::{ask, known, look, surround};
+use crate::pipeline::{advise, ask, known, look, surround};
+use crate::report::Learnt;
 use crate::secrets::open_regular;
 use crate::settings::{Settings, Span, state_directory};
+use crate::store::cases::{By, Case};
 
 /// How far back a sweep of the host's logs looks when it has no state.
 const DAY_SECONDS: i64 = 86_400;
@@ -77,7 +82,8 @@ enum Format {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let now = jiff::Timestamp::now().as_second();
-    let told = Settings::load(global.config.as_deref())?.site.operator()?;
+    let settings = Settings::load(global.config.as_deref())?;
+    let told = settings.site.operator()?;
     let mut documents = content::documents()?;
     documents.extend(rule_files::load(&args.rules)?);
     let rules = rule_files::rule_set(documents)?;
@@ -110,13 +116,24 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
         outcome.incomplete.push("no log source: no readable log file and no journal".into());
     }
+    let place = state_directory(global.state_dir.as_deref());
+    let mut judges = Judges::new(&settings, &place, now);
+    // Logs that were named may be another host's: then nothing is known of it.
+    let host = args.paths.is_empty().then_some(&tree);
+    let period = (options.since.unwrap_or(now - DAY_SECONDS), now);
+    let (context, judged) = judge(&mut judges, &outcome, host, period, told);
+    outcome.incomplete.extend(judges.outside.complaints());
+    tell(global, judges.unread.clone());
+    if !args.no_state {
+        let host = scanner::redact::line(&rustix::system::uname().nodename().to_string_lossy());
+        let of = Of { by: By::Sweep, host: &host, started: now };
+        let cases = judged.iter().map(|(_, case)| case.clone()).collect();
+        tell(global, keep::keep(&place, &of, &judges, context, cases).err());
+    }
     let news = match &mut state {
         Some(state) => state.news(&outcome.incomplete),
         None => true,
     };
-    // Logs that were named may be another host's: then nothing is known of it.
-    let host = args.paths.is_empty().then_some(&tree);
-    let judged = judge(&outcome, host, (options.since.unwrap_or(now - DAY_SECONDS), now), told);
     let elapsed_ms = started.elapsed().as_secs_f64() * 1000.0;
     let view = View { args: &args, global, outcome: &outcome, judged: &judged, elapsed_ms };
     if !args.only_new || view.has_something() || news {
@@ -129,8 +146,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     Ok(ended(&outcome, &judged, args.fail_on))
 }
 
-fn ended(outcome: &SweepOutcome, judged: &[(Detection, Verdict)], fail_on: Severity) -> Exit {
-    if judged.iter().any(|(_, verdict)| verdict.severity >= fail_on) {
+fn ended(outcome: &SweepOutcome, judged: &[(Detection, Case)], fail_on: Severity) -> Exit {
+    if judged.iter().any(|(_, case)| case.verdict.severity >= fail_on) {
         Exit::Found
     } else if outcome.incomplete.is_empty() {
         Exit::Clean
@@ -149,35 +166,39 @@ fn refuse_unusable(args: &Args, found: &Found) -> anyhow::Result<()> {
     Err(exit::hinted(reason, "name log files that this user can read, or use sudo"))
 }
 
-/// Every detection with its verdict, worst first; `host` where the logs are its own.
+/// Every detection with its case, worst first, and the context in which they were judged.
 fn judge(
+    judges: &mut Judges,
     outcome: &SweepOutcome,
     host: Option<&RootedTree>,
     (since, now): (i64, i64),
     told: Operator,
-) -> Vec<(Detection, Verdict)> {
-    if outcome.detections.is_empty() {
-        return Vec::new();
-    }
-    let evidence: Vec<_> = outcome.detections.iter().map(Detection::evidence).collect();
+) -> (Context, Vec<(Detection, Case)>) {
+    let items: Vec<_> = outcome.detections.iter().map(advise::judged).collect();
     let attacks = outcome.detections.iter().filter_map(Detection::attack).collect();
-    let all: Vec<_> = evidence.iter().collect();
+    let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
     let known = match host {
-        Some(tree) => known::look(tree, true, (since, now), &all, told),
-        None => known::of_no_host(told),
+        Some(tree) if !all.is_empty() => known::look(tree, true, (since, now), &all, told),
+        _ => known::of_no_host(told),
     };
     let context = surround::context(now, None, Some(attacks), &all, known);
-    let verdicts = Panel::cold().judge_all(&evidence, &context);
-    let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(verdicts).collect();
-    judged.sort_by_key(|(_, verdict)| std::cmp::Reverse(verdict.severity));
-    judged
+    let digest = trace::context(&context);
+    let mut taken = BTreeSet::new();
+    let cases = items.iter().map(|item| {
+        let mut case = judges.judge(item, &context, &digest);
+        case.fingerprint = judge::fingerprint(&item.evidence, &mut taken);
+        case
+    });
+    let mut judged: Vec<_> = outcome.detections.iter().cloned().zip(cases).collect();
+    judged.sort_by_key(|(_, case)| std::cmp::Reverse(case.verdict.severity));
+    (context, judged)
 }
 
 struct View<'a> {
     args: &'a Args,
     global: &'a Global,
     outcome: &'a SweepOutcome,
-    judged: &'a [(Detection, Verdict)],
+    judged: &'a [(Detection, Case)],
     elapsed_ms: f64,
 }
 
@@ -188,9 +209,9 @@ impl View<'_> {
     }
 
     /// Text leaves out what is only worth knowing, unless asked for more.
-    fn shown(&self) -> impl Iterator<Item = &(Detection, Verdict)> {
+    fn shown(&self) -> impl Iterator<Item = &(Detection, Case)> {
         let all = self.args.format != Format::Text || self.global.verbose > 0;
-        self.judged.iter().filter(move |(_, verdict)| all || verdict.severity > Severity::Info)
+        self.judged.iter().filter(move |(_, case)| all || case.verdict.severity > Severity::Info)
     }
 
     fn bytes(&self) -> anyhow::Result<Vec<u8>> {
@@ -198,8 +219,8 @@ impl View<'_> {
         match self.args.format {
             Format::Text => out.extend_from_slice(self.text().as_bytes()),
             Format::Jsonl => {
-                for (detection, verdict) in self.shown() {
-                    serde_json::to_writer(&mut out, &object(detection, verdict)?)?;
+                for (detection, case) in self.shown() {
+                    serde_json::to_writer(&mut out, &object(detection, case)?)?;
                     out.push(b'\n');
                 }
                 serde_json::to_writer(&mut out, &json!({ "summary": self.summary()? }))?;
@@ -207,7 +228,7 @@ impl View<'_> {
             }
             Format::Json => {
                 let detections: anyhow::Result<Vec<Value>> =
-                    self.shown().map(|(detection, verdict)| object(detection, verdict)).collect();
+                    self.shown().map(|(detection, case)| object(detection, case)).collect();
                 let whole = json!({
                     "schema": "wardmote.sweep/1",
                     "detections": detections?,
@@ -235,10 +256,15 @@ impl View<'_> {
     fn text(&self) -> String {
         let colour = self.global.color.on_stdout(self.global.output.is_some());
         let mut out = String::new();
-        for (detection, verdict) in self.shown() {
-            let level = format!("{:<8}", verdict.severity);
-            let level = if colour { output::painted(&level, verdict.severity) } else { level };
-            out.push_str(&format!("{level} {}\n", detection.headline()));
+        for (detection, case) in self.shown() {
+            let severity = case.verdict.severity;
+            let level = format!("{severity:<8}");
+            let level = if colour { output::painted(&level, severity) } else { level };
+            out.push_str(&format!("{level} {}  [{}]\n", detection.headline(), case.fingerprint));
+            if let Some(learnt) = &case.learnt {
+                let Learnt { severity, clicks, .. } = learnt;
+                out.push_str(&format!("         learnt: {severity} ({clicks} clicks)\n"));
+            }
             if let (Some(first), Some(last)) = (detection.first, detection.last) {
                 out.push_str(&format!(
                     "         {} to {}, rule {}",
@@ -289,8 +315,10 @@ impl View<'_> {
 }
 
 /// One detection as the contract writes it.
-fn object(detection: &Detection, verdict: &Verdict) -> anyhow::Result<Value> {
+fn object(detection: &Detection, case: &Case) -> anyhow::Result<Value> {
+    let verdict = &case.verdict;
     let mut object = json!({
+        "id": case.fingerprint,
         "rule": detection.rule,
         "title": detection.title,
         "severity": verdict.severity,
@@ -303,6 +331,9 @@ fn object(detection: &Detection, verdict: &Verdict) -> anyhow::Result<Value> {
         "samples": detection.samples,
         "verdict": verdict,
     });
+    if let Some(learnt) = &case.learnt {
+        object["learnt"] = json!(learnt);
+    }
     if let Some(sample) = detection.samples.first() {
         object["path"] = json!(sample.path);
         object["line"] = json!(sample.line);

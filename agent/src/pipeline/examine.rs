@@ -4,37 +4,41 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use consensus::{Panel, Severity};
+use consensus::{Context, Severity};
 use scanner::checks::{CheckResult, Ran};
 use scanner::logs::{Detection, SweepOutcome, history};
 
 use crate::pipeline::accept::Accepted;
-use crate::pipeline::judge::{self, Judged};
+use crate::pipeline::judge::{self, Judged, Judges};
 use crate::pipeline::look::{self, Wanted};
 use crate::pipeline::{advise, known, surround};
 use crate::report::{CheckLine, Finding, Host, Incomplete, Remediation, Report};
 use crate::settings::Settings;
+use crate::store::cases::Case;
+
+/// What an examination gave: the report, and what its verdicts were made from.
+pub struct Examined {
+    /// For people and machines.
+    pub report: Report,
+    /// What the experts knew besides the evidence.
+    pub context: Context,
+    /// Every case.
+    pub cases: Vec<Case>,
+}
 
 /// Looks, judges and reports: everything but where the result goes.
 pub fn examine(
     wanted: &Wanted,
     accepted: &[Accepted],
     settings: &Settings,
-) -> anyhow::Result<Report> {
+    judges: &mut Judges,
+) -> anyhow::Result<Examined> {
     let started = Instant::now();
     let told = settings.site.operator()?;
     let mut seen = look::look(wanted)?;
     let checks: Vec<CheckLine> = seen.ran.iter().map(check_line).collect();
     let mut incomplete = std::mem::take(&mut seen.incomplete);
     incomplete.extend(not_seen(&seen.ran));
-    for entry in &mut incomplete {
-        let whole = format!("{}: {}", entry.what, entry.reason);
-        entry.expected = settings
-            .audit
-            .expected_incomplete
-            .iter()
-            .any(|start| !start.trim().is_empty() && whole.starts_with(start));
-    }
     let mut items = judged(seen.ran);
     items.extend(seen.logs.iter().flat_map(|logs| &logs.detections).map(advise::judged));
     let evidence: Vec<_> = items.iter().map(|item| &item.evidence).collect();
@@ -44,14 +48,22 @@ pub fn examine(
     let mut context =
         surround::context(wanted.now, seen.inventory.as_ref(), attacks, &evidence, known);
     context.new_subjects = seen.known.map(|known| history::new_subjects(&known, &evidence));
-    let mut findings = judge::findings(&Panel::cold(), &context, items);
+    let (mut findings, cases) = judge::findings(judges, &context, items);
+    incomplete.extend(judges.outside.complaints().into_iter().map(|reason| Incomplete {
+        what: "experts".into(),
+        reason,
+        expected: false,
+    }));
+    for entry in &mut incomplete {
+        entry.expected = is_expected(entry, settings);
+    }
     for finding in &mut findings {
         finding.accepted = accepted
             .iter()
             .find(|entry| entry.fingerprint == finding.fingerprint && entry.holds(wanted.now))
             .cloned();
     }
-    Ok(Report {
+    let report = Report {
         schema: "wardmote.audit/1".into(),
         tool: concat!("wardmote ", env!("CARGO_PKG_VERSION")).into(),
         started: jiff::Timestamp::from_second(wanted.now)?.to_string(),
@@ -65,7 +77,15 @@ pub fn examine(
         logs: seen.logs.as_ref().map(read_logs),
         incomplete,
         elapsed_ms: started.elapsed().as_secs_f64() * 1_000.0,
-    })
+    };
+    Ok(Examined { report, context, cases })
+}
+
+/// Whether the operator expects this not to be looked at.
+fn is_expected(entry: &Incomplete, settings: &Settings) -> bool {
+    let whole = format!("{}: {}", entry.what, entry.reason);
+    let mut starts = settings.audit.expected_incomplete.iter();
+    starts.any(|start| !start.trim().is_empty() && whole.starts_with(start))
 }
 
 /// Threads for the checks: all cores, at most eight.

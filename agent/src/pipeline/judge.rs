@@ -1,12 +1,85 @@
 //! Evidence to findings: the panel's verdict, the fix, and a fingerprint that is stable over runs.
+//!
+//! The cold model judges, so that twin hosts get identical reports; what operators taught is shown beside
+//! it where it would have decided otherwise.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
+use consensus::learn::learn;
 use consensus::{Context, Evidence, Panel, SourceLine, trace};
 use sha2::{Digest, Sha256};
 
-use crate::report::{Finding, Remediation};
+use crate::outside::Experts;
+use crate::report::{Finding, Learnt, Remediation};
+use crate::settings::Settings;
+use crate::store::cases::{Case, Taught};
+use crate::store::{cases, feedback};
+
+/// All who judge: the cold panel, the one that has learnt, and experts from outside.
+pub struct Judges {
+    cold: Panel,
+    learnt: Option<(Panel, u64)>,
+    /// What had been learnt; `None` where nobody has said anything.
+    pub taught: Option<Taught>,
+    /// Experts from outside.
+    pub outside: Experts,
+    /// Why what operators taught is not shown, where it cannot be read.
+    pub unread: Option<String>,
+}
+
+impl Judges {
+    /// The judges as of `now`; what operators taught is read from the state directory.
+    pub fn new(settings: &Settings, state: &Path, now: i64) -> Self {
+        Self::with(Experts::new(&settings.experts), state, now)
+    }
+
+    /// The judges with experts from outside that may run already.
+    pub fn with(outside: Experts, state: &Path, now: i64) -> Self {
+        let mut judges =
+            Self { cold: Panel::cold(), learnt: None, taught: None, outside, unread: None };
+        match feedback::read(state) {
+            Ok((log, unread)) => {
+                if log.position() > 0 {
+                    let learnt = learn(&log, now);
+                    let digest = crate::store::cases::hex(&learnt.digest);
+                    judges.taught = Some(Taught { position: log.position(), now, digest });
+                    judges.learnt = Some((Panel::with(learnt.model()), learnt.clicks));
+                }
+                if unread.count > 0 {
+                    let path = feedback::path(state);
+                    let lines = format!("{} lines could not be read", unread.count);
+                    judges.unread = Some(format!("{}: {lines}", path.display()));
+                }
+            }
+            Err(error) => judges.unread = Some(format!("{error:#}")),
+        }
+        judges
+    }
+
+    /// Judges one piece of evidence in a context whose digest is given.
+    pub fn judge(&mut self, item: &Judged, context: &Context, digest: &trace::Digest) -> Case {
+        let evidence = &item.evidence;
+        let answers = self.outside.ask(evidence, digest);
+        let verdict = self.cold.judge_in(evidence, context, digest, answers.opinions.clone());
+        let learnt = self.learnt.as_ref().map(|(panel, clicks)| {
+            let taught = panel.judge_in(evidence, context, digest, answers.opinions.clone());
+            Learnt { severity: taught.severity, clicks: *clicks, trace: taught.trace }
+        });
+        Case {
+            fingerprint: String::new(),
+            evidence: evidence.clone(),
+            outside: answers.opinions,
+            unanswered: answers.unanswered,
+            shown: cases::shown(verdict.severity, true),
+            learnt: learnt.filter(|learnt| learnt.severity != verdict.severity),
+            verdict,
+            why: item.why.clone(),
+            remediation: item.remediation.clone(),
+        }
+    }
+}
 
 /// Evidence with what to do about it.
 pub struct Judged {
@@ -20,32 +93,23 @@ pub struct Judged {
     pub references: Vec<String>,
 }
 
-/// Judges everything in one context; worst first, then in the order given.
-pub fn findings(panel: &Panel, context: &Context, items: Vec<Judged>) -> Vec<Finding> {
-    let mut taken = BTreeSet::new();
+/// Judges everything in one context; worst first, then in the order given. Beside the findings: every
+/// case, also those that another finding tells.
+pub fn findings(
+    judges: &mut Judges,
+    context: &Context,
+    items: Vec<Judged>,
+) -> (Vec<Finding>, Vec<Case>) {
     let digest = trace::context(context);
+    let mut taken = BTreeSet::new();
+    let mut cases = Vec::with_capacity(items.len());
     let mut findings: Vec<Finding> = items
         .into_iter()
         .map(|item| {
-            let verdict = panel.judge_in(&item.evidence, context, &digest, Vec::new());
-            let fingerprint = unique(&item.evidence, &mut taken);
-            Finding {
-                id: fingerprint.clone(),
-                check: item.evidence.check,
-                title: item.evidence.title,
-                severity: verdict.severity,
-                verdict,
-                why: item.why,
-                evidence: item.evidence.sources,
-                facts: item.evidence.facts,
-                count: item.evidence.count,
-                first: item.evidence.first,
-                last: item.evidence.last,
-                remediation: item.remediation,
-                references: item.references,
-                fingerprint,
-                accepted: None,
-            }
+            let mut case = judges.judge(&item, context, &digest);
+            case.fingerprint = fingerprint(&item.evidence, &mut taken);
+            cases.push(case.clone());
+            finding(item, case)
         })
         .collect();
     findings.sort_by(|a, b| {
@@ -55,7 +119,34 @@ pub fn findings(panel: &Panel, context: &Context, items: Vec<Judged>) -> Vec<Fin
         };
         b.severity.cmp(&a.severity).then(weight(b).total_cmp(&weight(a)))
     });
-    told_once(findings)
+    let findings = told_once(findings);
+    let told: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+    for case in &mut cases {
+        let is_told = told.contains(case.fingerprint.as_str());
+        case.shown = cases::shown(case.verdict.severity, is_told);
+    }
+    (findings, cases)
+}
+
+fn finding(item: Judged, case: Case) -> Finding {
+    Finding {
+        id: case.fingerprint.clone(),
+        check: item.evidence.check,
+        title: item.evidence.title,
+        severity: case.verdict.severity,
+        verdict: case.verdict,
+        learnt: case.learnt,
+        why: item.why,
+        evidence: item.evidence.sources,
+        facts: item.evidence.facts,
+        count: item.evidence.count,
+        first: item.evidence.first,
+        last: item.evidence.last,
+        remediation: item.remediation,
+        references: item.references,
+        fingerprint: case.fingerprint,
+        accepted: None,
+    }
 }
 
 /// Several checks may see the same mode or owner of one file. The gravest finding tells it, of equals
@@ -115,7 +206,7 @@ fn is_general(finding: &Finding) -> bool {
 
 /// A fingerprint from what does not change between runs: check, key, and the file; no line numbers. Two
 /// findings that would share one are told apart by the text of their first line.
-fn unique(evidence: &Evidence, taken: &mut BTreeSet<String>) -> String {
+pub fn fingerprint(evidence: &Evidence, taken: &mut BTreeSet<String>) -> String {
     let first = evidence.sources.first();
     let file = first.map_or("", |source| source.file.as_str());
     let text = first.map_or("", |source| source.text.as_str());
@@ -123,13 +214,13 @@ fn unique(evidence: &Evidence, taken: &mut BTreeSet<String>) -> String {
     if evidence.key.is_empty() {
         parts.push(file);
     }
-    let mut fingerprint = hash(&parts);
+    let mut print = hash(&parts);
     let mut round = 0_u32;
-    while !taken.insert(fingerprint.clone()) {
+    while !taken.insert(print.clone()) {
         round += 1;
-        fingerprint = hash(&[parts.as_slice(), &[text, &round.to_string()]].concat());
+        print = hash(&[parts.as_slice(), &[text, &round.to_string()]].concat());
     }
-    fingerprint
+    print
 }
 
 /// Twelve hex digits: 48 bits, enough for the findings of one host.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline::accept::Accepted;
 
+pub mod explain;
 pub mod json;
 pub mod text;
 
@@ -74,6 +75,10 @@ pub struct Finding {
     pub severity: Severity,
     /// How it was decided.
     pub verdict: Verdict,
+    /// What would have been decided with what operators taught, where that differs; it changes neither
+    /// the severity nor the exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt: Option<Learnt>,
     /// Why it matters.
     pub why: String,
     /// The lines that show it.
@@ -98,6 +103,17 @@ pub struct Finding {
     /// Set when the operator has accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Accepted>,
+}
+
+/// What a model that has learnt from feedback would have decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Learnt {
+    /// The level.
+    pub severity: Severity,
+    /// How many clicks it has learnt from.
+    pub clicks: u64,
+    /// The trace of that verdict.
+    pub trace: String,
 }
 
 /// What to do about a finding.

@@ -155,6 +155,9 @@ fn whole(out: &mut String, finding: &Finding, style: Style) -> std::fmt::Result 
             dissent.expert, dissent.label, dissent.weight
         )?;
     }
+    if let Some(learnt) = &finding.learnt {
+        writeln!(out, "  learnt {} ({} clicks)", learnt.severity, learnt.clicks)?;
+    }
     if finding.verdict.needs_human {
         writeln!(out, "         the experts are unsure: a human should look")?;
     }
@@ -241,7 +244,7 @@ fn last(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
 }
 
 /// `file:line:column`, as far as it is known.
-fn place(source: &consensus::SourceLine) -> String {
+pub(super) fn place(source: &consensus::SourceLine) -> String {
     match (source.line, source.column) {
         (0, _) => source.file.clone(),
         (line, 0) => format!("{}:{line}", source.file),
@@ -250,13 +253,13 @@ fn place(source: &consensus::SourceLine) -> String {
 }
 
 /// Seconds since the epoch as a date and time in UTC.
-fn moment(seconds: i64) -> String {
+pub(super) fn moment(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| seconds.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// A level, padded; coloured where wanted.
-fn paint(level: Severity, color: bool) -> String {
+pub(super) fn paint(level: Severity, color: bool) -> String {
     let name = format!("{:<8}", level.name().to_ascii_uppercase());
     if color { crate::output::painted(&name, level) } else { name }
 }

@@ -3,7 +3,8 @@
 //! The sweep's place in the logs is kept in `agent-logs.json` in the state directory, apart from the one
 //! of `wardmote sweep`: each has seen what it has told. It is written only when the service has stored
 //! what was seen; until then a sweep begins at the old place. What each rule saw on which day is kept
-//! beside it (`agent-past.json`): what is rare here, and what is routine.
+//! beside it (`agent-past.json`): what is rare here, and what is routine. Experts from outside go on
+//! running from one look to the next.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use consensus::Panel;
+use consensus::Context;
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
@@ -21,14 +22,18 @@ use scanner::ports::Inventory;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::output;
-use crate::pipeline::examine::{examine, threads};
+use crate::outside::Experts;
+use crate::pipeline::examine::{Examined, examine, threads};
+use crate::pipeline::judge::Judges;
+use crate::pipeline::keep::Of;
 use crate::pipeline::look::{Wanted, known_users};
-use crate::pipeline::{accept, advise, judge, known, surround};
+use crate::pipeline::{accept, advise, judge, keep, known, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
 use crate::service::past::{self, Memory};
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
+use crate::store::cases::{By, Case};
 use crate::store::{Sighting, Source};
 
 /// Most bytes of the kept place.
@@ -53,6 +58,10 @@ pub struct Host {
     memory: Memory,
     /// What the last sweep gave, until it is stored.
     heard: Vec<Detection>,
+    /// The host's name, from the last audit.
+    host: String,
+    /// Experts from outside, kept running.
+    experts: Experts,
 }
 
 impl Host {
@@ -63,18 +72,35 @@ impl Host {
         let rules = content::rules();
         let journal = Journal::new(state);
         let memory = Memory::open(state)?;
+        let (reached, inventory, host) = (None, None, "this host".to_string());
+        let experts = Experts::default();
         Ok(Self {
             root,
             place_file,
             rules,
             clock,
             kept,
-            reached: None,
+            reached,
             journal,
-            inventory: None,
+            inventory,
+            host,
+            experts,
             memory,
             heard: Vec::new(),
         })
+    }
+
+    /// The state directory.
+    fn state(&self) -> &Path {
+        self.place_file.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Keeps what was judged; what is not kept is no reason to stop watching.
+    fn keep(&self, by: By, judges: &Judges, context: Context, cases: Vec<Case>) {
+        let of = Of { by, host: &self.host, started: (self.clock)() };
+        if let Err(why) = keep::keep(self.state(), &of, judges, context, cases) {
+            say!("wardmote: {why}");
+        }
     }
 
     fn judge(
@@ -82,14 +108,14 @@ impl Host {
         tree: &RootedTree,
         detections: &[Detection],
         settings: &Settings,
-    ) -> anyhow::Result<Vec<Sighting>> {
+    ) -> anyhow::Result<(Vec<Sighting>, Vec<String>)> {
         if detections.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
-        let now = (self.clock)();
         let items: Vec<_> = detections.iter().map(advise::judged).collect();
         let attacks = detections.iter().filter_map(Detection::attack).collect();
         let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
+        let now = (self.clock)();
         let since = now.saturating_sub(settings.audit.since.seconds());
         let live = self.root == Path::new("/");
         let told = settings.site.operator()?;
@@ -97,8 +123,14 @@ impl Host {
         known.past = Some(past::joined(self.memory.past(now), known.past));
         let inventory = self.inventory.as_ref();
         let context = surround::context(now, inventory, Some(attacks), &all, known);
-        let findings = judge::findings(&Panel::cold(), &context, items);
-        findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?)).collect()
+        let experts = std::mem::take(&mut self.experts).again(&settings.experts, false);
+        let mut judges = Judges::with(experts, self.state(), (self.clock)());
+        let (findings, cases) = judge::findings(&mut judges, &context, items);
+        let complaints = judges.outside.complaints();
+        self.keep(By::Watch, &judges, context, cases);
+        self.experts = judges.outside;
+        let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
+        Ok((seen.collect::<anyhow::Result<_>>()?, complaints))
     }
 }
 
@@ -113,7 +145,13 @@ impl Look for Host {
             threads: threads(),
         };
         let accepted = accept::read(&settings.audit.accept, false)?;
-        let report = examine(&wanted, &accepted, settings)?;
+        let experts = std::mem::take(&mut self.experts).again(&settings.experts, true);
+        let mut judges = Judges::with(experts, self.state(), now);
+        let Examined { report, context, cases } =
+            examine(&wanted, &accepted, settings, &mut judges)?;
+        self.host.clone_from(&report.host.name);
+        self.keep(By::Agent, &judges, context, cases);
+        self.experts = judges.outside;
         self.inventory = report
             .services
             .clone()
@@ -155,7 +193,8 @@ impl Look for Host {
                 None => {}
             }
         }
-        let seen = self.judge(&tree, &outcome.detections, settings)?;
+        let (seen, complaints) = self.judge(&tree, &outcome.detections, settings)?;
+        outcome.incomplete.extend(complaints);
         self.heard = outcome.detections;
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
     }
@@ -272,6 +311,8 @@ mod tests {
         let first = host.sweep(&settings).unwrap().seen;
         assert!(!first.is_empty(), "twenty failures are a story");
         assert!(first.iter().all(|seen| seen.source == Source::Sweep));
+        let kept = crate::store::cases::find(state.path(), &first[0].fingerprint).unwrap();
+        assert_eq!(kept.case.evidence.title, first[0].title, "an alert can be explained");
         // Not stored: the same again, with the same fingerprints.
         assert_eq!(host.sweep(&settings).unwrap().seen, first);
         host.keep_place().unwrap();

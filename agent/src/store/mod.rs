@@ -1,4 +1,5 @@
-//! Where the service keeps its alerts: in SQLite, or in memory for tests and one-shot runs.
+//! Where the service keeps its alerts: in SQLite, or in memory for tests. Beside them, for all runs:
+//! [`cases`] (findings with what they were judged from) and [`feedback`] (what operators said).
 //!
 //! An alert is one fingerprint and its life: open until fixed, accepted or expired. Both stores follow
 //! the same rules and run the same tests:
@@ -18,7 +19,9 @@ use consensus::Severity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[cfg(test)] // until one-shot runs keep their findings
+pub mod cases;
+pub mod feedback;
+#[cfg(test)]
 pub mod memory;
 pub mod sqlite;
 

@@ -442,6 +442,34 @@ fn an_empty_root_password_is_critical_and_decides_the_exit_code() {
 }
 
 #[test]
+fn every_finding_of_an_audit_is_replayed_bit_for_bit_and_dismissals_lower_no_floor() {
+    if !tree::possible() {
+        return;
+    }
+    let made = faulty().make();
+    let report = made.report();
+    let findings = report["findings"].as_array().unwrap();
+    let id = |finding: &serde_json::Value| finding["id"].as_str().unwrap().to_string();
+    for finding in findings {
+        let replayed = made.run(&["replay", &id(finding)]);
+        let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+        assert!(said.starts_with("same: "), "{}: {said}", finding["check"]);
+    }
+    for finding in findings.iter().filter(|finding| finding["severity"] == "critical") {
+        assert_eq!(made.run(&["feedback", &id(finding), "dismiss"]).status.code(), Some(0));
+    }
+    let after = made.report();
+    let empty = |report: &serde_json::Value| {
+        let mut all = report["findings"].as_array().unwrap().iter();
+        all.find(|finding| finding["check"] == "accounts-empty-password").unwrap().clone()
+    };
+    assert_eq!(empty(&after)["severity"], empty(&report)["severity"]);
+    assert!(empty(&after)["learnt"].is_null(), "a floor holds for what was learnt too");
+    let replayed = made.run(&["replay", &id(&findings[0])]);
+    assert_eq!(replayed.status.code(), Some(0), "with what was taught too");
+}
+
+#[test]
 fn a_secret_planted_in_every_input_appears_nowhere() {
     if !tree::possible() {
         return;
@@ -460,9 +488,11 @@ fn a_secret_planted_in_every_input_appears_nowhere() {
     let file = made.state().with_file_name("report.json");
     made.audit(&["--format", "json", "--output", file.to_str().unwrap()]);
     let mut files = vec![file];
-    files.extend(
-        std::fs::read_dir(made.state()).into_iter().flatten().map(|entry| entry.unwrap().path()),
-    );
+    for folder in [made.state(), made.state().join("kept")] {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        files.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    }
+    assert!(files.iter().any(|file| file.extension().is_some_and(|end| end == "jsonl")), "kept");
     for file in files {
         let bytes = std::fs::read(&file).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("CANARY7f"), "{}", file.display());

@@ -97,6 +97,11 @@ impl Made {
         command.output().unwrap()
     }
 
+    /// Runs another command on what the audits kept.
+    pub fn run(&self, words: &[&str]) -> Output {
+        as_root().args(words).arg("--state-dir").arg(self.state()).output().unwrap()
+    }
+
     /// The JSON report.
     pub fn report(&self) -> serde_json::Value {
         let ran = self.audit(&["--format", "json"]);

@@ -11,7 +11,9 @@
 //!
 //! Doubt is for the suspects: where the others agree on nothing, they may be the only ones who know.
 //! Copies with more private noise than about one label in thirty, or that share too few items, pass
-//! for honest. Limits are said, never passed over: see [`Copies::NotLooked`]. No fit, no randomness.
+//! for honest; honest experts who err alike on nearly every item that any of them gets wrong pass for
+//! copies. Limits are said, never passed over: see [`Copies::NotLooked`]. No fit, no randomness. Cost:
+//! looks times meetings; memory: votes, and labels times experts.
 
 use super::table::{Ballots, Vote};
 
@@ -266,23 +268,27 @@ fn surprise(expected: f64, seen: f64) -> f64 {
 
 /// Joins pairs to groups of two and more.
 fn groups(experts: usize, pairs: &[Pair]) -> Vec<Vec<u32>> {
-    let mut first: Vec<u32> = (0..experts as u32).collect();
-    let root = |first: &[u32], mut of: u32| {
-        while first[of as usize] != of {
-            of = first[of as usize];
-        }
-        of
-    };
+    let mut towards: Vec<u32> = (0..experts as u32).collect();
     for pair in pairs {
-        let (a, b) = (root(&first, pair.first), root(&first, pair.second));
-        first[a.max(b) as usize] = a.min(b);
+        let (a, b) = (root(&mut towards, pair.first), root(&mut towards, pair.second));
+        towards[a.max(b) as usize] = a.min(b);
     }
     let mut groups: Vec<Vec<u32>> = vec![Vec::new(); experts];
     for expert in 0..experts as u32 {
-        groups[root(&first, expert) as usize].push(expert);
+        groups[root(&mut towards, expert) as usize].push(expert);
     }
     groups.retain(|group| group.len() > 1);
     groups
+}
+
+/// The first of a group; halves the way there.
+fn root(towards: &mut [u32], mut of: u32) -> u32 {
+    while towards[of as usize] != of {
+        let next = towards[towards[of as usize] as usize];
+        towards[of as usize] = next;
+        of = next;
+    }
+    of
 }
 
 #[cfg(test)]

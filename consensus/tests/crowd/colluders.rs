@@ -28,7 +28,7 @@ pub fn colluders(truths: &[Option<usize>], labels: usize, copies: usize, noise: 
 }
 
 /// `SplitMix64` (Steele, Lea and Flood 2014).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -39,11 +39,11 @@ impl Random {
     }
 
     /// 0 up to, not including, 1.
-    fn share(&mut self) -> f64 {
+    pub fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.share() * end as f64) as usize
     }
 

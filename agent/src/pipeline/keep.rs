@@ -1,0 +1,41 @@
+//! Keeps what a run judged under the state directory, so that `explain`, `feedback`, `replay` and `panel`
+//! work afterwards. It never makes a run fail: what is not kept is told in one line with `-v`.
+
+use std::path::Path;
+
+use consensus::{Context, trace};
+
+use crate::pipeline::judge::Judges;
+use crate::store::cases::{self, By, Case, Run};
+
+/// What a run is kept under.
+pub struct Of<'a> {
+    /// Who judged.
+    pub by: By,
+    /// The host's name.
+    pub host: &'a str,
+    /// When, seconds since the epoch.
+    pub started: i64,
+}
+
+/// Keeps a run; why not, where it could not be.
+pub fn keep(
+    state: &Path,
+    of: &Of<'_>,
+    judges: &Judges,
+    context: Context,
+    cases: Vec<Case>,
+) -> Result<(), String> {
+    let run = Run {
+        schema: "wardmote.kept/1".into(),
+        model: trace::MODEL.into(),
+        by: of.by,
+        host: of.host.into(),
+        started: of.started,
+        context,
+        taught: judges.taught.clone(),
+        left_out: 0,
+    };
+    cases::keep(state, run, cases)
+        .map_err(|error| format!("the findings are not kept in {}: {error:#}", state.display()))
+}

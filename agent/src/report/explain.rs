@@ -1,0 +1,210 @@
+//! One verdict explained: as text for somebody who was woken by it, as JSON, as a graph in DOT.
+
+use std::fmt::Write;
+
+use consensus::learn::{Click, Word};
+use consensus::{Opinion, Verdict};
+use serde_json::{Value, json};
+
+use crate::report::text::{moment, paint, place};
+use crate::store::cases::Found;
+
+/// How many lines of evidence are shown.
+const LINES_MAX: usize = 12;
+/// How many words of operators are shown, the last ones.
+const WORDS_MAX: usize = 8;
+/// Longest label in a graph, in characters.
+const LABEL_MAX: usize = 80;
+
+/// The whole explanation as text.
+pub fn text(found: &Found, clicks: &[&Click], color: bool) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut out, found, clicks, color);
+    out
+}
+
+fn write_all(out: &mut String, found: &Found, clicks: &[&Click], color: bool) -> std::fmt::Result {
+    let (case, run) = (&found.case, &found.run);
+    let (verdict, evidence) = (&case.verdict, &case.evidence);
+    let level = paint(verdict.severity, color);
+    writeln!(out, "{level} {}  [{} {}]", evidence.title, evidence.check, case.fingerprint)?;
+    writeln!(
+        out,
+        "  judged {} on {} by wardmote {}, trace {}",
+        moment(run.started),
+        run.host,
+        run.by.command(),
+        verdict.trace
+    )?;
+    writeln!(out, "  why    {}", case.why)?;
+    rows(out, "panel", verdict.reasons.iter().map(String::as_str))?;
+    let against = verdict
+        .dissent
+        .iter()
+        .map(|one| format!("{} would say {} (weight {:.2})", one.expert, one.label, one.weight));
+    rows(out, "but", against)?;
+    rows(out, "sure", sure(verdict))?;
+    rows(out, "turns", verdict.would_change.iter().map(String::as_str))?;
+    rows(out, "silent", case.unanswered.iter().map(String::as_str))?;
+    if let Some(learnt) = &case.learnt {
+        let then = "with what operators taught; the severity above is the cold model's";
+        writeln!(out, "  learnt {} ({} clicks) {then}", learnt.severity, learnt.clicks)?;
+    }
+    if let (Some(first), Some(last)) = (evidence.first, evidence.last) {
+        let (first, last) = (moment(first), moment(last));
+        writeln!(out, "  when   {first} to {last}, {} times", evidence.count)?;
+    }
+    let shown = evidence.sources.iter().take(LINES_MAX);
+    rows(out, "at", shown.map(|source| format!("{}  {}", place(source), source.text)))?;
+    if evidence.sources.len() > LINES_MAX {
+        writeln!(out, "         and {} more", evidence.sources.len() - LINES_MAX)?;
+    }
+    rows(out, "facts", evidence.facts.iter().map(|(name, value)| format!("{name}: {value}")))?;
+    writeln!(out, "  fix    {}", case.remediation.text)?;
+    for line in case.remediation.snippet.lines() {
+        writeln!(out, "           {line}")?;
+    }
+    rows(out, "said", clicks.iter().rev().take(WORDS_MAX).map(|click| said(click)))?;
+    let ways = "confirm|dismiss|severity=LEVEL";
+    writeln!(out, "  next   wardmote feedback {} {ways}", case.fingerprint)
+}
+
+/// Lines under one heading; nothing where there are none.
+fn rows(
+    out: &mut String,
+    name: &str,
+    lines: impl IntoIterator<Item = impl AsRef<str>>,
+) -> std::fmt::Result {
+    for (number, line) in lines.into_iter().enumerate() {
+        let head = if number == 0 { name } else { "" };
+        writeln!(out, "  {head:<6} {}", line.as_ref().trim_end())?;
+    }
+    Ok(())
+}
+
+/// How far the verdict can be trusted.
+fn sure(verdict: &Verdict) -> Vec<String> {
+    let probability = verdict.probabilities.get(&verdict.severity).copied().unwrap_or(0.0);
+    let [low, high] = verdict.set;
+    let range = if low == high { low.to_string() } else { format!("{low} to {high}") };
+    let mut lines = vec![
+        format!(
+            "p={probability:.2}; {range} with at least 90 %; agreement {:.2}",
+            verdict.agreement
+        ),
+        format!(
+            "{} opinions worth {:.1}; {}; {}",
+            verdict.opinions.len(),
+            verdict.effective_experts,
+            stands(verdict.stands_without_experts, "expert"),
+            stands(verdict.stands_without_sources, "source"),
+        ),
+    ];
+    if verdict.needs_human {
+        lines.push("the experts are unsure: a human should look".into());
+    }
+    lines
+}
+
+fn stands(without: usize, what: &str) -> String {
+    match without {
+        0 => format!("one wrong {what} could change it"),
+        1 => format!("no single {what} could change it"),
+        many => format!("no {many} {what}s together could change it"),
+    }
+}
+
+fn said(click: &Click) -> String {
+    let word = match click.word {
+        Word::Confirm => format!("confirmed as {}", click.severity),
+        Word::Dismiss => "dismissed".into(),
+        Word::Severity(level) => format!("called {level}"),
+    };
+    let note = if click.note.is_empty() { String::new() } else { format!(": {}", click.note) };
+    format!("{word} by uid {} at {}{note}", click.operator, moment(click.time))
+}
+
+/// The whole explanation as one JSON document.
+pub fn json(found: &Found, clicks: &[&Click]) -> Value {
+    let (case, run) = (&found.case, &found.run);
+    let mut whole = json!({
+        "schema": "wardmote.explain/1",
+        "id": case.fingerprint,
+        "trace": case.verdict.trace,
+        "severity": case.verdict.severity,
+        "title": case.evidence.title,
+        "judged": {
+            "by": run.by.command(), "host": run.host, "at": moment(run.started), "model": run.model,
+        },
+        "why": case.why,
+        "verdict": case.verdict,
+        "evidence": case.evidence,
+        "remediation": case.remediation,
+        "feedback": clicks,
+    });
+    if let Some(learnt) = &case.learnt {
+        whole["learnt"] = json!(learnt);
+    }
+    if !case.unanswered.is_empty() {
+        whole["unanswered"] = json!(case.unanswered);
+    }
+    whole
+}
+
+/// The verdict, the opinions that made it, and the sources that they rest on, for Graphviz.
+pub fn dot(found: &Found) -> String {
+    let (case, verdict) = (&found.case, &found.case.verdict);
+    let mut out = String::from("digraph verdict {\n  rankdir=RL;\n  node [shape=box];\n");
+    let label = format!("{}: {}", verdict.severity, case.evidence.title);
+    out += &format!("  verdict [label={}, style=bold];\n", quoted(&label));
+    let mut sources: Vec<&str> =
+        verdict.opinions.iter().flat_map(|o| &o.sources).map(String::as_str).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    for (number, source) in sources.iter().enumerate() {
+        out += &format!("  s{number} [label={}, shape=ellipse];\n", quoted(source));
+    }
+    for (number, opinion) in verdict.opinions.iter().enumerate() {
+        let label = format!("{} says {}: {}", opinion.expert, opinion.level(), opinion.rationale);
+        out += &format!("  o{number} [label={}];\n", quoted(&label));
+        out += &format!("  o{number} -> verdict [label={}];\n", quoted(&nats(verdict, opinion)));
+        for (at, _) in
+            sources.iter().enumerate().filter(|(_, s)| opinion.sources.iter().any(|o| o == *s))
+        {
+            out += &format!("  s{at} -> o{number};\n");
+        }
+    }
+    out + "}\n"
+}
+
+/// What an opinion added, as the reasons have it.
+fn nats(verdict: &Verdict, opinion: &Opinion) -> String {
+    let about = format!(" {}: ", opinion.expert);
+    let line = verdict.reasons.iter().find_map(|line| line.split_once(&about));
+    line.map_or_else(String::new, |(nats, _)| nats.to_string())
+}
+
+/// A text as a quoted identifier of the DOT language, cut where it is long.
+fn quoted(text: &str) -> String {
+    let mut label: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LABEL_MAX).collect();
+    if text.chars().nth(LABEL_MAX).is_some() {
+        label.push('…');
+    }
+    format!("\"{}\"", label.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_a_graph_cannot_end_their_quotes() {
+        assert_eq!(quoted(r#"a"]; x [label="\"#), r#""a\"]; x [label=\"\\""#);
+        assert_eq!(quoted("a\nb"), "\"a b\"");
+        let long = "é".repeat(LABEL_MAX);
+        assert_eq!(quoted(&long), format!("\"{long}\""));
+        assert_eq!(quoted(&(long.clone() + "x")), format!("\"{long}…\""));
+    }
+}
