@@ -174,7 +174,9 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
     }
     bytes.push(b'\n');
     let random = u32::from_ne_bytes(crate::secrets::random()?);
-    let name = format!("{}{:012}-{random:08x}.jsonl", run.by.prefix(), run.started.max(0));
+    // Several runs may fall into one second: the name says which is the newest.
+    let now = jiff::Timestamp::now().as_microsecond().max(0);
+    let name = format!("{}{now:017}-{random:08x}.jsonl", run.by.prefix());
     output::replace(&folder.join(name), &bytes, 0o600)?;
     prune(&folder, run.by);
     Ok(())
@@ -491,11 +493,12 @@ mod tests {
         keep(dir.path(), run(By::Audit, 1), vec![case("aaaaaaaa0001", "a")]).unwrap();
         let folder = dir.path().join(FOLDER);
         std::fs::write(folder.join("notes.txt"), "aaaaaaaa0001").unwrap();
-        std::fs::create_dir(folder.join("audit-000000000009-x.jsonl")).unwrap();
+        std::fs::create_dir(folder.join("audit-00000000000000009-x.jsonl")).unwrap();
         assert!(find(dir.path(), "aaaaaaaa0001").is_ok());
-        std::fs::write(folder.join("audit-000000000009-y.jsonl"), "{\n{\"aaaaaaaa0001\n").unwrap();
+        std::fs::write(folder.join("audit-00000000000000009-y.jsonl"), "{\n{\"aaaaaaaa0001\n")
+            .unwrap();
         let error = find(dir.path(), "aaaaaaaa0001").unwrap_err().to_string();
-        assert!(error.contains("audit-000000000009-y.jsonl"), "{error}");
+        assert!(error.contains("audit-00000000000000009-y.jsonl"), "{error}");
         assert!(runs(dir.path()).is_err());
     }
 }

@@ -133,9 +133,9 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read>)> {
         return Ok(("stdin".into(), Box::new(std::io::stdin())));
     }
     let tree = RootedTree::open(Path::new("/"))?;
-    let opened: File = tree.open_file(&std::path::absolute(file)?).map_err(|error| {
-        exit::hinted(error.to_string(), "name a file that this user can read")
-    })?;
+    let opened: File = tree
+        .open_file(&std::path::absolute(file)?)
+        .map_err(|error| exit::hinted(error.to_string(), "name a file that this user can read"))?;
     Ok((file.display().to_string(), Box::new(opened)))
 }
 
