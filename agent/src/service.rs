@@ -30,6 +30,7 @@ use crate::systemd::Notifier;
 
 pub mod host;
 mod journal;
+mod past;
 #[cfg(test)]
 mod tests;
 

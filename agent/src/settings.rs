@@ -19,8 +19,10 @@ use serde_yaml::Value;
 use crate::exit::hinted;
 
 mod expert;
+mod site;
 
 pub use expert::ExpertSettings;
+pub use site::SiteSettings;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/wardmote/wardmote.yaml";
@@ -42,6 +44,8 @@ pub struct Settings {
     /// Experts from outside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub experts: Vec<ExpertSettings>,
+    /// What the operator tells about the host.
+    pub site: SiteSettings,
 }
 
 /// The audit's settings.
@@ -450,6 +454,26 @@ mod tests {
         assert!(error.to_string().contains("w.yaml:3:3: "), "{error}");
         assert!(error.to_string().ends_with("\n    fail_onn: low\n    ^"), "{error}");
         assert!(text.contains("did you mean `fail_on`?"), "{text}");
+    }
+
+    #[test]
+    fn what_the_site_tells_is_read_and_a_wrong_address_has_a_place() {
+        let text = "site:\n  role: bastion\n  own_networks: [10.0.0.0/8]\n  accepted:\n  \
+                    - {check: sudo-shell, user: deploy}\n";
+        let (_dir, file) = write("w.yaml", text);
+        let site = Settings::load_from(Some(&file), &file, Vec::new()).unwrap().site;
+        let operator = site.operator().unwrap();
+        assert!(operator.own_networks.contains("10.1.2.3".parse().unwrap()));
+        assert_eq!(operator.accepted[0].user.as_deref(), Some("deploy"));
+        let (_dir, file) = write("w.yaml", "site:\n  monitoring:\n  - 192.0.2.0/24\n  - gate\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:4:5: ") && error.contains("not an address"), "{error}");
+        let (_dir, file) = write("w.yaml", "site:\n  accepted:\n  - chek: sudo-shell\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:3:5: "), "{error}");
+        let (_dir, file) = write("w.yaml", "site:\n  role: throne\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:2:9: ") && error.contains("bastion"), "{error}");
     }
 
     #[test]

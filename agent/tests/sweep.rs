@@ -150,3 +150,56 @@ fn match_shows_every_hit_and_exits_like_grep() {
     assert!(text(&wrong.stderr).contains("patterns:1"));
     assert_eq!(wardmote(dir.path(), &["match", "auth.log"]).status.code(), Some(2));
 }
+
+/// The detections of a sweep of `auth.log`, with a configuration.
+fn detections(dir: &Path, configuration: &str) -> Vec<Value> {
+    std::fs::write(dir.join("w.yaml"), configuration).unwrap();
+    let args = ["sweep", "auth.log", "--format", "jsonl", "--tz", "UTC", "--year", "2024"];
+    let out = wardmote(dir, &[&args[..], &["--config", "w.yaml"]].concat());
+    let lines = text(&out.stdout);
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|l: &Value| l["rule"].is_string())
+        .collect()
+}
+
+#[test]
+fn what_the_site_tells_is_heard_and_cited() {
+    let dir = log(&attempts(8));
+    let plain = detections(dir.path(), "");
+    let told = detections(dir.path(), "site: {monitoring: [192.0.2.0/28]}\n");
+    assert_eq!((&plain[0]["severity"], &told[0]["severity"]), (&"medium".into(), &"low".into()));
+    let reasons = told[0]["verdict"]["reasons"].to_string();
+    assert!(
+        reasons.contains("192.0.2.7 probes on the operator's behalf (192.0.2.0/28)"),
+        "{reasons}"
+    );
+    std::fs::write(dir.path().join("w.yaml"), "site: {tor: none.txt}\n").unwrap();
+    let out = wardmote(dir.path(), &["sweep", "auth.log", "--config", "w.yaml"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("none.txt"), "{}", text(&out.stderr));
+}
+
+/// Three experts from two sources at least: fewer would cap what was only concluded at medium.
+#[test]
+fn a_lone_grave_detection_is_heard_by_three_experts_from_two_sources() {
+    let entry =
+        "Dec 10 06:56:00 web sshd[7]: Accepted password for root from 192.0.2.7 port 4 ssh2\n";
+    let failures = attempts(12).replace("invalid user CANARY", "root");
+    let dir = log(&format!("{failures}{entry}"));
+    let grave: Vec<Value> = detections(dir.path(), "")
+        .into_iter()
+        .filter(|one| one["severity"] == "critical" || one["severity"] == "high")
+        .collect();
+    assert!(!grave.is_empty());
+    for one in grave {
+        let opinions = one["verdict"]["opinions"].as_array().unwrap();
+        let sources: std::collections::BTreeSet<String> = opinions
+            .iter()
+            .flat_map(|opinion| opinion["sources"].as_array().unwrap())
+            .map(ToString::to_string)
+            .collect();
+        assert!(opinions.len() >= 3 && sources.len() >= 2, "{opinions:?}");
+    }
+}

@@ -3,8 +3,10 @@
 //!
 //! Run with `cargo bench -p consensus --bench similarity`. Interning is measured by itself.
 
+use std::collections::HashMap;
+
 use consensus::similarity::{
-    Vocabulary, characters, cosine_pairs, cosine_star, jaccard_pairs, jaccard_star,
+    Vocabulary, characters, cosine_mean, cosine_pairs, cosine_star, jaccard_pairs, jaccard_star,
     levenshtein_pairs, levenshtein_star,
 };
 use divan::{Bencher, black_box};
@@ -60,6 +62,24 @@ fn interning_words(bencher: Bencher) {
     });
 }
 
+/// The naive peer of interning: the standard library's splitter and map.
+#[divan::bench]
+fn std_hash_map_interning_words(bencher: Bencher) {
+    let texts = texts();
+    bencher.bench_local(|| {
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut symbols = Vec::new();
+        for text in black_box(&texts) {
+            let words = text.split_ascii_whitespace().map(|word| {
+                let next = numbers.len() as u32;
+                *numbers.entry(word).or_insert(next)
+            });
+            symbols.push(words.collect::<Vec<_>>());
+        }
+        symbols
+    });
+}
+
 macro_rules! measure {
     ($($name:ident: $texts:ident, $run:expr;)*) => {$(
         #[divan::bench]
@@ -74,6 +94,7 @@ macro_rules! measure {
 measure! {
     cosine_all_pairs: words, |t: &[&[u32]]| cosine_pairs(t);
     cosine_star_of_19: words, |t: &[&[u32]]| cosine_star(t[0], &t[1..]);
+    cosine_mean_of_all_pairs: words, |t: &[&[u32]]| cosine_mean(t);
     jaccard_all_pairs: words, |t: &[&[u32]]| jaccard_pairs(t);
     jaccard_star_of_19: words, |t: &[&[u32]]| jaccard_star(t[0], &t[1..]);
     levenshtein_words_all_pairs: words, |t: &[&[u32]]| levenshtein_pairs(t);

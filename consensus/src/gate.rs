@@ -62,12 +62,33 @@ impl Needs {
         self.and(Self::HISTORY)
     }
 
+    /// And an address that is concerned.
+    pub const fn address(self) -> Self {
+        self.and(Self::ADDRESS)
+    }
+    /// And an account that is concerned.
+    pub const fn user(self) -> Self {
+        self.and(Self::USER)
+    }
+    /// And counts of this host's past.
+    pub const fn past(self) -> Self {
+        self.and(Self::PAST)
+    }
+    /// And changes that were looked for.
+    pub const fn changes(self) -> Self {
+        self.and(Self::CHANGES)
+    }
+
     const RAISED: u16 = 1;
     const SERVICE: u16 = 1 << 1;
     const SUBJECT: u16 = 1 << 2;
     const LISTENERS: u16 = 1 << 3;
     const LOGS: u16 = 1 << 4;
     const HISTORY: u16 = 1 << 5;
+    const ADDRESS: u16 = 1 << 6;
+    const USER: u16 = 1 << 7;
+    const PAST: u16 = 1 << 8;
+    const CHANGES: u16 = 1 << 9;
 
     const fn and(self, thing: u16) -> Self {
         Self { things: self.things | thing, ..self }
@@ -84,6 +105,10 @@ impl Needs {
             (Self::LISTENERS, context.services_known),
             (Self::LOGS, context.logs_known),
             (Self::HISTORY, context.new_subjects.is_some()),
+            (Self::ADDRESS, subject.ip.is_some()),
+            (Self::USER, subject.user.is_some()),
+            (Self::PAST, context.past.is_some()),
+            (Self::CHANGES, context.changes.is_some()),
         ];
         let things = things.into_iter().filter(|(_, there)| *there).map(|(thing, _)| thing).sum();
         Self { kinds: 1 << evidence.kind as u8, things }
@@ -97,7 +122,8 @@ impl Needs {
     /// The things that come from the surroundings rather than from the evidence: experts that need the
     /// same of these would be wrong together.
     const fn sources(self) -> u16 {
-        self.things & !(Self::RAISED | Self::SERVICE | Self::SUBJECT)
+        let of_evidence = Self::RAISED | Self::SERVICE | Self::SUBJECT | Self::ADDRESS | Self::USER;
+        self.things & !of_evidence
     }
 }
 

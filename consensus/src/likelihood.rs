@@ -33,14 +33,25 @@ struct Trust {
 }
 
 /// The built-in experts. Exposure is read from the kernel's own tables, so it may overrule the
-/// anchor; privilege and the like only tip the balance.
-const TRUST: [Trust; 6] = [
+/// anchor; rarity is the strongest signal measured on labelled alerts, and what the operator told
+/// counts for much; privilege and the like, and whoever could be wrong, only tip the balance.
+const TRUST: [Trust; 16] = [
     Trust { name: "declared", sharpness: 3.0, error: 0.05, cap: 3.5 },
     Trust { name: "exposure", sharpness: 5.0, error: 0.001, cap: 7.0 },
     Trust { name: "attack", sharpness: 4.5, error: 0.005, cap: 6.0 },
+    Trust { name: "preconditions", sharpness: 1.5, error: 0.15, cap: 1.5 },
     Trust { name: "privilege", sharpness: 1.5, error: 0.2, cap: 1.0 },
+    Trust { name: "credentials", sharpness: 2.0, error: 0.1, cap: 2.0 },
+    Trust { name: "role", sharpness: 1.5, error: 0.2, cap: 1.0 },
     Trust { name: "corroboration", sharpness: 4.0, error: 0.02, cap: 4.5 },
+    Trust { name: "rarity", sharpness: 4.0, error: 0.02, cap: 4.5 },
     Trust { name: "novelty", sharpness: 4.0, error: 0.02, cap: 4.5 },
+    Trust { name: "change", sharpness: 2.0, error: 0.1, cap: 1.5 },
+    Trust { name: "recurrence", sharpness: 2.0, error: 0.1, cap: 2.5 },
+    Trust { name: "known-good", sharpness: 4.0, error: 0.02, cap: 4.5 },
+    Trust { name: "noise", sharpness: 4.0, error: 0.02, cap: 4.0 },
+    Trust { name: "threat", sharpness: 2.0, error: 0.15, cap: 1.5 },
+    Trust { name: "hours", sharpness: 2.0, error: 0.1, cap: 1.5 },
 ];
 
 /// Any expert that is not built in, until it has a record of its own.

@@ -6,10 +6,12 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Context, Evidence, Model, Opinion};
+use crate::context::{Context, Operator, Past, Seen};
+use crate::networks::Networks;
+use crate::{Evidence, Model, Opinion};
 
 /// Names the constants of experts, likelihoods and pool.
-pub const MODEL: &str = "wardmote.panel/2";
+pub const MODEL: &str = "wardmote.panel/3";
 
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
@@ -82,6 +84,15 @@ pub fn context(context: &Context) -> Digest {
     }
     canon.flags(&[context.new_subjects.is_some()]);
     canon.texts(context.new_subjects.iter().flatten().map(String::as_str));
+    canon.number(context.addresses_named.len() as u64);
+    for (rule, addresses) in &context.addresses_named {
+        canon.text(rule);
+        canon.number(*addresses);
+    }
+    canon.host(context);
+    canon.flags(&[context.past.is_some()]);
+    context.past.iter().for_each(|past| canon.past(past));
+    canon.operator(&context.operator);
     canon.digest()
 }
 
@@ -131,6 +142,96 @@ impl Canon {
     fn optional_text(&mut self, text: Option<&str>) {
         self.flags(&[text.is_some()]);
         self.text(text.unwrap_or_default());
+    }
+
+    /// Accounts, programs, addresses, packages and changes of the host.
+    fn host(&mut self, context: &Context) {
+        self.flags(&[context.accounts.is_some()]);
+        let accounts = context.accounts.iter().flatten();
+        self.number(accounts.clone().count() as u64);
+        for (name, account) in accounts {
+            self.text(name);
+            self.number(account.uid.into());
+            self.flags(&[account.login_shell]);
+            self.optional(account.password.map(|password| password as u64));
+            self.optional(account.password_days.map(i64::cast_unsigned));
+        }
+        self.flags(&[context.programs.is_some(), context.own_addresses.is_some()]);
+        self.texts(context.programs.iter().flatten().map(String::as_str));
+        self.networks(context.own_addresses.as_ref().unwrap_or(&Networks::default()));
+        self.flags(&[context.packages.is_some(), context.changes.is_some()]);
+        let packages = context.packages.iter().flatten();
+        self.number(packages.clone().count() as u64);
+        for (path, owner) in packages {
+            self.text(path);
+            self.text(&owner.package);
+            self.optional(owner.intact.map(u64::from));
+        }
+        let mut changes: Vec<_> = context.changes.iter().flatten().collect();
+        changes.sort_unstable();
+        self.number(changes.len() as u64);
+        for change in changes {
+            self.text(&change.subject);
+            self.number(change.at.cast_unsigned());
+            self.flags(&[change.by_package]);
+        }
+    }
+
+    fn past(&mut self, past: &Past) {
+        self.number(past.days.into());
+        self.flags(&[past.rules.is_some(), past.logins.is_some()]);
+        let rules = past.rules.iter().flatten();
+        self.number(rules.clone().count() as u64);
+        for (rule, past) in rules {
+            self.text(rule);
+            self.seen(&past.all);
+            self.number(past.strangers);
+            self.all_seen(past.subjects.iter());
+        }
+        self.all_seen(past.logins.iter().flatten());
+        self.number(past.returned.len() as u64);
+        for (what, times) in &past.returned {
+            self.text(what);
+            self.number((*times).into());
+        }
+    }
+
+    fn all_seen<'a>(&mut self, all: impl Iterator<Item = (&'a String, &'a Seen)> + Clone) {
+        self.number(all.clone().count() as u64);
+        for (name, seen) in all {
+            self.text(name);
+            self.seen(seen);
+        }
+    }
+
+    fn seen(&mut self, seen: &Seen) {
+        self.number(seen.count);
+        self.number(seen.days.into());
+        seen.hours.iter().for_each(|count| self.number(*count));
+    }
+
+    fn operator(&mut self, operator: &Operator) {
+        self.optional(operator.role.map(|role| role as u64));
+        let Operator { own_networks, monitoring, scanners, tor, .. } = operator;
+        for list in [own_networks, monitoring, scanners, tor] {
+            self.networks(list);
+        }
+        let mut accepted: Vec<_> = operator.accepted.iter().collect();
+        accepted.sort_unstable();
+        self.number(accepted.len() as u64);
+        for pattern in accepted {
+            self.text(&pattern.check);
+            self.optional_text(pattern.user.as_deref());
+            self.optional_text(pattern.network.map(|network| network.to_string()).as_deref());
+            self.optional_text(pattern.path.as_deref());
+        }
+    }
+
+    fn networks(&mut self, networks: &Networks) {
+        self.number(networks.iter().len() as u64);
+        for network in networks.iter() {
+            self.text(&network.to_string());
+        }
     }
 
     fn evidence(&mut self, evidence: &Evidence) {
@@ -202,5 +303,52 @@ mod tests {
         ids.insert(id(&evidence, &empty, &[], &learnt));
         assert_eq!(ids.len(), 7);
         assert!(ids.iter().all(|id| id.len() == 32));
+    }
+
+    #[test]
+    fn every_part_of_the_context_changes_its_digest() {
+        use crate::context::{Account, Change, Packaged, Pattern, Role, RulePast};
+        let network = || vec!["192.0.2.0/24".parse().unwrap()];
+        let account = Account { uid: 1, login_shell: true, password: None, password_days: Some(1) };
+        let seen = || [("user:a".to_string(), Seen { count: 1, ..Seen::default() })].into();
+        let rule = |strangers| RulePast { strangers, subjects: seen(), ..RulePast::default() };
+        let past = |rules, logins| {
+            let returned = [("a b".to_string(), 2)].into();
+            Some(Past { days: 3, rules, logins, returned })
+        };
+        let owner = |intact| Packaged { package: "tool 1".into(), intact };
+        let change = |by_package| Change { subject: "path:/x".into(), at: 7, by_package };
+        let pattern = |user| Pattern { check: "a".into(), user, network: None, path: None };
+        let empty = Context::default;
+        let told = |operator| Context { operator, ..empty() };
+        let contexts = [
+            empty(),
+            Context { addresses_named: [("rule".to_string(), 1)].into(), ..empty() },
+            Context { accounts: Some(Default::default()), ..empty() },
+            Context { accounts: Some([("a".to_string(), account)].into()), ..empty() },
+            Context { programs: Some(Default::default()), ..empty() },
+            Context { programs: Some(["sudo".to_string()].into()), ..empty() },
+            Context { own_addresses: Some(Networks::default()), ..empty() },
+            Context { own_addresses: Some(network().into()), ..empty() },
+            Context { packages: Some([("/x".to_string(), owner(None))].into()), ..empty() },
+            Context { packages: Some([("/x".to_string(), owner(Some(true)))].into()), ..empty() },
+            Context { changes: Some(Vec::new()), ..empty() },
+            Context { changes: Some(vec![change(true)]), ..empty() },
+            Context { changes: Some(vec![change(false)]), ..empty() },
+            Context { past: Some(Past::default()), ..empty() },
+            Context { past: past(None, None), ..empty() },
+            Context { past: past(Some([("r".to_string(), rule(1))].into()), None), ..empty() },
+            Context { past: past(Some([("r".to_string(), rule(2))].into()), None), ..empty() },
+            Context { past: past(None, Some(seen())), ..empty() },
+            told(Operator { role: Some(Role::Web), ..Operator::default() }),
+            told(Operator { own_networks: network().into(), ..Operator::default() }),
+            told(Operator { monitoring: network().into(), ..Operator::default() }),
+            told(Operator { scanners: network().into(), ..Operator::default() }),
+            told(Operator { tor: network().into(), ..Operator::default() }),
+            told(Operator { accepted: vec![pattern(None)], ..Operator::default() }),
+            told(Operator { accepted: vec![pattern(Some("a".into()))], ..Operator::default() }),
+        ];
+        let digests: std::collections::BTreeSet<Digest> = contexts.iter().map(context).collect();
+        assert_eq!(digests.len(), contexts.len());
     }
 }

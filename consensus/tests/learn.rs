@@ -306,8 +306,7 @@ fn grave() -> Vec<(Evidence, Context)> {
         mentions,
         ..Context::default()
     };
-    let context =
-        Context { new_subjects: Some(["ip:192.0.2.7".to_string()].into()), ..context };
+    let context = Context { new_subjects: Some(["ip:192.0.2.7".to_string()].into()), ..context };
     let floor =
         Evidence { check: "empty".into(), level: Critical, floor: Some(Critical), ..base.clone() };
     let break_in = Evidence {

@@ -3,13 +3,32 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
 
 use Severity::{Critical, High, Info, Low, Medium};
+use consensus::context::{Account, Change, Packaged, Password, Pattern, Role, RulePast, Seen};
+use consensus::networks::Networks;
 use consensus::{
-    Attack, Context, Evidence, Exposure, Kind, Panel, Privilege, Proof, Service, Severity, Subject,
+    Attack, Context, Evidence, Exposure, Kind, Operator, Panel, Past, Privilege, Proof, Service,
+    Severity, Subject,
 };
 
 const NOW: i64 = 1_700_000_000;
-const EXPERTS: [&str; 6] =
-    ["declared", "exposure", "attack", "privilege", "corroboration", "novelty"];
+const EXPERTS: [&str; 16] = [
+    "declared",
+    "exposure",
+    "attack",
+    "preconditions",
+    "privilege",
+    "credentials",
+    "role",
+    "corroboration",
+    "rarity",
+    "novelty",
+    "change",
+    "recurrence",
+    "known-good",
+    "noise",
+    "threat",
+    "hours",
+];
 
 /// A setting of sshd, read from its file.
 fn ssh(level: Severity, privilege: Privilege) -> Evidence {
@@ -277,8 +296,303 @@ fn activities() -> Vec<Case> {
     ]
 }
 
+/// A context with an account of this shell and password.
+fn guarded(name: &str, login_shell: bool, password: Password) -> Context {
+    let account = Account { uid: 1000, login_shell, password: Some(password), password_days: None };
+    Context { accounts: Some([(name.to_string(), account)].into()), ..quiet(Exposure::World) }
+}
+
+/// Guessing and account evidence, by what there is to be guessed.
+fn accounts() -> Vec<Case> {
+    use Password::{Empty, Locked, Sound, Weak};
+    let guess = |level| activity("su-guessing", level, Privilege::User);
+    let hash = |level| Evidence {
+        check: "accounts-weak-hash".into(),
+        subject: Subject { user: Some("alice".into()), ..Subject::default() },
+        ..host(level, Privilege::User)
+    };
+    let got_in = || Evidence {
+        facts: [("entered_as".to_string(), "alice".to_string())].into(),
+        ..activity("ssh-success-after-failures", High, Privilege::User)
+    };
+    let alice = |shell, password| guarded("alice", shell, password);
+    let others = guarded("bob", true, Sound);
+    let programs = |names: &[&str]| Context {
+        programs: Some(names.iter().map(ToString::to_string).collect()),
+        ..quiet(Exposure::World)
+    };
+    let by_sudo = || Evidence {
+        tags: vec!["attack.t1548.003".into()],
+        services: Vec::new(),
+        ..activity("sudo-not-allowed", Medium, Privilege::Root)
+    };
+    vec![
+        ("guessing, account open", guess(Medium), alice(true, Sound), Medium, Medium),
+        ("guessing, no password at all", guess(Medium), alice(true, Empty), Medium, High),
+        ("guessing, weak hash", guess(Medium), alice(true, Weak), Medium, Medium),
+        ("guessing, locked", guess(Medium), alice(true, Locked), Low, Medium),
+        ("guessing, locked and no shell", guess(Medium), alice(false, Locked), Low, Medium),
+        ("guessing, no such account", guess(Medium), others.clone(), Low, Medium),
+        ("guessing, low, no such account", guess(Low), others, Info, Low),
+        ("got in, account open", got_in(), alice(true, Sound), High, High),
+        ("got in, account locked", got_in(), alice(true, Locked), High, High),
+        ("weak hash, account open", hash(High), alice(true, Weak), High, High),
+        ("weak hash, account locked", hash(High), alice(false, Locked), Medium, High),
+        ("weak hash of a locked account", hash(Low), alice(false, Locked), Info, Low),
+        ("sudo refused, sudo there", by_sudo(), programs(&["sudo"]), Medium, Medium),
+        ("sudo refused, no sudo", by_sudo(), programs(&[]), Low, Medium),
+        ("guessing, ssh closed", guess(Medium), closed(), Low, Medium),
+    ]
+}
+
+/// A past of thirty days in which one rule fired so often, on so many days, from so many strangers.
+fn remembering(rule: &str, count: u64, days: u32, strangers: u64) -> Context {
+    let mut hours = [0; 24];
+    hours[9] = count;
+    let all = Seen { count, days, hours };
+    let rule = (rule.to_string(), RulePast { all, subjects: Default::default(), strangers });
+    let past = Past { days: 30, rules: Some([rule].into()), ..Past::default() };
+    Context { past: Some(past), ..quiet(Exposure::World) }
+}
+
+/// The same with everything from alice, at one hour of the day.
+fn routine(rule: &str, days: u32, hour: usize) -> Context {
+    let mut context = remembering(rule, u64::from(days), days, 0);
+    let rules = context.past.as_mut().and_then(|past| past.rules.as_mut()).unwrap();
+    let mut hours = [0; 24];
+    hours[hour] = u64::from(days);
+    let seen = Seen { count: u64::from(days), days, hours };
+    rules.get_mut(rule).unwrap().subjects.insert("user:alice".into(), seen);
+    context
+}
+
+/// Activities against what this host is used to. [`NOW`] is 22:13 UTC.
+fn pasts() -> Vec<Case> {
+    let probe = |level| activity("web-probe", level, Privilege::None);
+    let by_sudo = |level| {
+        let subject = Subject { user: Some("alice".into()), ..Subject::default() };
+        Evidence { subject, ..activity("sudo-shell", level, Privilege::Root) }
+    };
+    let never = || remembering("other", 100, 30, 50);
+    let daily = || remembering("web-probe", 9_000, 30, 8_000);
+    let regulars = || remembering("web-probe", 9_000, 30, 0);
+    let back = |times| {
+        let returned = [("ssh-setting ".to_string(), times)].into();
+        let past = Past { days: 30, returned, ..Past::default() };
+        Context { past: Some(past), ..quiet(Exposure::World) }
+    };
+    let logins = |hour: usize| {
+        let mut hours = [0; 24];
+        hours[hour] = 60;
+        let seen = Seen { count: 60, days: 25, hours };
+        let logins = Some([("user:alice".to_string(), seen)].into());
+        let past = Past { days: 30, logins, ..Past::default() };
+        Context { past: Some(past), ..quiet(Exposure::World) }
+    };
+    vec![
+        ("probe, never seen here", probe(Medium), never(), High, High),
+        ("probe, low, never seen here", probe(Low), never(), Low, Medium),
+        ("probe, high, never seen here", probe(High), never(), High, Critical),
+        ("probe, every day from strangers", probe(Medium), daily(), Low, Medium),
+        ("probe, low, every day from strangers", probe(Low), daily(), Info, Low),
+        ("probe, high, every day", probe(High), daily(), High, High),
+        ("probe, from a stranger among regulars", probe(Medium), regulars(), High, High),
+        ("sudo, never seen here", by_sudo(Medium), never(), High, High),
+        (
+            "sudo, every night at this hour",
+            by_sudo(Medium),
+            routine("sudo-shell", 29, 22),
+            Low,
+            Medium,
+        ),
+        (
+            "sudo, high, every night at this hour",
+            by_sudo(High),
+            routine("sudo-shell", 29, 22),
+            Medium,
+            High,
+        ),
+        (
+            "sudo, every day at another hour",
+            by_sudo(Medium),
+            routine("sudo-shell", 29, 3),
+            Medium,
+            Medium,
+        ),
+        ("login at a usual hour", by_sudo(Medium), logins(22), Medium, Medium),
+        ("login at an odd hour", by_sudo(Medium), logins(9), Medium, High),
+        ("noted, never seen here", probe(Info), never(), Info, Info),
+        ("a setting that is back", passwords(), back(2), Medium, High),
+        ("a setting with a past but not back", passwords(), never(), Medium, Medium),
+    ]
+}
+
+/// What changed, whose address it is, and what the operator told.
+fn surroundings() -> Vec<Case> {
+    let world = || quiet(Exposure::World);
+    let changed = |subject: &str, ago: i64, by_package| {
+        let change = Change { subject: subject.into(), at: NOW - ago, by_package };
+        Context { changes: Some(vec![change]), ..world() }
+    };
+    let told = |tell: fn(&mut Operator)| {
+        let mut context = world();
+        tell(&mut context.operator);
+        context
+    };
+    let knock = |level| activity("ssh-brute-force", level, Privilege::None);
+    let done = |level| Evidence {
+        facts: [("success".to_string(), "true".to_string())].into(),
+        ..activity("ssh-success-after-failures", level, Privilege::User)
+    };
+    let from = |ip: &str, evidence: Evidence| Evidence {
+        subject: Subject { ip: Some(ip.into()), ..Subject::default() },
+        ..evidence
+    };
+    let set_id = |level| Evidence {
+        subject: Subject { path: Some("/usr/bin/tool".into()), ..Subject::default() },
+        ..host(level, Privilege::Root)
+    };
+    let brought = |intact| {
+        let owner = Packaged { package: "tool 1.0".into(), intact };
+        Context { packages: Some([("/usr/bin/tool".to_string(), owner)].into()), ..world() }
+    };
+    let crowd = |count| Context {
+        addresses_named: [("ssh-brute-force".to_string(), count)].into(),
+        ..world()
+    };
+    let key = "path:/root/.ssh/authorized_keys";
+    vec![
+        (
+            "a file that changed",
+            set_id(Medium),
+            changed("path:/usr/bin/tool", 600, false),
+            Medium,
+            High,
+        ),
+        (
+            "a file that was upgraded",
+            set_id(Medium),
+            changed("path:/usr/bin/tool", 600, true),
+            Medium,
+            Medium,
+        ),
+        ("success, then a new key for root", done(High), changed(key, 30, false), High, Critical),
+        ("attempts, then a new key for root", knock(Medium), changed(key, 30, false), Medium, High),
+        ("a verified file", set_id(Medium), brought(Some(true)), Low, Medium),
+        ("a file of a package, not verified", set_id(Medium), brought(None), Medium, Medium),
+        ("a file that is not its package's", set_id(Medium), brought(Some(false)), High, High),
+        (
+            "success from a Tor relay",
+            done(High),
+            told(|o| o.tor = net("192.0.2.0/24")),
+            High,
+            Critical,
+        ),
+        (
+            "attempts from a Tor relay",
+            knock(Medium),
+            told(|o| o.tor = net("192.0.2.0/24")),
+            Medium,
+            Medium,
+        ),
+        (
+            "attempts of a scanner",
+            knock(Medium),
+            told(|o| o.scanners = net("192.0.2.7")),
+            Medium,
+            Medium,
+        ),
+        (
+            "success of a scanner",
+            done(High),
+            told(|o| o.scanners = net("192.0.2.7")),
+            High,
+            Critical,
+        ),
+        ("success from inside", from("10.0.0.9", done(High)), world(), High, High),
+        ("success from anywhere", from("8.8.8.8", done(High)), world(), High, High),
+        (
+            "critical success from anywhere",
+            from("8.8.8.8", done(Critical)),
+            world(),
+            Critical,
+            Critical,
+        ),
+        ("attempts from anywhere", from("8.8.8.8", knock(Medium)), world(), Medium, Medium),
+        ("attempts from this host", from("::1", knock(Medium)), world(), Medium, Medium),
+        (
+            "attempts, own network",
+            knock(Medium),
+            told(|o| o.own_networks = net("192.0.2.0/24")),
+            Low,
+            Medium,
+        ),
+        (
+            "success, own network",
+            done(High),
+            told(|o| o.own_networks = net("192.0.2.0/24")),
+            High,
+            High,
+        ),
+        (
+            "attempts, monitoring",
+            knock(Medium),
+            told(|o| o.monitoring = net("192.0.2.7")),
+            Info,
+            Low,
+        ),
+        (
+            "low attempts, monitoring",
+            knock(Low),
+            told(|o| o.monitoring = net("192.0.2.7")),
+            Info,
+            Info,
+        ),
+        ("success, monitoring", done(High), told(|o| o.monitoring = net("192.0.2.7")), High, High),
+        ("attempts in a crowd", knock(Medium), crowd(900), Low, Medium),
+        ("success in a crowd", done(High), crowd(900), High, High),
+        (
+            "accepted by the operator",
+            knock(High),
+            told(|o| o.accepted = accepted("ssh-brute-force")),
+            Low,
+            Medium,
+        ),
+        ("another is accepted", knock(High), told(|o| o.accepted = accepted("other")), High, High),
+        (
+            "accepted, but known to be bad",
+            empty_root_password(),
+            told(|o| o.accepted = accepted("kernel-setting")),
+            Critical,
+            Critical,
+        ),
+        ("SSH of a bastion", passwords(), told(|o| o.role = Some(Role::Bastion)), Medium, High),
+        ("SSH of a web server", passwords(), told(|o| o.role = Some(Role::Web)), Medium, Medium),
+        (
+            "somebody new is in the passwords",
+            Evidence {
+                tags: vec!["attack.t1098".into()],
+                ..activity("account-into-privileged-group", Medium, Privilege::Root)
+            },
+            world(),
+            Medium,
+            High,
+        ),
+    ]
+}
+
+fn net(prefix: &str) -> Networks {
+    vec![prefix.parse().unwrap()].into()
+}
+
+/// From where [`activity`] comes.
+fn accepted(check: &str) -> Vec<Pattern> {
+    let network = "192.0.2.0/24".parse().ok();
+    vec![Pattern { check: check.into(), user: None, network, path: None }]
+}
+
 fn cases() -> Vec<Case> {
-    [reach(), hosts(), activities()].concat()
+    [reach(), hosts(), activities(), accounts(), pasts(), surroundings()].concat()
 }
 
 #[test]
@@ -286,7 +600,7 @@ fn the_table_of_cases_holds() {
     let panel = Panel::cold();
     let mut wrong = Vec::new();
     let cases = cases();
-    assert!(cases.len() >= 100);
+    assert!(cases.len() >= 160, "{}", cases.len());
     for (name, evidence, context, least, most) in cases {
         let verdict = panel.judge(&evidence, &context);
         if verdict.severity < least || verdict.severity > most {
@@ -299,6 +613,66 @@ fn the_table_of_cases_holds() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each expert has cases of the table in which it speaks, and without which the probabilities differ.
+#[test]
+fn the_table_shows_every_expert_at_work() {
+    let cases = cases();
+    for expert in EXPERTS {
+        let without = Panel::cold().without(expert);
+        let moved = cases.iter().filter(|(_, evidence, context, ..)| {
+            let (with, without) =
+                (Panel::cold().judge(evidence, context), without.judge(evidence, context));
+            with.opinions.iter().any(|opinion| opinion.expert == expert)
+                && with.probabilities != without.probabilities
+        });
+        let moved = moved.count();
+        assert!(moved >= 2, "{expert} moves {moved} cases");
+    }
+}
+
+/// What a log shows by itself, without a history and without a look at the host, is heard by three
+/// experts from two sources: fewer would cap it at medium.
+#[test]
+fn a_lone_detection_has_three_voices_from_two_sources() {
+    let lone = |evidence: Evidence, subject: Subject| Evidence {
+        sources: vec![consensus::SourceLine {
+            file: "/var/log/auth.log".into(),
+            line: 1,
+            column: 1,
+            text: String::new(),
+        }],
+        services: Vec::new(),
+        subject,
+        ..evidence
+    };
+    let rule = |tag: &str| Evidence {
+        tags: vec![tag.into()],
+        ..activity("rule", Critical, Privilege::Root)
+    };
+    let by = |user: &str| Subject { user: Some(user.into()), ..Subject::default() };
+    let from = Subject { ip: Some("198.51.100.7".into()), ..Subject::default() };
+    let as_root = Evidence {
+        facts: [("entered_as".to_string(), "root".to_string())].into(),
+        ..rule("attack.t1548.003")
+    };
+    for evidence in [
+        lone(rule("attack.t1110"), from),
+        lone(as_root, by("alice")),
+        lone(rule("attack.t1078"), by("root")),
+        lone(rule("attack.t1136.001"), by("mallory")),
+        lone(rule("attack.t1070.002"), by("alice")),
+        lone(rule("attack.t1562.001"), by("alice")),
+        lone(rule("attack.t1547.006"), Subject::default()),
+    ] {
+        let verdict = Panel::cold().judge(&evidence, &nothing_known());
+        let sources: std::collections::BTreeSet<_> =
+            verdict.opinions.iter().flat_map(|opinion| &opinion.sources).collect();
+        assert!(verdict.opinions.len() >= 3, "{:?}: {:?}", evidence.tags, verdict.reasons);
+        assert!(sources.len() >= 2, "{sources:?}");
+        assert_eq!(verdict.severity, Critical, "{:?}", verdict.reasons);
+    }
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
 
+use consensus::context::{Account, Change, Password, Pattern, Role, RulePast, Seen};
+use consensus::networks::{Network, Networks};
 use consensus::pool::{COST_OF_MISSING, EXACT, MAX_OPINIONS, pool, weigh};
 use consensus::{
-    Attack, Context, Evidence, Exposure, Kind, Model, Opinion, Panel, Privilege, Proof, Service,
-    Severity, SourceLine, Subject, Verdict,
+    Attack, Context, Evidence, Exposure, Kind, Model, Operator, Opinion, Panel, Past, Privilege,
+    Proof, Service, Severity, SourceLine, Subject, Verdict,
 };
 use proptest::prelude::*;
 
@@ -38,15 +40,17 @@ prop_compose! {
         lines in proptest::collection::vec((1_u32..50, "[a-z ]{0,12}"), 0..4),
         facts in proptest::collection::btree_map("[a-z]{1,4}", "[a-z]{0,6}", 0..4),
         ip in proptest::option::of("192\\.0\\.2\\.[12]"),
+        user in proptest::option::of("alice|root"),
+        (first, last) in any::<(Option<i64>, Option<i64>)>(),
     ) -> Evidence {
         let source = |(line, text)| SourceLine { file: "/etc/x".into(), line, column: 1, text };
         Evidence {
             check: "check".into(), key: String::new(), title: "title".into(), kind,
             proof: if direct { Proof::Direct } else { Proof::Inferred },
             level, floor, privilege, services,
-            subject: Subject { ip, ..Subject::default() },
+            subject: Subject { ip, user, ..Subject::default() },
             sources: lines.into_iter().map(source).collect(),
-            facts, tags, count: 1, first: None, last: None,
+            facts, tags, count: 1, first, last,
         }
     }
 }
@@ -71,8 +75,79 @@ fn exposure() -> impl Strategy<Value = Exposure> {
     ]
 }
 
+/// Counts of the past; the evidence's own check among the rules.
+fn past() -> impl Strategy<Value = Past> {
+    let seen = || {
+        let hours = proptest::array::uniform24(any::<u64>());
+        (any::<u64>(), 0_u32..40, hours).prop_map(|(count, days, hours)| Seen {
+            count,
+            days,
+            hours,
+        })
+    };
+    let subject = "ip:192\\.0\\.2\\.[12]";
+    let subjects = proptest::collection::btree_map(subject, seen(), 0..3);
+    let rule = (seen(), subjects.clone(), any::<u64>())
+        .prop_map(|(all, subjects, strangers)| RulePast { all, subjects, strangers });
+    let rules = proptest::collection::btree_map("check|rule-a", rule, 0..3);
+    let returned = proptest::collection::btree_map("check ", any::<u32>(), 0..2);
+    (any::<u32>(), proptest::option::of(rules), proptest::option::of(subjects), returned)
+        .prop_map(|(days, rules, logins, returned)| Past { days, rules, logins, returned })
+}
+
+prop_compose! {
+    fn operator()(
+        own in proptest::collection::vec(any::<(u32, u8)>(), 0..3),
+        tor in proptest::collection::vec(any::<(u32, u8)>(), 0..3),
+        role in proptest::option::of(prop_oneof![Just(Role::Web), Just(Role::Bastion)]),
+        accepted in proptest::bool::ANY,
+    ) -> Operator {
+        let networks = |list: Vec<(u32, u8)>| -> Networks {
+            let one = |(address, bits): (u32, u8)| {
+                Network::new(std::net::Ipv4Addr::from(address).into(), bits % 33).unwrap()
+            };
+            list.into_iter().map(one).collect::<Vec<_>>().into()
+        };
+        let pattern = Pattern { check: "check".into(), user: None, network: None, path: None };
+        Operator {
+            role,
+            own_networks: networks(own.clone()),
+            monitoring: networks(own),
+            scanners: networks(tor.clone()),
+            tor: networks(tor),
+            accepted: accepted.then_some(pattern).into_iter().collect(),
+        }
+    }
+}
+
+prop_compose! {
+    /// What is known of the host itself.
+    fn host()(
+        accounts in proptest::option::of(proptest::collection::btree_map(
+            "alice|root",
+            (any::<u32>(), any::<bool>(), proptest::option::of(any::<i64>()))
+                .prop_map(|(uid, login_shell, password_days)| Account {
+                    uid, login_shell, password_days, password: Some(Password::Sound),
+                }),
+            0..3)),
+        changes in proptest::option::of(proptest::collection::vec(
+            ("path:/etc/x|path:/etc/passwd", any::<i64>(), any::<bool>())
+                .prop_map(|(subject, at, by_package)| Change { subject, at, by_package }),
+            0..20)),
+        programs in proptest::option::of(proptest::collection::btree_set("sudo|php", 0..2)),
+        crowd in any::<u64>(),
+    ) -> Context {
+        Context {
+            accounts, changes, programs,
+            addresses_named: [("check".to_string(), crowd)].into(),
+            ..Context::default()
+        }
+    }
+}
+
 prop_compose! {
     fn context()(
+        host in host(), past in proptest::option::of(past()), operator in operator(),
         now in any::<i64>(), services_known in any::<bool>(), logs_known in any::<bool>(),
         reach in proptest::collection::btree_map("ssh|http|dns", exposure(), 0..3),
         attacks in proptest::collection::vec(attack(), 0..5),
@@ -88,6 +163,7 @@ prop_compose! {
         Context {
             now, services_known, logs_known, attacks, mentions, new_subjects,
             services: reach.into_iter().map(|(name, reach)| (name, service(reach))).collect(),
+            past, operator, ..host
         }
     }
 }
@@ -170,6 +246,7 @@ proptest! {
         e.services.reverse();
         e.tags.reverse();
         c.attacks.reverse();
+        c.changes.iter_mut().for_each(|changes| changes.reverse());
         prop_assert_eq!(first, Panel::cold().judge(&e, &c));
     }
 
@@ -231,6 +308,24 @@ proptest! {
         let sum = why.prior + why.caution + why.parts.iter().sum::<i64>();
         prop_assert_eq!(sum, why.margin);
         prop_assert_eq!(why.margin > 0, weighing.decided > why.worse_than);
+    }
+
+    /// Voices that may lower never do so for what was done and is grave; only a pattern of the
+    /// operator's may, and a routine of many days.
+    #[test]
+    fn what_was_done_and_is_grave_is_not_talked_down(
+        e in evidence(), mut c in context(), critical in any::<bool>(),
+    ) {
+        let facts = [("success".to_string(), "true".to_string())].into();
+        let level = if critical { Severity::Critical } else { Severity::High };
+        let e = Evidence { kind: Kind::Activity, level, facts, ..e };
+        c.operator.accepted.clear();
+        let careful = ["known-good", "noise", "credentials", "rarity", "preconditions", "hours"];
+        for opinion in Panel::only(&careful).judge(&e, &c).opinions {
+            let below: f64 = opinion.distribution[..level.index()].iter().sum();
+            prop_assert!(below <= 0.5, "{:?}", opinion);
+            prop_assert!(opinion.level() >= level, "{:?}", opinion);
+        }
     }
 
     /// The level decided is the one whose expected loss is smallest.

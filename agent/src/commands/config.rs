@@ -30,7 +30,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             crate::output::write(global.output.as_deref(), text.as_bytes())?;
             Ok(Exit::Clean)
         }
-        Action::Check => match Settings::load(global.config.as_deref()) {
+        // The lists that the site names must hold too.
+        Action::Check => match Settings::load(global.config.as_deref())
+            .and_then(|settings| settings.site.operator())
+        {
             Ok(_) => {
                 crate::output::write(global.output.as_deref(), b"ok\n")?;
                 Ok(Exit::Clean)

@@ -35,6 +35,25 @@ another sweep is running
 .TP
 .B 141
 the reader of standard output went away
+.SH CONFIGURATION
+The section
+.B site
+tells about the host and its surroundings; all of it is optional.
+.TP
+.B role
+web, database, mail, dns, files or bastion; inferred from what listens where absent
+.TP
+.B own_networks
+addresses and networks of your own: attempts from there are milder, nothing grave is
+.TP
+.B monitoring
+addresses that probe the host for you: their attempts are noise
+.TP
+.BR scanners ", " tor
+files of addresses known to scan everybody, and of Tor relays: one address or network a line, # begins a comment
+.TP
+.B accepted
+a list of {check, user, network, path}: what is known and meant; every part given must fit
 .SH FILES
 /etc/wardmote/wardmote.yaml, /etc/wardmote/conf.d/*.yaml, /etc/wardmote/accepted.yaml, /var/lib/wardmote
 .PP

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use consensus::{Context, Severity, trace};
+use consensus::{Context, Operator, Severity, trace};
 use jiff::tz::TimeZone;
 use scanner::RootedTree;
 use scanner::logs::checkpoint::{Checkpoint, STATE_BYTES_MAX};
@@ -26,7 +26,7 @@ use crate::pending::{Named, at};
 use crate::pipeline::judge::{self, Judges};
 use crate::pipeline::keep::{self, Of};
 use crate::pipeline::look::known_users;
-use crate::pipeline::{advise, ask, look, surround};
+use crate::pipeline::{advise, ask, known, look, surround};
 use crate::report::Learnt;
 use crate::secrets::open_regular;
 use crate::settings::{Settings, Span, state_directory};
@@ -82,6 +82,8 @@ enum Format {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let now = jiff::Timestamp::now().as_second();
+    let settings = Settings::load(global.config.as_deref())?;
+    let told = settings.site.operator()?;
     let mut documents = content::documents()?;
     documents.extend(rule_files::load(&args.rules)?);
     let rules = rule_files::rule_set(documents)?;
@@ -114,10 +116,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
         outcome.incomplete.push("no log source: no readable log file and no journal".into());
     }
-    let settings = Settings::load(global.config.as_deref())?;
     let place = state_directory(global.state_dir.as_deref());
     let mut judges = Judges::new(&settings, &place, now);
-    let (context, judged) = judge(&mut judges, &outcome, now);
+    // Logs that were named may be another host's: then nothing is known of it.
+    let host = args.paths.is_empty().then_some(&tree);
+    let period = (options.since.unwrap_or(now - DAY_SECONDS), now);
+    let (context, judged) = judge(&mut judges, &outcome, host, period, told);
     outcome.incomplete.extend(judges.outside.complaints());
     tell(global, judges.unread.clone());
     if !args.no_state {
@@ -162,16 +166,23 @@ fn refuse_unusable(args: &Args, found: &Found) -> anyhow::Result<()> {
     Err(exit::hinted(reason, "name log files that this user can read, or use sudo"))
 }
 
-/// Every detection with its case, worst first, and the context in which they were judged.
+/// Every detection with its case, worst first, and the context in which they were judged; `host` where
+/// the logs are its own.
 fn judge(
     judges: &mut Judges,
     outcome: &SweepOutcome,
-    now: i64,
+    host: Option<&RootedTree>,
+    (since, now): (i64, i64),
+    told: Operator,
 ) -> (Context, Vec<(Detection, Case)>) {
     let items: Vec<_> = outcome.detections.iter().map(advise::judged).collect();
     let attacks = outcome.detections.iter().filter_map(Detection::attack).collect();
     let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
-    let context = surround::context(now, None, Some(attacks), &all);
+    let known = match host {
+        Some(tree) if !all.is_empty() => known::look(tree, true, (since, now), &all, told),
+        _ => known::of_no_host(told),
+    };
+    let context = surround::context(now, None, Some(attacks), &all, known);
     let digest = trace::context(&context);
     let mut taken = BTreeSet::new();
     let cases = items.iter().map(|item| {

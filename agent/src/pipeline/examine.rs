@@ -11,7 +11,7 @@ use scanner::logs::{Detection, SweepOutcome, history};
 use crate::pipeline::accept::Accepted;
 use crate::pipeline::judge::{self, Judged, Judges};
 use crate::pipeline::look::{self, Wanted};
-use crate::pipeline::{advise, surround};
+use crate::pipeline::{advise, known, surround};
 use crate::report::{CheckLine, Finding, Host, Incomplete, Remediation, Report};
 use crate::settings::Settings;
 use crate::store::cases::Case;
@@ -34,6 +34,7 @@ pub fn examine(
     judges: &mut Judges,
 ) -> anyhow::Result<Examined> {
     let started = Instant::now();
+    let told = settings.site.operator()?;
     let mut seen = look::look(wanted)?;
     let checks: Vec<CheckLine> = seen.ran.iter().map(check_line).collect();
     let mut incomplete = std::mem::take(&mut seen.incomplete);
@@ -42,7 +43,10 @@ pub fn examine(
     items.extend(seen.logs.iter().flat_map(|logs| &logs.detections).map(advise::judged));
     let evidence: Vec<_> = items.iter().map(|item| &item.evidence).collect();
     let attacks = seen.logs.as_ref().and_then(attacks);
-    let mut context = surround::context(wanted.now, seen.inventory.as_ref(), attacks, &evidence);
+    let live = wanted.root == Path::new("/");
+    let known = known::look(&seen.tree, live, (wanted.since, wanted.now), &evidence, told);
+    let mut context =
+        surround::context(wanted.now, seen.inventory.as_ref(), attacks, &evidence, known);
     context.new_subjects = seen.known.map(|known| history::new_subjects(&known, &evidence));
     let (mut findings, cases) = judge::findings(judges, &context, items);
     incomplete.extend(judges.outside.complaints().into_iter().map(|reason| Incomplete {

@@ -33,6 +33,8 @@ pub struct Wanted {
 
 /// What was seen.
 pub struct Seen {
+    /// What was looked at.
+    pub tree: RootedTree,
     /// From where.
     pub vantage: Vantage,
     /// What listens; `None` for a mounted tree.
@@ -80,7 +82,7 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     incomplete.extend(inventory.iter().flat_map(|seen| entries("services", &seen.incomplete)));
     incomplete.extend(logs.iter().flat_map(|seen| entries("logs", &seen.incomplete)));
     let known = history::before(&tree, wanted.since);
-    Ok(Seen { vantage, inventory, ran, logs, known, incomplete })
+    Ok(Seen { tree, vantage, inventory, ran, logs, known, incomplete })
 }
 
 /// Sweeps the tree's log files and, on the running host, the journal.

@@ -1,7 +1,8 @@
 //! From a host to findings, one file a step, in the order in which data goes through them:
 //! `ask` (helper programs) → `look` (vantage, services, checks, logs) → `advise` (what to do about what
-//! logs show) → `surround` (context) → `judge` (the panel, and experts from outside) → `accept` (what the operator has accepted) →
-//! `keep` (for `explain` and `replay`) → [`crate::report`]. `examine` runs all but `keep`.
+//! logs show) → `known` (what else is known of the host) → `surround` (context) → `judge` (the panel, and
+//! experts from outside) → `accept` (what the operator has accepted) → `keep` (for `explain` and
+//! `replay`) → [`crate::report`]. `examine` runs all but `keep`.
 
 pub mod accept;
 pub mod advise;
@@ -9,5 +10,6 @@ pub mod ask;
 pub mod examine;
 pub mod judge;
 pub mod keep;
+pub mod known;
 pub mod look;
 pub mod surround;

@@ -5,21 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use consensus::{Attack, Context, Evidence, Service};
 use scanner::ports::Inventory;
 
+use crate::pipeline::known::Known;
+
 /// Makes the context of one examination.
 pub fn context(
     now: i64,
     inventory: Option<&Inventory>,
     attacks: Option<Vec<Attack>>,
     evidence: &[&Evidence],
+    known: Known,
 ) -> Context {
+    let mentions = mentions(evidence);
     Context {
         now,
         services_known: inventory.is_some(),
         services: inventory.map(services).unwrap_or_default(),
         logs_known: attacks.is_some(),
         attacks: attacks.unwrap_or_default(),
-        mentions: mentions(evidence),
+        addresses_named: addresses_named(&mentions),
+        mentions,
         new_subjects: None,
+        accounts: known.accounts,
+        programs: known.programs,
+        own_addresses: known.own_addresses,
+        packages: None,
+        changes: known.changes,
+        past: known.past,
+        operator: known.operator,
     }
 }
 
@@ -43,6 +55,17 @@ fn services(inventory: &Inventory) -> BTreeMap<String, Service> {
         }
     }
     services
+}
+
+/// For each rule, of how many addresses it speaks.
+fn addresses_named(mentions: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, u64> {
+    let mut named: BTreeMap<String, u64> = BTreeMap::new();
+    for (_, speakers) in mentions.range("ip:".to_string().."ip;".to_string()) {
+        for speaker in speakers {
+            *named.entry(speaker.clone()).or_default() += 1;
+        }
+    }
+    named
 }
 
 /// Which checks and rules speak of each subject.

@@ -2,8 +2,9 @@
 //!
 //! The sweep's place in the logs is kept in `agent-logs.json` in the state directory, apart from the one
 //! of `wardmote sweep`: each has seen what it has told. It is written only when the service has stored
-//! what was seen; until then a sweep begins at the old place. Experts from outside go on running from one
-//! look to the next.
+//! what was seen; until then a sweep begins at the old place. What each rule saw on which day is kept
+//! beside it (`agent-past.json`): what is rare here, and what is routine. Experts from outside go on
+//! running from one look to the next.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,9 +27,10 @@ use crate::pipeline::examine::{Examined, examine, threads};
 use crate::pipeline::judge::Judges;
 use crate::pipeline::keep::Of;
 use crate::pipeline::look::{Wanted, known_users};
-use crate::pipeline::{accept, advise, judge, keep, surround};
+use crate::pipeline::{accept, advise, judge, keep, known, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
+use crate::service::past::{self, Memory};
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::cases::{By, Case};
@@ -57,6 +59,9 @@ pub struct Host {
     host: String,
     /// Experts from outside, kept running.
     experts: Experts,
+    memory: Memory,
+    /// What the last sweep gave, until it is stored.
+    heard: Vec<Detection>,
 }
 
 impl Host {
@@ -66,19 +71,20 @@ impl Host {
         let kept = read_place(&place_file)?;
         let rules = content::rules();
         let journal = Journal::new(state);
-        let (reached, inventory, host) = (None, None, "this host".to_string());
-        let experts = Experts::default();
+        let memory = Memory::open(state)?;
         Ok(Self {
             root,
             place_file,
             rules,
             clock,
             kept,
-            reached,
+            reached: None,
             journal,
-            inventory,
-            host,
-            experts,
+            inventory: None,
+            host: "this host".to_string(),
+            experts: Experts::default(),
+            memory,
+            heard: Vec::new(),
         })
     }
 
@@ -97,19 +103,25 @@ impl Host {
 
     fn judge(
         &mut self,
+        tree: &RootedTree,
         detections: &[Detection],
         settings: &Settings,
     ) -> anyhow::Result<(Vec<Sighting>, Vec<String>)> {
         if detections.is_empty() {
             return Ok(Default::default());
         }
+        let now = (self.clock)();
         let items: Vec<_> = detections.iter().map(advise::judged).collect();
         let attacks = detections.iter().filter_map(Detection::attack).collect();
         let all: Vec<_> = items.iter().map(|item| &item.evidence).collect();
-        let context =
-            surround::context((self.clock)(), self.inventory.as_ref(), Some(attacks), &all);
+        let since = now.saturating_sub(settings.audit.since.seconds());
+        let live = self.root == Path::new("/");
+        let told = settings.site.operator()?;
+        let mut known = known::look(tree, live, (since, now), &all, told);
+        known.past = Some(past::joined(self.memory.past(now), known.past));
+        let context = surround::context(now, self.inventory.as_ref(), Some(attacks), &all, known);
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, false);
-        let mut judges = Judges::with(experts, self.state(), (self.clock)());
+        let mut judges = Judges::with(experts, self.state(), now);
         let (findings, cases) = judge::findings(&mut judges, &context, items);
         let complaints = judges.outside.complaints();
         self.keep(By::Watch, &judges, context, cases);
@@ -178,12 +190,14 @@ impl Look for Host {
                 None => {}
             }
         }
-        let (seen, complaints) = self.judge(&outcome.detections, settings)?;
+        let (seen, complaints) = self.judge(&tree, &outcome.detections, settings)?;
         outcome.incomplete.extend(complaints);
+        self.heard = outcome.detections;
         Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
+        self.memory.note(&std::mem::take(&mut self.heard), (self.clock)())?;
         self.journal.keep_place()?;
         let Some(reached) = self.reached.take() else { return Ok(()) };
         let bytes = reached.to_json();
@@ -307,6 +321,24 @@ mod tests {
         let second = host.sweep(&settings).unwrap().seen;
         assert!(second.iter().any(|seen| seen.title.contains("192.0.2.8")), "{second:?}");
         assert!(!second.iter().any(|seen| seen.title.contains("192.0.2.7")), "{second:?}");
+    }
+
+    #[test]
+    fn what_never_happened_here_is_rare_once_there_is_a_past() {
+        let reasons = |past: Option<&str>| {
+            let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            append(root.path(), &failures(0, 20, "192.0.2.7"));
+            if let Some(past) = past {
+                std::fs::write(state.path().join("agent-past.json"), past).unwrap();
+            }
+            let mut host = Host::new(root.path().into(), state.path(), NOW).unwrap();
+            let seen = host.sweep(&Settings::default()).unwrap().seen;
+            let wanted = "never fired in 14 days";
+            seen.iter().any(|seen| seen.verdict["reasons"].to_string().contains(wanted))
+        };
+        // Fourteen days before the one of `NOW`, on which no rule saw anything.
+        assert!(reasons(Some(r#"{"today":20777,"looked":16383,"past":{},"now":{}}"#)));
+        assert!(!reasons(None));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! is not also its witness: the rule's own detection is left out. It abstains when nothing matches;
 //! "no attack" is no reason to call a weak setting better than it is.
 
-use crate::experts::{LOGS, around, opinion, shifted, subjects};
+use crate::experts::{LOGS, around, kin, opinion, shifted, subjects};
 use crate::gate::Needs;
 use crate::{Attack, Context, Evidence, Expert, Exposure, Kind, Opinion, Privilege, Severity};
 
@@ -100,12 +100,6 @@ fn same_actor(attack: &Attack, evidence: &Evidence, context: &Context) -> bool {
         .iter()
         .filter_map(|subject| context.mentions.get(subject))
         .any(|speakers| speakers.contains(&attack.rule))
-}
-
-/// Whether two tags name the same technique: `attack.t1110` covers `attack.t1110.001`.
-fn kin(a: &str, b: &str) -> bool {
-    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Success before failure, then many sources, then many events.

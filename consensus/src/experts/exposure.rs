@@ -33,7 +33,7 @@ impl Expert for Exposed {
             .filter_map(|name| Some((*name, context.services.get(*name)?)))
             .reduce(|best, next| if next.1.exposure > best.1.exposure { next } else { best });
         let Some((name, service)) = widest else {
-            let rationale = format!("nothing listens as {}", names.join(" or "));
+            let rationale = format!("out of reach: nothing listens as {}", names.join(" or "));
             return opinion(
                 self.name(),
                 unreachable(evidence.level, 0.4),
@@ -47,7 +47,8 @@ impl Expert for Exposed {
         match service.exposure {
             Exposure::Unknown => None,
             Exposure::Loopback => {
-                let rationale = format!("{bound}, only from the host itself ({})", service.because);
+                let rationale =
+                    format!("{bound}, reachable only from the host itself ({})", service.because);
                 opinion(self.name(), unreachable(evidence.level, 0.3), 1.0, rationale, &[KERNEL])
             }
             Exposure::Private => {
@@ -102,7 +103,7 @@ mod tests {
         let context = Context { services: Default::default(), ..listening(Exposure::World) };
         let said = Exposed.judge(&posture(Severity::Medium), &context).unwrap();
         assert!(said.level() <= Severity::Low);
-        assert_eq!(said.rationale, "nothing listens as ssh");
+        assert_eq!(said.rationale, "out of reach: nothing listens as ssh");
     }
 
     #[test]

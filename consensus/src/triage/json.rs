@@ -4,7 +4,8 @@
 //! hold no escapes. An event that is no alert (a flow, a DNS answer, an archived log line) is said to be
 //! none; a line that should be an alert and cannot be read says why, and quotes nothing of itself.
 //!
-//! What the tools themselves think of the severity is not read: it ranks worse than chance would.
+//! What the tools themselves think of the severity is not read: measured as a ranking it says next to
+//! nothing (see the test of the four scenarios).
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -14,7 +14,7 @@ pub struct Model {
     pub suspicious: f64,
     /// How much more a window weighs at most when other windows were suspicious shortly before.
     pub context: f64,
-    /// How long the stream remembers how much was new in it; half a day and a night of it.
+    /// The stream's memory of how much was new in it halves in this time: half a day.
     pub novelty_half_life_s: f64,
     /// An episode is over after so long without a sign of it; suspicion of the stream halves as fast.
     pub quiet_s: i64,

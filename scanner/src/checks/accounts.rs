@@ -14,6 +14,8 @@ mod identity;
 pub(in crate::checks) mod known;
 mod passwords;
 
+pub use known::is_login_shell;
+
 const ACCOUNTS: Check = Check {
     techniques: &[],
     id: "",

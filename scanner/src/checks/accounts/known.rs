@@ -83,7 +83,7 @@ impl Known {
 }
 
 /// Whether a shell lets its user work; an empty one means `/bin/sh`.
-pub(in crate::checks) fn is_login_shell(shell: &str) -> bool {
+pub fn is_login_shell(shell: &str) -> bool {
     let name = shell.rsplit('/').next().unwrap_or(shell);
     !matches!(name, "nologin" | "false" | "true" | "sync" | "shutdown" | "halt")
 }

@@ -4,20 +4,24 @@
 //! compares each text with one, all pairs compares each with each. Every score lies in 0..=1, and two
 //! empty texts are alike (1).
 //!
-//! Edit distance is Myers' bit-parallel algorithm in Hyyrö's block form (2003), [`LANES`] pairs side
-//! by side. It costs memory of one word per column and lane. Texts above [`MAX_SYMBOLS`] and sets
-//! above [`MAX_TEXTS`] are refused, never cut. Nothing here normalises case or Unicode.
+//! Edit distance is Myers' bit-parallel algorithm in Hyyrö's block form (2003), several patterns side
+//! by side ([`edit`]) with the widest vectors the processor has; the result does not depend on them.
+//! Texts above [`MAX_SYMBOLS`] and sets above [`MAX_TEXTS`] are refused, never cut. Nothing here
+//! normalises case or Unicode.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use crate::sys;
+
+pub(crate) mod edit;
+pub(crate) mod words;
+
+pub use words::{MAX_WORDS, Vocabulary};
 
 /// Longest text, in symbols.
 pub const MAX_SYMBOLS: usize = 16_384;
 /// Most texts in one comparison.
 pub const MAX_TEXTS: usize = 256;
-/// Most different words that one vocabulary holds.
-pub const MAX_WORDS: usize = 1 << 20;
-/// Pairs whose edit distances are computed side by side.
-pub const LANES: usize = 4;
 
 /// What a comparison refuses; each time the caller gave more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,41 +32,12 @@ pub enum TooMuch {
     /// There are more than [`MAX_TEXTS`] texts.
     #[error("more than {MAX_TEXTS} texts")]
     Texts,
+    /// The texts have more bytes together than [`crate::aggregate::MAX_BYTES`].
+    #[error("texts longer than {} bytes together", crate::aggregate::MAX_BYTES)]
+    Bytes,
     /// The vocabulary holds [`MAX_WORDS`] words and met another.
     #[error("more than {MAX_WORDS} different words")]
     Words,
-}
-
-/// Words numbered in the order in which they were first met.
-#[derive(Debug, Clone, Default)]
-pub struct Vocabulary {
-    numbers: HashMap<String, u32>,
-}
-
-impl Vocabulary {
-    /// The words of a text, split at white space. Fails on too long a text or too full a vocabulary.
-    pub fn words(&mut self, text: &str) -> Result<Vec<u32>, TooMuch> {
-        let mut symbols = Vec::new();
-        for word in text.split_whitespace() {
-            if symbols.len() == MAX_SYMBOLS {
-                return Err(TooMuch::Symbols);
-            }
-            symbols.push(self.number(word)?);
-        }
-        Ok(symbols)
-    }
-
-    fn number(&mut self, word: &str) -> Result<u32, TooMuch> {
-        if let Some(&number) = self.numbers.get(word) {
-            return Ok(number);
-        }
-        if self.numbers.len() == MAX_WORDS {
-            return Err(TooMuch::Words);
-        }
-        let number = self.numbers.len() as u32; // at most MAX_WORDS
-        self.numbers.insert(word.to_owned(), number);
-        Ok(number)
-    }
 }
 
 /// The characters of a text as symbols. Fails on too long a text.
@@ -114,6 +89,32 @@ pub fn cosine_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch
     Ok((1..=texts.len()).map(|text| counts.cosine(0, text)).collect())
 }
 
+/// The mean cosine over all pairs, in time linear in the texts: half of what the square of the sum of
+/// the unit vectors has beyond the vectors' own squares. As [`Pairs::mean`] of [`cosine_pairs`], but
+/// for the last bits; 1 when there is no pair.
+pub fn cosine_mean(texts: &[&[u32]]) -> Result<f64, TooMuch> {
+    let counts = Counts::of(texts)?;
+    let pairs = texts.len() * texts.len().saturating_sub(1) / 2;
+    if pairs == 0 {
+        return Ok(1.0);
+    }
+    let mut sum = vec![0.0; counts.width];
+    let mut empty = 0;
+    for (row, norm) in counts.rows.chunks_exact(counts.width).zip(&counts.norms) {
+        if *norm == 0.0 {
+            empty += 1;
+            continue;
+        }
+        let length = norm.sqrt();
+        sum.iter_mut().zip(row).for_each(|(sum, &count)| *sum += f64::from(count) / length);
+    }
+    let square: f64 = sum.iter().map(|part| part * part).sum();
+    let full = texts.len() - empty;
+    // Two empty texts are alike; an empty one and another are not.
+    let alike = (square - full as f64) / 2.0 + (empty * empty.saturating_sub(1) / 2) as f64;
+    Ok((alike / pairs as f64).clamp(0.0, 1.0))
+}
+
 /// Jaccard index of the sets of words, all pairs.
 pub fn jaccard_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
     let sets = Sets::of(texts)?;
@@ -129,18 +130,32 @@ pub fn jaccard_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuc
 /// 1 − edit distance ÷ length of the longer text, all pairs.
 pub fn levenshtein_pairs(texts: &[&[u32]]) -> Result<Pairs, TooMuch> {
     let local = Local::of(texts)?;
-    let mut scores = Vec::with_capacity(texts.len() * texts.len() / 2);
-    for high in 1..texts.len() {
-        local.against(high, 0..high, &mut scores);
-    }
-    Ok(Pairs { texts: texts.len(), scores })
+    let count = texts.len();
+    let mut scores = vec![1.0; count * count.saturating_sub(1) / 2];
+    sys::distances(
+        local.view(),
+        0..count,
+        |first| first + 1..count,
+        |low, high, distance| {
+            // A group's own pairs come twice and with themselves: lanes that would be idle anyway.
+            if low < high {
+                scores[high * (high - 1) / 2 + low] = local.score(low, high, distance);
+            }
+        },
+    );
+    Ok(Pairs { texts: count, scores })
 }
 
 /// 1 − edit distance ÷ length of the longer text, each text against `centre`.
 pub fn levenshtein_star(centre: &[u32], texts: &[&[u32]]) -> Result<Vec<f64>, TooMuch> {
     let local = Local::of(&with_centre(centre, texts)?)?;
-    let mut scores = Vec::with_capacity(texts.len());
-    local.against(0, 1..texts.len() + 1, &mut scores);
+    let mut scores = vec![1.0; texts.len()];
+    sys::distances(
+        local.view(),
+        1..texts.len() + 1,
+        |_| 0..1,
+        |text, centre, distance| scores[text - 1] = local.score(text, centre, distance),
+    );
     Ok(scores)
 }
 
@@ -186,86 +201,14 @@ impl Local {
         Ok(Self { texts, alphabet: next as usize })
     }
 
-    /// Appends the scores of text `one` with each of `others`, in order.
-    fn against(&self, one: usize, others: std::ops::Range<usize>, scores: &mut Vec<f64>) {
-        let pattern = &self.texts[one];
-        let masks = Masks::of(pattern, self.alphabet);
-        for group in self.texts[others].chunks(LANES) {
-            let lanes = std::array::from_fn(|lane| group.get(lane).map_or(&[][..], |text| text));
-            let distances = masks.distances(lanes);
-            for (text, distance) in group.iter().zip(distances) {
-                let longer = pattern.len().max(text.len());
-                scores.push(if longer == 0 { 1.0 } else { 1.0 - distance as f64 / longer as f64 });
-            }
-        }
-    }
-}
-
-/// Where each symbol stands in a pattern: a word of 64 places per block and symbol.
-struct Masks {
-    places: Vec<u64>,
-    width: usize,
-    length: usize,
-}
-
-impl Masks {
-    fn of(pattern: &[u32], alphabet: usize) -> Self {
-        let width = alphabet + 1; // the last column is the padding, which matches nothing
-        let mut places = vec![0; width * pattern.len().div_ceil(64)];
-        for (place, &symbol) in pattern.iter().enumerate() {
-            places[place / 64 * width + symbol as usize] |= 1 << (place % 64);
-        }
-        Self { places, width, length: pattern.len() }
+    fn view(&self) -> edit::Texts<'_> {
+        edit::Texts { all: &self.texts, alphabet: self.alphabet }
     }
 
-    /// The edit distance of the pattern to each text.
-    fn distances(&self, texts: [&[u32]; LANES]) -> [usize; LANES] {
-        let columns = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-        let padding = self.width as u32 - 1;
-        let symbols: Vec<[u32; LANES]> = (0..columns)
-            .map(|at| std::array::from_fn(|lane| *texts[lane].get(at).unwrap_or(&padding)))
-            .collect();
-        // What a block hands to the block below it, per column: +1 and −1 of the row between them.
-        let mut rises = vec![[1_u64; LANES]; columns];
-        let mut falls = vec![[0_u64; LANES]; columns];
-        for (block, places) in self.places.chunks_exact(self.width).enumerate() {
-            let last = (self.length - block * 64).min(64) - 1;
-            descend(places, last as u32, &symbols, &mut rises, &mut falls);
-        }
-        std::array::from_fn(|lane| {
-            let own = texts[lane].len();
-            let up: u64 = rises[..own].iter().map(|rise| rise[lane]).sum();
-            let down: u64 = falls[..own].iter().map(|fall| fall[lane]).sum();
-            self.length + up as usize - down as usize
-        })
-    }
-}
-
-/// One block of rows over all columns; `last` is the row whose differences are handed on.
-fn descend(
-    places: &[u64],
-    last: u32,
-    symbols: &[[u32; LANES]],
-    rises: &mut [[u64; LANES]],
-    falls: &mut [[u64; LANES]],
-) {
-    let mut up = [u64::MAX; LANES];
-    let mut down = [0_u64; LANES];
-    for ((symbol, rise), fall) in symbols.iter().zip(rises).zip(falls) {
-        let equal: [u64; LANES] = std::array::from_fn(|lane| places[symbol[lane] as usize]);
-        for lane in 0..LANES {
-            let vertical = equal[lane] | down[lane];
-            let matched = equal[lane] | fall[lane];
-            let diagonal = ((matched & up[lane]).wrapping_add(up[lane]) ^ up[lane]) | matched;
-            let plus = down[lane] | !(diagonal | up[lane]);
-            let minus = up[lane] & diagonal;
-            let plus_in = plus << 1 | rise[lane];
-            let minus_in = minus << 1 | fall[lane];
-            rise[lane] = plus >> last & 1;
-            fall[lane] = minus >> last & 1;
-            up[lane] = minus_in | !(vertical | plus_in);
-            down[lane] = plus_in & vertical;
-        }
+    /// 1 − edit distance ÷ length of the longer text.
+    fn score(&self, one: usize, two: usize, distance: usize) -> f64 {
+        let longer = self.texts[one].len().max(self.texts[two].len());
+        if longer == 0 { 1.0 } else { 1.0 - distance as f64 / longer as f64 }
     }
 }
 
@@ -368,6 +311,7 @@ mod tests {
             let (cosines, jaccards) = (cosine_pairs(&texts).unwrap(), jaccard_pairs(&texts).unwrap());
             for (a, one) in texts.iter().enumerate() {
                 prop_assert_eq!(&levenshtein_star(one, &texts).unwrap()[a], &1.0);
+                prop_assert!((cosine_mean(&texts).unwrap() - cosines.mean()).abs() < 1e-9);
                 for (b, two) in texts.iter().enumerate().filter(|&(b, _)| b != a) {
                     let longer = one.len().max(two.len());
                     let edit = if longer == 0 { 1.0 } else { 1.0 - table(one, two) as f64 / longer as f64 };
@@ -416,15 +360,5 @@ mod tests {
         assert_eq!(levenshtein_pairs(&texts), Err(TooMuch::Texts));
         assert_eq!(jaccard_star(&[1], &texts[..MAX_TEXTS - 1]).unwrap().len(), MAX_TEXTS - 1);
         assert_eq!(jaccard_star(&[1], &texts[..MAX_TEXTS]), Err(TooMuch::Texts));
-    }
-
-    #[test]
-    fn full_vocabulary_still_knows_its_words() {
-        let mut vocabulary = Vocabulary::default();
-        for number in 0..MAX_WORDS {
-            vocabulary.number(&number.to_string()).unwrap();
-        }
-        assert_eq!(vocabulary.words("5 7 5"), Ok(vec![5, 7, 5]));
-        assert_eq!(vocabulary.words("new"), Err(TooMuch::Words));
     }
 }
