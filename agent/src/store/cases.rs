@@ -495,10 +495,10 @@ mod tests {
         std::fs::write(folder.join("notes.txt"), "aaaaaaaa0001").unwrap();
         std::fs::create_dir(folder.join("audit-00000000000000009-x.jsonl")).unwrap();
         assert!(find(dir.path(), "aaaaaaaa0001").is_ok());
-        std::fs::write(folder.join("audit-00000000000000009-y.jsonl"), "{\n{\"aaaaaaaa0001\n")
+        std::fs::write(folder.join("audit-99999999999999999-y.jsonl"), "{\n{\"aaaaaaaa0001\n")
             .unwrap();
         let error = find(dir.path(), "aaaaaaaa0001").unwrap_err().to_string();
-        assert!(error.contains("audit-00000000000000009-y.jsonl"), "{error}");
+        assert!(error.contains("audit-99999999999999999-y.jsonl"), "{error}");
         assert!(runs(dir.path()).is_err());
     }
 }
