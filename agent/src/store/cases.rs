@@ -151,13 +151,15 @@ pub struct Found {
     pub verdict: String,
 }
 
-/// Writes a run and its cases, then forgets what is too old or too much.
-pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<()> {
+/// Writes a run and its cases, then forgets what is too old or too much; how many cases were left out
+/// because the run was too long. A context that is too long by itself is an error.
+pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<usize> {
     let folder = state.join(FOLDER);
     create_private(&folder)?;
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.severity));
     let mut lines = Vec::new();
     let mut length = serde_json::to_vec(&run)?.len() + 32;
+    anyhow::ensure!(length <= RUN_BYTES_MAX, "what was known is longer than {RUN_BYTES_MAX} bytes");
     for case in &cases {
         let line = serde_json::to_vec(case)?;
         if length + line.len() + 1 > RUN_BYTES_MAX {
@@ -179,7 +181,7 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
     let name = format!("{}{now:017}-{random:08x}.jsonl", run.by.prefix());
     output::replace(&folder.join(name), &bytes, 0o600)?;
     prune(&folder, run.by);
-    Ok(())
+    Ok(run.left_out)
 }
 
 /// Forgets the oldest runs of a command beyond what is kept. What cannot be removed stays: another run
@@ -464,6 +466,9 @@ mod tests {
         keep(dir.path(), run(By::Audit, 2), more).unwrap();
         assert!(find(dir.path(), "aaaaaaaa0003").is_err());
         assert_eq!(find(dir.path(), "aaaaaaaa0002").unwrap().run.left_out, 1);
+        let known = "x".repeat(RUN_BYTES_MAX);
+        let huge = Run { host: known, ..run(By::Audit, 3) };
+        assert!(keep(dir.path(), huge, Vec::new()).is_err(), "it could not be read again");
         for time in 3..20 {
             keep(dir.path(), run(By::Audit, time), vec![long("aaaaaaaa0004")]).unwrap();
         }
