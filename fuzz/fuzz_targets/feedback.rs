@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
             let most = (cap * 1e6).ceil() as i64;
             assert!(table.as_flattened().iter().all(|nats| nats.abs() <= most));
         }
-        let (again, unread) = Log::read(log.text().as_bytes()).expect("not longer than it was by much");
+        let (again, unread) =
+            Log::read(log.text().as_bytes()).expect("not longer than it was by much");
         assert_eq!((unread.count, again.position()), (0, log.position()));
         assert_eq!(learn(&again, NOW).digest, learnt.digest);
         let mut folded = again;

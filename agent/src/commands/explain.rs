@@ -7,6 +7,7 @@ use crate::commands::Global;
 use crate::exit::Exit;
 use crate::output;
 use crate::report::explain;
+use crate::report::graph::Causes;
 use crate::settings::state_directory;
 use crate::store::{cases, feedback};
 
@@ -44,8 +45,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             let color = global.color.on_stdout(global.output.is_some());
             explain::text(&found, &clicks, color)
         }
-        Format::Json => serde_json::to_string_pretty(&explain::json(&found, &clicks))? + "\n",
-        Format::Dot => explain::dot(&found),
+        Format::Json => serde_json::to_string_pretty(&explain::json(&found, &clicks)?)? + "\n",
+        Format::Dot => Causes::of(&found)?.dot(),
     };
     output::write(global.output.as_deref(), bytes.as_bytes())?;
     Ok(Exit::Clean)

@@ -18,7 +18,7 @@ pub struct Of<'a> {
     pub started: i64,
 }
 
-/// Keeps a run; why not, where it could not be.
+/// Keeps a run; what was not kept and why, where not all could be.
 pub fn keep(
     state: &Path,
     of: &Of<'_>,
@@ -36,6 +36,9 @@ pub fn keep(
         taught: judges.taught.clone(),
         left_out: 0,
     };
-    cases::keep(state, run, cases)
-        .map_err(|error| format!("the findings are not kept in {}: {error:#}", state.display()))
+    match cases::keep(state, run, cases) {
+        Ok(0) => Ok(()),
+        Ok(more) => Err(format!("{more} findings are not kept in {}: too many", state.display())),
+        Err(error) => Err(format!("the findings are not kept in {}: {error:#}", state.display())),
+    }
 }

@@ -1,11 +1,13 @@
-//! One verdict explained: as text for somebody who was woken by it, as JSON, as a graph in DOT.
+//! One verdict explained: as text for somebody who was woken by it, and as JSON. The graph behind it is
+//! [`super::graph`]'s.
 
 use std::fmt::Write;
 
+use consensus::Verdict;
 use consensus::learn::{Click, Word};
-use consensus::{Opinion, Verdict};
 use serde_json::{Value, json};
 
+use crate::report::graph::Causes;
 use crate::report::text::{moment, paint, place};
 use crate::store::cases::Found;
 
@@ -13,8 +15,6 @@ use crate::store::cases::Found;
 const LINES_MAX: usize = 12;
 /// How many words of operators are shown, the last ones.
 const WORDS_MAX: usize = 8;
-/// Longest label in a graph, in characters.
-const LABEL_MAX: usize = 80;
 
 /// The whole explanation as text.
 pub fn text(found: &Found, clicks: &[&Click], color: bool) -> String {
@@ -46,6 +46,7 @@ fn write_all(out: &mut String, found: &Found, clicks: &[&Click], color: bool) ->
     rows(out, "but", against)?;
     rows(out, "sure", sure(verdict))?;
     rows(out, "turns", verdict.would_change.iter().map(String::as_str))?;
+    rows(out, "falls", Causes::of(found).ok().and_then(|causes| causes.falls()))?;
     rows(out, "silent", case.unanswered.iter().map(String::as_str))?;
     if let Some(learnt) = &case.learnt {
         let then = "with what operators taught; the severity above is the cold model's";
@@ -126,7 +127,7 @@ fn said(click: &Click) -> String {
 }
 
 /// The whole explanation as one JSON document.
-pub fn json(found: &Found, clicks: &[&Click]) -> Value {
+pub fn json(found: &Found, clicks: &[&Click]) -> anyhow::Result<Value> {
     let (case, run) = (&found.case, &found.run);
     let mut whole = json!({
         "schema": "wardmote.explain/1",
@@ -149,62 +150,10 @@ pub fn json(found: &Found, clicks: &[&Click]) -> Value {
     if !case.unanswered.is_empty() {
         whole["unanswered"] = json!(case.unanswered);
     }
-    whole
-}
-
-/// The verdict, the opinions that made it, and the sources that they rest on, for Graphviz.
-pub fn dot(found: &Found) -> String {
-    let (case, verdict) = (&found.case, &found.case.verdict);
-    let mut out = String::from("digraph verdict {\n  rankdir=RL;\n  node [shape=box];\n");
-    let label = format!("{}: {}", verdict.severity, case.evidence.title);
-    out += &format!("  verdict [label={}, style=bold];\n", quoted(&label));
-    let mut sources: Vec<&str> =
-        verdict.opinions.iter().flat_map(|o| &o.sources).map(String::as_str).collect();
-    sources.sort_unstable();
-    sources.dedup();
-    for (number, source) in sources.iter().enumerate() {
-        out += &format!("  s{number} [label={}, shape=ellipse];\n", quoted(source));
+    let causes = Causes::of(found)?;
+    whole["graph"] = causes.json()?;
+    if let Some(falls) = causes.falls() {
+        whole["falls"] = json!(falls);
     }
-    for (number, opinion) in verdict.opinions.iter().enumerate() {
-        let label = format!("{} says {}: {}", opinion.expert, opinion.level(), opinion.rationale);
-        out += &format!("  o{number} [label={}];\n", quoted(&label));
-        out += &format!("  o{number} -> verdict [label={}];\n", quoted(&nats(verdict, opinion)));
-        for (at, _) in
-            sources.iter().enumerate().filter(|(_, s)| opinion.sources.iter().any(|o| o == *s))
-        {
-            out += &format!("  s{at} -> o{number};\n");
-        }
-    }
-    out + "}\n"
-}
-
-/// What an opinion added, as the reasons have it.
-fn nats(verdict: &Verdict, opinion: &Opinion) -> String {
-    let about = format!(" {}: ", opinion.expert);
-    let line = verdict.reasons.iter().find_map(|line| line.split_once(&about));
-    line.map_or_else(String::new, |(nats, _)| nats.to_string())
-}
-
-/// A text as a quoted identifier of the DOT language, cut where it is long.
-fn quoted(text: &str) -> String {
-    let mut label: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LABEL_MAX).collect();
-    if text.chars().nth(LABEL_MAX).is_some() {
-        label.push('…');
-    }
-    format!("\"{}\"", label.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_of_a_graph_cannot_end_their_quotes() {
-        assert_eq!(quoted(r#"a"]; x [label="\"#), r#""a\"]; x [label=\"\\""#);
-        assert_eq!(quoted("a\nb"), "\"a b\"");
-        let long = "é".repeat(LABEL_MAX);
-        assert_eq!(quoted(&long), format!("\"{long}\""));
-        assert_eq!(quoted(&(long.clone() + "x")), format!("\"{long}…\""));
-    }
+    Ok(whole)
 }

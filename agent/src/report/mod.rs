@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::pipeline::accept::Accepted;
 
 pub mod explain;
+pub mod graph;
 pub mod json;
 pub mod text;
 

@@ -151,13 +151,15 @@ pub struct Found {
     pub verdict: String,
 }
 
-/// Writes a run and its cases, then forgets what is too old or too much.
-pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<()> {
+/// Writes a run and its cases, then forgets what is too old or too much; how many cases were left out
+/// because the run was too long. A context that is too long by itself is an error.
+pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<usize> {
     let folder = state.join(FOLDER);
     create_private(&folder)?;
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.severity));
     let mut lines = Vec::new();
     let mut length = serde_json::to_vec(&run)?.len() + 32;
+    anyhow::ensure!(length <= RUN_BYTES_MAX, "what was known is longer than {RUN_BYTES_MAX} bytes");
     for case in &cases {
         let line = serde_json::to_vec(case)?;
         if length + line.len() + 1 > RUN_BYTES_MAX {
@@ -174,10 +176,12 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
     }
     bytes.push(b'\n');
     let random = u32::from_ne_bytes(crate::secrets::random()?);
-    let name = format!("{}{:012}-{random:08x}.jsonl", run.by.prefix(), run.started.max(0));
+    // Several runs may fall into one second: the name says which is the newest.
+    let now = jiff::Timestamp::now().as_microsecond().max(0);
+    let name = format!("{}{now:017}-{random:08x}.jsonl", run.by.prefix());
     output::replace(&folder.join(name), &bytes, 0o600)?;
     prune(&folder, run.by);
-    Ok(())
+    Ok(run.left_out)
 }
 
 /// Forgets the oldest runs of a command beyond what is kept. What cannot be removed stays: another run
@@ -462,6 +466,9 @@ mod tests {
         keep(dir.path(), run(By::Audit, 2), more).unwrap();
         assert!(find(dir.path(), "aaaaaaaa0003").is_err());
         assert_eq!(find(dir.path(), "aaaaaaaa0002").unwrap().run.left_out, 1);
+        let known = "x".repeat(RUN_BYTES_MAX);
+        let huge = Run { host: known, ..run(By::Audit, 3) };
+        assert!(keep(dir.path(), huge, Vec::new()).is_err(), "it could not be read again");
         for time in 3..20 {
             keep(dir.path(), run(By::Audit, time), vec![long("aaaaaaaa0004")]).unwrap();
         }
@@ -491,11 +498,12 @@ mod tests {
         keep(dir.path(), run(By::Audit, 1), vec![case("aaaaaaaa0001", "a")]).unwrap();
         let folder = dir.path().join(FOLDER);
         std::fs::write(folder.join("notes.txt"), "aaaaaaaa0001").unwrap();
-        std::fs::create_dir(folder.join("audit-000000000009-x.jsonl")).unwrap();
+        std::fs::create_dir(folder.join("audit-00000000000000009-x.jsonl")).unwrap();
         assert!(find(dir.path(), "aaaaaaaa0001").is_ok());
-        std::fs::write(folder.join("audit-000000000009-y.jsonl"), "{\n{\"aaaaaaaa0001\n").unwrap();
+        std::fs::write(folder.join("audit-99999999999999999-y.jsonl"), "{\n{\"aaaaaaaa0001\n")
+            .unwrap();
         let error = find(dir.path(), "aaaaaaaa0001").unwrap_err().to_string();
-        assert!(error.contains("audit-000000000009-y.jsonl"), "{error}");
+        assert!(error.contains("audit-99999999999999999-y.jsonl"), "{error}");
         assert!(runs(dir.path()).is_err());
     }
 }

@@ -455,6 +455,9 @@ fn every_finding_of_an_audit_is_replayed_bit_for_bit_and_dismissals_lower_no_flo
         let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
         assert!(said.starts_with("same: "), "{}: {said}", finding["check"]);
     }
+    let explained = findings.iter().map(|finding| made.run(&["explain", &id(finding)]).stdout);
+    let falls = |told: Vec<u8>| String::from_utf8_lossy(&told).contains("\n  falls  to ");
+    assert!(explained.into_iter().any(falls), "none would be lower without some source");
     for finding in findings.iter().filter(|finding| finding["severity"] == "critical") {
         assert_eq!(made.run(&["feedback", &id(finding), "dismiss"]).status.code(), Some(0));
     }
