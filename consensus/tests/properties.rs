@@ -516,6 +516,19 @@ fn a_verdict_that_one_expert_could_change_says_how() {
 }
 
 #[test]
+fn a_stranger_brings_one_source_however_many_it_names() {
+    let e = Evidence { proof: Proof::Inferred, ..sample() };
+    let named = |n: usize, sources: &[&str]| Opinion {
+        sources: sources.iter().map(ToString::to_string).collect(),
+        ..opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 0.0, 1.0], 1.0, &format!("r{n}"))
+    };
+    let boasting: Vec<_> = (0..3).map(|n| named(n, &["a", "b", "c"])).collect();
+    assert_eq!(pool(&e, &NO_CONTEXT, boasting, &Model::cold()).severity, Severity::Medium);
+    let apart = vec![named(0, &["a"]), named(1, &["b"]), named(2, &["a"])];
+    assert!(pool(&e, &NO_CONTEXT, apart, &Model::cold()).severity > Severity::Medium);
+}
+
+#[test]
 fn however_many_say_high_it_is_no_worse_than_high() {
     let high =
         |n: usize| opinion(&format!("e{n}"), [0.0, 0.0, 0.0, 1.0, 0.0], 1.0, &format!("r{n}"));

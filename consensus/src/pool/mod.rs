@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 
 pub use certificate::{Bounds, Certificate, EXACT};
 
-use crate::likelihood::{Model, NAT, THRESHOLDS, Table};
+use crate::likelihood::{self, Model, NAT, THRESHOLDS, Table};
+use crate::opinion::MAX_NAMED;
 use crate::trace::{self, Digest};
 use crate::{Dissent, Evidence, Kind, Opinion, Proof, Severity, Verdict, gate};
 use copies::Share;
@@ -151,11 +152,17 @@ pub fn weigh(evidence: &Evidence, opinions: &[Opinion], model: &Model) -> Weighi
     Weighing { prior, decided: decided(&sums), contributions, sums, voices, rounding }
 }
 
-/// How many sources the opinions rest on; one that names none is a source of its own.
+/// How many sources the opinions rest on; one that names none is a source of its own. A stranger may
+/// name what it likes, so it brings one at most.
 fn sources(opinions: &[Opinion]) -> usize {
     let spoken = opinions.iter().filter(|opinion| opinion.confidence > 0.0);
-    let mut named: Vec<&str> =
-        spoken.clone().flat_map(|opinion| opinion.sources.iter().map(String::as_str)).collect();
+    let mut named: Vec<&str> = spoken
+        .clone()
+        .flat_map(|opinion| {
+            let most = if likelihood::is_known(&opinion.expert) { MAX_NAMED } else { 1 };
+            opinion.sources.iter().take(most).map(String::as_str)
+        })
+        .collect();
     named.sort_unstable();
     named.dedup();
     named.len() + spoken.filter(|opinion| opinion.sources.is_empty()).count()
