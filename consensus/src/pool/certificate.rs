@@ -9,8 +9,6 @@
 //! rest, or experts that rest on several sources, cover each other. Those are enumerated up to
 //! [`EXACT`], and bounded from below beyond it.
 
-use std::collections::BTreeMap;
-
 use super::{CAUTION, PPM, Weighing, decided, ppm};
 use crate::likelihood::{Model, THRESHOLDS};
 use crate::{Opinion, Severity};
@@ -70,18 +68,15 @@ impl Certificate {
         let survivable = Survivable::new(weighing, bounds);
         let each: Vec<u64> = (0..experts.len()).map(|at| 1 << (at % 64)).collect();
         let alone = survivable.of(&experts, &each, &experts);
-        let sources = by_source(opinions);
-        let stands = if sources.iter().all(|members| members.len() == 1)
-            && sources.len() == experts.len()
-        {
-            alone
-        } else {
-            let sums: Vec<Reach> = sources.iter().map(|members| total(members, &experts)).collect();
-            let masks: Vec<u64> = sources
-                .iter()
-                .map(|members| members.iter().fold(0, |mask, at| mask | 1 << (at % 64)))
-                .collect();
-            survivable.of(&sums, &masks, &experts)
+        let stands = match by_source(opinions) {
+            // Each has one of its own: forging a source makes one expert wrong.
+            None => alone,
+            Some(sources) => {
+                let sums: Vec<Reach> = sources.iter().map(|of| total(of, &experts)).collect();
+                let mask = |of: &Vec<usize>| of.iter().fold(0, |mask, at| mask | 1 << (at % 64));
+                let masks: Vec<u64> = sources.iter().map(mask).collect();
+                survivable.of(&sums, &masks, &experts)
+            }
         };
         let would_change = match alone {
             0 => would_change(weighing, opinions, bounds, model),
@@ -91,20 +86,24 @@ impl Certificate {
     }
 }
 
-/// The opinions that rest on each source; one that names none is a source of its own.
-fn by_source(opinions: &[Opinion]) -> Vec<Vec<usize>> {
-    let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    let mut all = Vec::with_capacity(opinions.len());
-    for (place, opinion) in opinions.iter().enumerate() {
-        if opinion.sources.is_empty() {
-            all.push(vec![place]);
-        }
-        for source in &opinion.sources {
-            named.entry(source).or_default().push(place);
-        }
+/// The opinions that rest on each source; one that names none is a source of its own. `None` where every
+/// opinion has one source and shares it with nobody.
+fn by_source(opinions: &[Opinion]) -> Option<Vec<Vec<usize>>> {
+    let mut named: Vec<(&str, usize)> = opinions
+        .iter()
+        .enumerate()
+        .flat_map(|(place, one)| one.sources.iter().map(move |source| (source.as_str(), place)))
+        .collect();
+    named.sort_unstable();
+    let shared = named.windows(2).any(|pair| pair[0].0 == pair[1].0);
+    if !shared && opinions.iter().all(|one| one.sources.len() <= 1) {
+        return None;
     }
-    all.extend(named.into_values());
-    all
+    let alone = opinions.iter().enumerate().filter(|(_, one)| one.sources.is_empty());
+    let mut all: Vec<Vec<usize>> = alone.map(|(place, _)| vec![place]).collect();
+    let same = |a: &(&str, usize), b: &(&str, usize)| a.0 == b.0;
+    all.extend(named.chunk_by(same).map(|group| group.iter().map(|(_, place)| *place).collect()));
+    Some(all)
 }
 
 fn total(members: &[usize], experts: &[Reach]) -> Reach {
@@ -218,7 +217,11 @@ impl<'a> Survivable<'a> {
 }
 
 /// The largest number of moves, the largest first, whose sum is at most `spare`.
-fn most_without(moves: impl Iterator<Item = i64>, spare: i64) -> usize {
+fn most_without(moves: impl Iterator<Item = i64> + Clone, spare: i64) -> usize {
+    // Often the first one is too much already.
+    if moves.clone().max().is_some_and(|most| most > spare) {
+        return 0;
+    }
     let mut moves: Vec<i64> = moves.collect();
     moves.sort_unstable_by_key(|by| std::cmp::Reverse(*by));
     let mut sum = 0;

@@ -181,7 +181,9 @@ impl Known {
         for source in evidence.sources.iter().take(MAX_EVIDENCE_WORDS) {
             hashes.push(words::name(&format!("file:{}", source.file)));
         }
-        let mut slots = vec![0; (hashes.len() * 2).next_power_of_two().max(16)];
+        // Mostly empty, so that a word which the evidence does not have is told by one look.
+        let room = if hashes.len() <= 256 { 32 } else { 4 };
+        let mut slots = vec![0; (hashes.len() * room).next_power_of_two().max(16)];
         for hash in hashes {
             let mask = slots.len() - 1;
             let mut at = hash as usize & mask;
