@@ -183,7 +183,7 @@ fn feedback_is_written_for_good_and_counted_in_the_panels_record() {
     // The other word replaces it.
     place.says(&["feedback", &id, "severity=critical"]);
     let table = place.says(&["panel"]);
-    assert!(table.contains("\n1 kept findings, 1 clicks"), "{table}");
+    assert!(table.contains("\nkept findings: 1, clicks: 1"), "{table}");
     // What stood beside the verdict can be derived again after more was said.
     let (taught, _) = place.swept();
     place.says(&["feedback", &taught, "confirm"]);

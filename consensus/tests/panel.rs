@@ -102,6 +102,13 @@ fn listener(level: Severity) -> Evidence {
     Evidence { kind: Kind::Service, check: "listener".into(), ..ssh(level, Privilege::Service) }
 }
 
+/// The same, every five minutes and on one account.
+fn clockwork(mut evidence: Evidence) -> Evidence {
+    let facts = [("rhythm", "every 300 s"), ("users_tried", "1")];
+    evidence.facts.extend(facts.map(|(name, value)| (name.to_string(), value.to_string())));
+    evidence
+}
+
 /// Nothing listens, no logs were read, there is no history.
 fn nothing_known() -> Context {
     Context { now: NOW, ..Context::default() }
@@ -550,6 +557,8 @@ fn surroundings() -> Vec<Case> {
         ),
         ("success, monitoring", done(High), told(|o| o.monitoring = net("192.0.2.7")), High, High),
         ("attempts in a crowd", knock(Medium), crowd(900), Low, Medium),
+        ("attempts like clockwork", clockwork(knock(Medium)), world(), Low, Medium),
+        ("success like clockwork", clockwork(done(High)), world(), High, High),
         ("success in a crowd", done(High), crowd(900), High, High),
         (
             "accepted by the operator",

@@ -246,3 +246,25 @@ fn repeated_messages_count_as_often_as_they_say() {
     let outcome = sweep_in(dir.path(), &SweepOptions::new(NOW), None);
     assert_eq!((outcome.detections[0].count, outcome.summary.lines), (8, 1));
 }
+
+#[test]
+fn attempts_that_come_like_clockwork_have_a_rhythm() {
+    let at = |minute: usize, second: usize| {
+        format!(
+            "2025-12-30T06:{minute:02}:{second:02}Z web sshd-session[7]: Failed password for backup \
+             from 192.0.2.7 port 4 ssh2\n"
+        )
+    };
+    let rhythm = |text: String| {
+        let dir = host(&[("auth.log", text.as_bytes())]);
+        let outcome = sweep_in(dir.path(), &SweepOptions::new(NOW), None);
+        outcome.detections[0].evidence().facts.get("rhythm").cloned()
+    };
+    let clock: String = (0..12).map(|minute| at(minute, 17)).collect();
+    assert_eq!(rhythm(clock).as_deref(), Some("every 60 s"));
+    // Somebody at a keyboard, and a program that tries as fast as it is answered.
+    let person: String = (0..12).map(|minute| at(minute, minute * 37 % 60)).collect();
+    assert_eq!(rhythm(person), None);
+    let fast: String = (0..12).map(|turn| at(7, turn * 2)).collect();
+    assert_eq!(rhythm(fast), None);
+}

@@ -136,7 +136,7 @@ impl Record {
                 "{expert:<widest$} {said:>7} {hits:>6} {misses:>7} {trend:>6} {cap:>5.2}\n"
             );
         }
-        out += &format!("{} kept findings, {} clicks", self.cases, self.clicks);
+        out += &format!("kept findings: {}, clicks: {}", self.cases, self.clicks);
         for (count, what) in [
             (self.beyond, "beyond a day's budget"),
             (self.folded, "of them kept as counts only"),

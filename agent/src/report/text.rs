@@ -132,9 +132,10 @@ fn whole(out: &mut String, finding: &Finding, style: Style) -> std::fmt::Result 
         writeln!(out, "         seen by {also} too")?;
     }
     writeln!(out, "  why    {}", finding.why)?;
-    // The sum of a verdict (a line without an expert) is detail; the experts are what an admin asks for.
-    let reasons =
-        finding.verdict.reasons.iter().filter(|line| style.detail > 0 || line.contains(": "));
+    // The sum of a verdict (a line without an expert) and what moved nothing are detail; an admin asks
+    // who moved it.
+    let moved = |line: &&String| line.contains(": ") && !line.starts_with("+0.0 ");
+    let reasons = finding.verdict.reasons.iter().filter(|line| style.detail > 0 || moved(line));
     let most = if style.detail > 0 { usize::MAX } else { REASONS_MAX };
     for (index, reason) in reasons.take(most).enumerate() {
         writeln!(out, "  {:<6} {reason}", if index == 0 { "panel" } else { "" })?;

@@ -1,11 +1,11 @@
-//! Noise: storms, and probes of the operator's own.
+//! Noise: storms, jobs, and probes of the operator's own.
 //!
 //! Addresses that monitor the host on the operator's behalf, this host's own addresses, and what a
 //! crowd of addresses does at the same time (the background of the internet) say little about an
-//! attack. It speaks of attempts only: what was done is never noise, nor is anything grave. An address
+//! attack; nor do attempts on one account that come like clockwork: a job with an outdated password. It speaks of attempts only: what was done is never noise, nor is anything grave. An address
 //! of this host may be a proxy's, and loopback nearly always is one's: that counts little, or nothing.
 
-use crate::experts::{KERNEL, LOGS, OPERATOR, address, around, opinion, shifted, was_done};
+use crate::experts::{KERNEL, LOGS, OPERATOR, address, around, opinion, shifted, uses, was_done};
 use crate::gate::Needs;
 use crate::{Context, Evidence, Expert, Kind, Opinion, Severity};
 
@@ -41,11 +41,23 @@ impl Expert for Noise {
             let rationale = format!("{address} is this host's own: its own probe, or a proxy");
             return opinion(self.name(), around(level, 0.4, 0.0), 0.4, rationale, &[KERNEL]);
         }
+        let clockwork = evidence.facts.get("rhythm").filter(|_| is_guessing(evidence));
+        if let Some(rhythm) = clockwork {
+            let rationale =
+                format!("{rhythm} like clockwork, on one account: rather a job than a person");
+            return opinion(self.name(), around(level, 0.4, 0.0), 0.4, rationale, &[LOGS]);
+        }
         let crowd = *context.addresses_named.get(&evidence.check).filter(|n| **n >= CROWD)?;
         let rationale =
             format!("one of {crowd} addresses that {} names: background", evidence.check);
         opinion(self.name(), around(level, 0.5, 0.0), 0.5, rationale, &[LOGS])
     }
+}
+
+/// Whether passwords of a single account are tried.
+fn is_guessing(evidence: &Evidence) -> bool {
+    let one = evidence.facts.get("users_tried").is_some_and(|users| users == "1");
+    one && uses(evidence, &["attack.t1110"])
 }
 
 #[cfg(test)]
@@ -69,6 +81,21 @@ mod tests {
         let said = Noise.judge(&activity(Severity::Medium), &context).unwrap();
         assert!(mean(&said) < 2.0 && said.confidence < 0.5);
         assert!(Noise.judge(&activity(Severity::Medium), &Context::default()).is_none());
+    }
+
+    #[test]
+    fn clockwork_on_one_account_is_a_job() {
+        let tags = vec!["attack.t1110.001".into()];
+        let guesses = Evidence { tags, ..activity(Severity::Medium) };
+        let clock = with_fact(guesses, "rhythm", "every 300 s");
+        let one = with_fact(clock.clone(), "users_tried", "1");
+        let said = Noise.judge(&one, &Context::default()).unwrap();
+        assert!(mean(&said) < 2.0 && said.rationale.starts_with("every 300 s like clockwork"));
+        // Many accounts are somebody's list, however evenly it is worked off.
+        let many = with_fact(clock, "users_tried", "9");
+        assert!(Noise.judge(&many, &Context::default()).is_none());
+        let done = with_fact(one, "success", "true");
+        assert!(Noise.judge(&done, &Context::default()).is_none());
     }
 
     #[test]

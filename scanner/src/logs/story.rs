@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use consensus::patterns::{Event, Patterns};
 use consensus::{Attack, Evidence, Kind, Privilege, Proof, Severity, SourceLine, Subject};
 use parsers::rules::sigma::Level;
 
@@ -49,6 +50,15 @@ pub struct Hit {
     pub old: bool,
 }
 
+/// Most times kept of one subject: enough to tell a rhythm.
+pub const TIMES_MAX: usize = 64;
+/// Fewest events that have a rhythm.
+const RHYTHM_EVENTS: usize = 6;
+/// The shortest pause that tells something: half a minute.
+const RHYTHM_LEAST_MS: f64 = 30_000.0;
+/// Standard deviation of the pauses over their mean, at most.
+const RHYTHM_VARIATION: f64 = 0.05;
+
 /// What was seen of one subject.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -66,6 +76,7 @@ pub struct Tally {
     users: BTreeSet<String>,
     addresses: BTreeSet<String>,
     entered: BTreeSet<String>,
+    times: Vec<i64>,
 }
 
 impl Tally {
@@ -76,6 +87,9 @@ impl Tally {
         if hit.time.is_some() {
             self.first = Some(self.first.map_or(at, |first| first.min(at)));
             self.last = Some(self.last.map_or(at, |last| last.max(at)));
+            if self.times.len() < TIMES_MAX {
+                self.times.push(at);
+            }
         }
         note(&mut self.users, hit.who.user.as_ref());
         note(&mut self.addresses, hit.who.ip.as_ref());
@@ -103,6 +117,19 @@ impl Tally {
     /// Distinct addresses, at most [`DISTINCT_MAX`].
     pub fn addresses(&self) -> u64 {
         self.addresses.len() as u64
+    }
+
+    /// The pause between its events in seconds, where they come like clockwork: at least
+    /// [`RHYTHM_EVENTS`], with pauses that hardly vary. Faster ones are any program's pace.
+    fn rhythm(&self) -> Option<u64> {
+        if self.times.len() < RHYTHM_EVENTS {
+            return None;
+        }
+        let event = |at: &i64| Event { at: at.saturating_mul(1_000), name: "" };
+        let events: Vec<Event<'_>> = self.times.iter().map(event).collect();
+        let pauses = Patterns::of(&events).ok()?.pauses?;
+        let clockwork = pauses.mean_ms >= RHYTHM_LEAST_MS && pauses.variation <= RHYTHM_VARIATION;
+        clockwork.then(|| (pauses.mean_ms / 1_000.0).round() as u64)
     }
 
     /// Distinct users, at most [`DISTINCT_MAX`].
@@ -179,6 +206,8 @@ pub struct Detection {
     pub entered: Vec<String>,
     /// Whether the rule is about an entry after attempts, and one happened.
     pub succeeded: bool,
+    /// The pause between its events in seconds, where they come like clockwork.
+    pub rhythm_s: Option<u64>,
     /// First, a few, and last line.
     pub samples: Vec<Sample>,
     /// Other rules that saw the same address at the same service.
@@ -216,6 +245,7 @@ impl Detection {
             addresses: tally.addresses.len() as u64,
             succeeded: about.joins_success && !entered.is_empty(),
             entered,
+            rhythm_s: tally.rhythm(),
             samples: tally.hits().map(|hit| sample(hit, conceal)).collect(),
             also: Vec::new(),
         }
@@ -328,6 +358,9 @@ impl Detection {
         }
         if self.addresses > 0 {
             facts.insert("addresses".into(), self.addresses.to_string());
+        }
+        if let Some(seconds) = self.rhythm_s {
+            facts.insert("rhythm".into(), format!("every {seconds} s"));
         }
         if !self.entered.is_empty() {
             let names: Vec<&str> = self.entered.iter().take(5).map(String::as_str).collect();
