@@ -219,9 +219,9 @@ pub(crate) mod tests {
     }
 
     /// The same with a fact.
-    pub(crate) fn with_fact(evidence: Evidence, name: &str, value: &str) -> Evidence {
-        let facts = [(name.to_string(), value.to_string())].into();
-        Evidence { facts, ..evidence }
+    pub(crate) fn with_fact(mut evidence: Evidence, name: &str, value: &str) -> Evidence {
+        evidence.facts.insert(name.into(), value.into());
+        evidence
     }
 
     /// The level that an opinion has on the average.
