@@ -18,7 +18,8 @@ pub type Digest = [u8; 32];
 
 /// The id: hex of the first 16 bytes over model, evidence, context and opinions (sorted by expert).
 pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion], model: &Model) -> String {
-    let mut canon = Canon(Vec::with_capacity(4_096));
+    let text: usize = opinions.iter().map(|opinion| opinion.rationale.len() + 128).sum();
+    let mut canon = Canon(Vec::with_capacity(4_096 + text));
     canon.text(MODEL);
     canon.flags(&[model.digest().is_some()]);
     canon.0.extend(model.digest().unwrap_or(&[0; 32]));
