@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
 
+mod corpora;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::process::Command;
 
 use consensus::Severity;
@@ -514,21 +515,6 @@ proptest! {
     }
 }
 
-/// Where the scenarios are; `None`, with a line said, where they are not.
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
-    let root = std::env::var_os("WARDMOTE_CORPORA").map_or(default.into(), PathBuf::from);
-    let alerts = root.join("alerts");
-    let xz = Command::new("xz").arg("--version").output().is_ok();
-    if alerts.is_dir() && xz {
-        return Some(alerts);
-    }
-    let required = std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(!required, "{} and xz are required and absent", alerts.display());
-    eprintln!("skipped: no scenarios in {}, or no xz (set WARDMOTE_CORPORA)", alerts.display());
-    None
-}
-
 /// How many runs there are of each key without a pause longer than the gap.
 fn runs<K: Ord>(keys: impl Iterator<Item = (K, i64)>) -> u64 {
     let mut last: BTreeMap<K, i64> = BTreeMap::new();
@@ -584,7 +570,7 @@ fn fuse(name: &str, alerts: &[Alert<'_>]) -> (u64, u64) {
 
 #[test]
 fn real_alerts_become_cases_and_every_one_is_accounted_for() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpora::scenarios() else { return };
     let mut all = (0, 0, 0);
     for scenario in ["fox", "russellmitchell", "shaw", "wheeler"] {
         let path = folder.join(format!("{scenario}_alerts.csv.xz"));

@@ -8,8 +8,10 @@
 
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
+mod corpora;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use consensus::triage::clicks::{Answer, Click, Clicks};
@@ -22,21 +24,6 @@ const FRAMINGS: [&str; 2] = ["acute", "with exfiltration"];
 const SEEDS: u64 = if cfg!(debug_assertions) { 4 } else { 20 };
 const RANKERS: [&str; 5] =
     ["triage", "rarity, top 3", "zeta of levels", "alert count", "max level"];
-
-/// Where the scenarios are; `None`, with a line said, where they are not.
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
-    let root = std::env::var_os("WARDMOTE_CORPORA").map_or(default.into(), PathBuf::from);
-    let alerts = root.join("alerts");
-    let xz = Command::new("xz").arg("--version").output().is_ok();
-    if alerts.is_dir() && xz {
-        return Some(alerts);
-    }
-    let required = std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(!required, "{} and xz are required and absent", alerts.display());
-    eprintln!("skipped: no scenarios in {}, or no xz (set WARDMOTE_CORPORA)", alerts.display());
-    None
-}
 
 /// The levels of alerts by name, as the table of levels beside the scenarios has them.
 fn level(levels: &serde_json::Value, name: &str) -> f64 {
@@ -221,7 +208,7 @@ fn framings(windows: &[Judged]) -> [Vec<Judged>; 2] {
 }
 
 fn scenarios() -> Option<(Vec<Scenario>, serde_json::Value)> {
-    let corpus = corpus()?;
+    let corpus = corpora::scenarios()?;
     let levels = std::fs::read(corpus.join("levels.json")).unwrap();
     let levels = serde_json::from_slice(&levels).unwrap();
     Some((SCENARIOS.map(|name| Scenario::read(name, &corpus)).into(), levels))
