@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::gate::{self, Budget, Gate, MAX_EXPERTS, Needs};
+use crate::gate::{self, Budget, Gate, Needs};
 use crate::likelihood::{self, Model};
 use crate::trace::{self, Digest};
 use crate::{Context, Evidence, Opinion, Verdict, experts, pool};
@@ -66,9 +66,9 @@ impl Panel {
         Self::of(experts, Model::cold())
     }
 
-    fn of(mut experts: Vec<Box<dyn Expert>>, model: Model) -> Self {
-        experts.truncate(MAX_EXPERTS);
-        let gate = Gate::new(&experts, &model).expect("no more experts than it takes: see above");
+    fn of(experts: Vec<Box<dyn Expert>>, model: Model) -> Self {
+        let gate = Gate::new(&experts, &model)
+            .expect("a test holds the built-in experts to as many as a gate chooses from");
         Self { experts, model, gate, budget: Budget::All }
     }
 

@@ -39,7 +39,8 @@ pub fn id(evidence: &Evidence, context: &Digest, opinions: &[Opinion], model: &M
     hex(&canon.digest()[..16])
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
     let mut text = String::with_capacity(2 * bytes.len());

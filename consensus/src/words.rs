@@ -1,4 +1,7 @@
-//! The words of a text as 64-bit hashes, eight bytes at a time.
+//! The words of a text as 64-bit hashes, for telling who copies whom.
+//!
+//! [`crate::similarity`] numbers words as they stand between white space, so that its scores are exact;
+//! here punctuation and case must not hide a copy, and a hash is enough.
 //!
 //! A word is a run of ASCII letters and digits and of bytes from 0x80 on, so that any script has words.
 //! Case does not count: bit 5 of every byte is set, which lowers ASCII and Latin-1 letters alike. Two

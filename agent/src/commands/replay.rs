@@ -10,7 +10,7 @@ use crate::commands::Global;
 use crate::exit::Exit;
 use crate::output;
 use crate::settings::state_directory;
-use crate::store::cases::{self, Found, Taught, hex};
+use crate::store::cases::{self, Found, Taught};
 use crate::store::feedback;
 
 /// How much is shown before and after the first difference, in characters.
@@ -74,7 +74,7 @@ fn with_what_was_taught(
         return Ok(Some("the feedback of then was folded or moved away".into()));
     };
     let learnt = learn(&log, taught.now);
-    if hex(&learnt.digest) != taught.digest {
+    if trace::hex(&learnt.digest) != taught.digest {
         return Ok(Some("the feedback log is not the one of then".into()));
     }
     let again = judge(&Panel::with(learnt.model()), found);

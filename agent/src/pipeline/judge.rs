@@ -43,7 +43,7 @@ impl Judges {
             Ok((log, unread)) => {
                 if log.position() > 0 {
                     let learnt = learn(&log, now);
-                    let digest = crate::store::cases::hex(&learnt.digest);
+                    let digest = trace::hex(&learnt.digest);
                     judges.taught = Some(Taught { position: log.position(), now, digest });
                     judges.learnt = Some((Panel::with(learnt.model()), learnt.clicks));
                 }
@@ -226,5 +226,5 @@ pub fn fingerprint(evidence: &Evidence, taken: &mut BTreeSet<String>) -> String 
 /// Twelve hex digits: 48 bits, enough for the findings of one host.
 fn hash(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\0").as_bytes());
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    trace::hex(&digest[..6])
 }

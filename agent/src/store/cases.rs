@@ -329,11 +329,6 @@ fn damaged(path: &Path, error: &dyn std::fmt::Display) -> anyhow::Error {
     )
 }
 
-/// Bytes as lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// How likely a report shows a finding: what is only worth knowing is shown when it is asked for.
 pub fn shown(severity: Severity, told: bool) -> f64 {
     if told && severity > Severity::Info { 1.0 } else { 0.1 }

@@ -261,6 +261,7 @@ pub(crate) mod tests {
     fn names_are_unique_and_every_expert_has_its_own_model() {
         let names: std::collections::BTreeSet<_> = all().iter().map(|e| e.name()).collect();
         assert_eq!(names.len(), all().len());
+        assert!(names.len() <= crate::gate::MAX_EXPERTS);
         for name in names {
             assert!(crate::likelihood::is_known(name), "{name} has no line in likelihood");
         }
