@@ -5,6 +5,7 @@
 //! `command`, `group`, `uid`, `unit`, `auth_method`.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use parsers::log::journal::Entry;
 use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json, syslog};
@@ -37,8 +38,9 @@ pub struct Event<'a> {
 }
 
 enum Record<'a> {
-    Syslog(SyslogRecord<'a>, Extracted<'a>),
-    Access(AccessRecord<'a>, Option<Vec<u8>>),
+    /// What it names is read when a rule asks.
+    Syslog(SyslogRecord<'a>, OnceCell<Extracted<'a>>),
+    Access(AccessRecord<'a>, OnceCell<Option<Vec<u8>>>),
     Error(ErrorRecord<'a>),
     Audit(audit::AuditRecord<'a>),
     Json(Vec<(String, String)>),
@@ -119,7 +121,7 @@ impl<'a> Event<'a> {
                 raw,
                 stamp: Some(record.stamp),
                 weight: 1,
-                record: Record::Access(record, decoded(record.uri)),
+                record: Record::Access(record, OnceCell::new()),
             }),
             Form::Error => access::parse_error(raw).map(|record| Self {
                 raw,
@@ -131,9 +133,8 @@ impl<'a> Event<'a> {
     }
 
     fn of_syslog(raw: &'a [u8], record: SyslogRecord<'a>) -> Self {
-        let extracted = extract(canonical_program(record.program), record.message);
         let (stamp, weight) = (Some(record.stamp), record.weight);
-        Self { raw, stamp, weight, record: Record::Syslog(record, extracted) }
+        Self { raw, stamp, weight, record: Record::Syslog(record, OnceCell::new()) }
     }
 
     /// An entry of the journal; `line` is its text form (see [`journal_line`]).
@@ -180,7 +181,7 @@ impl<'a> Event<'a> {
     /// A text besides `raw` in which what rules look for may stand: the decoded URI.
     pub fn decoded(&self) -> Option<&[u8]> {
         match &self.record {
-            Record::Access(_, decoded) => decoded.as_deref(),
+            Record::Access(record, opened) => opening(record, opened),
             _ => None,
         }
     }
@@ -188,8 +189,8 @@ impl<'a> Event<'a> {
     /// A field by the name that rules use; `None` when the event does not have it.
     pub fn field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let value = match &self.record {
-            Record::Syslog(record, extracted) => syslog_field(record, extracted, name)?,
-            Record::Access(record, decoded) => access_field(record, decoded.as_deref(), name)?,
+            Record::Syslog(record, found) => syslog_field(record, found, name)?,
+            Record::Access(record, opened) => access_field(record, opened, name)?,
             Record::Error(record) => Cow::Borrowed(match name {
                 "message" => record.message,
                 "level" => record.level,
@@ -215,7 +216,7 @@ impl<'a> Event<'a> {
         match &self.record {
             Record::Json(fields) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
             Record::Audit(record) => record.fields.iter().any(|(_, value)| accepts(value)),
-            Record::Access(_, Some(decoded)) => accepts(decoded),
+            Record::Access(record, opened) => opening(record, opened).is_some_and(accepts),
             _ => false,
         }
     }
@@ -227,13 +228,16 @@ impl<'a> Event<'a> {
             Some(String::from_utf8_lossy(&value).into_owned()).filter(|text| !text.is_empty())
         };
         match &self.record {
-            Record::Syslog(_, found) => Who {
-                ip: found.ip.map(str::to_string),
-                user: found.user.filter(|user| !user.is_empty()).map(str::to_string),
-                typed: found.typed,
-                unit: found.unit.map(str::to_string),
-                ended: found.ended,
-            },
+            Record::Syslog(record, found) => {
+                let found = naming(record, found);
+                Who {
+                    ip: found.ip.map(str::to_string),
+                    user: found.user.filter(|user| !user.is_empty()).map(str::to_string),
+                    typed: found.typed,
+                    unit: found.unit.map(str::to_string),
+                    ended: found.ended,
+                }
+            }
             Record::Access(record, _) => Who {
                 ip: text("src_ip"),
                 user: text("cs-username"),
@@ -267,13 +271,26 @@ pub fn journal_line(entry: &Entry) -> Vec<u8> {
     line
 }
 
+/// What a message names, read once.
+fn naming<'a>(record: &SyslogRecord<'a>, found: &OnceCell<Extracted<'a>>) -> Extracted<'a> {
+    *found.get_or_init(|| extract(canonical_program(record.program), record.message))
+}
+
+/// The decoded URI, read once.
+fn opening<'c>(
+    record: &AccessRecord<'_>,
+    opened: &'c OnceCell<Option<Vec<u8>>>,
+) -> Option<&'c [u8]> {
+    opened.get_or_init(|| decoded(record.uri)).as_deref()
+}
+
 fn given(value: &[u8]) -> Option<&[u8]> {
     (!value.is_empty()).then_some(value)
 }
 
 fn syslog_field<'a>(
     record: &SyslogRecord<'a>,
-    found: &Extracted<'a>,
+    found: &OnceCell<Extracted<'a>>,
     name: &str,
 ) -> Option<Cow<'a, [u8]>> {
     let text = |value: Option<&'a str>| value.map(|value| Cow::Borrowed(value.as_bytes()));
@@ -282,21 +299,21 @@ fn syslog_field<'a>(
         "program" => Some(Cow::Borrowed(canonical_program(record.program))),
         "host" | "hostname" => given(record.host).map(Cow::Borrowed),
         "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
-        "src_ip" => text(found.ip),
-        "user" => text(found.user),
-        "target_user" => text(found.target),
-        "auth_method" => text(found.method),
-        "command" => text(found.command),
-        "group" => text(found.group),
-        "uid" => text(found.uid),
-        "unit" => text(found.unit),
+        "src_ip" => text(naming(record, found).ip),
+        "user" => text(naming(record, found).user),
+        "target_user" => text(naming(record, found).target),
+        "auth_method" => text(naming(record, found).method),
+        "command" => text(naming(record, found).command),
+        "group" => text(naming(record, found).group),
+        "uid" => text(naming(record, found).uid),
+        "unit" => text(naming(record, found).unit),
         _ => None,
     }
 }
 
 fn access_field<'a>(
     record: &AccessRecord<'a>,
-    decoded: Option<&'a [u8]>,
+    opened: &'a OnceCell<Option<Vec<u8>>>,
     name: &str,
 ) -> Option<Cow<'a, [u8]>> {
     let query = memchr::memchr(b'?', record.uri).map(|at| &record.uri[at + 1..]);
@@ -305,7 +322,7 @@ fn access_field<'a>(
         "src_ip" | "c-ip" | "client_ip" => record.client,
         // SigmaHQ's rules look for paths in cs-uri-query: it is the whole request target there.
         "c-uri" | "cs-uri" | "cs-uri-query" | "c-uri-query" | "uri" => record.uri,
-        "uri_decoded" => decoded.unwrap_or(record.uri),
+        "uri_decoded" => opening(record, opened).unwrap_or(record.uri),
         "uri_query" => query?,
         "cs-uri-stem" | "c-uri-stem" => stem,
         "c-uri-extension" => {

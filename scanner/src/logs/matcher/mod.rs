@@ -4,14 +4,17 @@
 //! automaton over the texts of all rules found one; the others are always looked at. The prefilter
 //! only ever skips rules that could not match (a test compares with the plain evaluation).
 
+mod evaluate;
+mod route;
+
 use parsers::place::{Place, Problem};
-use parsers::rules::sigma::{
-    Condition, Correlation, Document, Logsource, Matcher, Rule, Selection, Test,
-};
+use parsers::rules::sigma::{Correlation, Document, Rule};
 
 use super::event::{Class, Event};
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
+pub use evaluate::holds;
+use route::Route;
 
 /// Most rules and correlations together.
 pub const RULES_MAX: usize = 20_000;
@@ -57,19 +60,6 @@ pub enum Reference {
     Rule(usize),
     /// In [`RuleSet::correlations`].
     Correlation(usize),
-}
-
-/// Which events a rule is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    /// Syslog of these programs.
-    Programs(&'static [&'static str]),
-    /// Any syslog line; audit records too when `true`.
-    Syslog(bool),
-    Web,
-    Audit,
-    /// A source that no text log gives: only JSON lines.
-    Elsewhere,
 }
 
 const CLASSES: [Class; 4] = [Class::Syslog, Class::Web, Class::Audit, Class::Json];
@@ -189,112 +179,6 @@ impl Compiled {
             if !self.wanted.contains(&field) {
                 self.wanted.push(field);
             }
-        }
-    }
-}
-
-/// Whether the rule's condition holds for an event, whatever its log source.
-pub fn holds(rule: &Rule, event: &Event<'_>) -> bool {
-    condition_holds(&rule.detection.condition, rule, event)
-}
-
-fn condition_holds(condition: &Condition, rule: &Rule, event: &Event<'_>) -> bool {
-    let selection = |index: &usize| selection_holds(&rule.detection.selections[*index].1, event);
-    match condition {
-        Condition::Selection(index) => selection(index),
-        Condition::Not(inner) => !condition_holds(inner, rule, event),
-        Condition::And(parts) => parts.iter().all(|part| condition_holds(part, rule, event)),
-        Condition::Or(parts) => parts.iter().any(|part| condition_holds(part, rule, event)),
-        Condition::AtLeast(count, of) => {
-            of.iter().filter(|index| selection(index)).take(*count).count() == *count
-        }
-    }
-}
-
-fn selection_holds(selection: &Selection, event: &Event<'_>) -> bool {
-    match selection {
-        Selection::All(tests) => tests.iter().all(|test| test_holds(test, event)),
-        Selection::Any(parts) => parts.iter().any(|part| selection_holds(part, event)),
-    }
-}
-
-fn test_holds(test: &Test, event: &Event<'_>) -> bool {
-    let holds = match &test.field {
-        None => {
-            let mut each = test.values.iter();
-            let found = |value: &Matcher| event.any_text(|text| value.accepts(text));
-            if test.all { each.all(found) } else { each.any(found) }
-        }
-        Some(field) => {
-            let value = event.field(field);
-            let mut each = test.values.iter();
-            let accepts = |matcher: &Matcher| value_holds(matcher, value.as_deref(), event);
-            if test.all { each.all(accepts) } else { each.any(accepts) }
-        }
-    };
-    holds != test.negated
-}
-
-fn value_holds(matcher: &Matcher, value: Option<&[u8]>, event: &Event<'_>) -> bool {
-    match (matcher, value) {
-        (Matcher::Null, None) => true,
-        (Matcher::Exists(wanted), value) => *wanted == value.is_some(),
-        (Matcher::Field(other, around), Some(value)) => {
-            event.field(other).is_some_and(|other| around.stands(value, &other))
-        }
-        (_, None) => false,
-        (matcher, Some(value)) => matcher.accepts(value),
-    }
-}
-
-impl Route {
-    fn of(logsource: &Logsource) -> (Self, &'static str) {
-        let (product, category, service) = (
-            logsource.product.as_deref().unwrap_or_default(),
-            logsource.category.as_deref().unwrap_or_default(),
-            logsource.service.as_deref().unwrap_or_default(),
-        );
-        match (product, category, service) {
-            (_, "webserver", _)
-            | ("apache" | "nginx", ..)
-            | (_, _, "apache" | "nginx" | "httpd") => (Self::Web, "http"),
-            ("linux" | "", "", "auditd") => (Self::Audit, ""),
-            ("linux" | "", "", "sshd") => (Self::Programs(&["sshd"]), "ssh"),
-            ("linux" | "", "", "sudo") => (Self::Programs(&["sudo"]), ""),
-            ("linux" | "", "", "su") => (Self::Programs(&["su"]), ""),
-            ("linux" | "", "", "cron") => (Self::Programs(&["cron", "crontab"]), ""),
-            ("linux" | "", "", "kernel") => (Self::Programs(&["kernel"]), ""),
-            ("linux" | "", "", "systemd") => (Self::Programs(&["systemd"]), ""),
-            ("linux" | "", "", "vsftpd") => (Self::Programs(&["vsftpd"]), "ftp"),
-            ("linux" | "", "", "clamav") => {
-                (Self::Programs(&["clamd", "clamav", "clamav-daemon", "freshclam", "clamscan"]), "")
-            }
-            ("linux" | "", "", "guacamole") => (Self::Programs(&["guacd", "guacamole"]), ""),
-            ("linux" | "", "", "auth" | "syslog") => (Self::Syslog(false), ""),
-            ("linux", "", "") => (Self::Syslog(true), ""),
-            _ => (Self::Elsewhere, ""),
-        }
-    }
-
-    fn admits(self, event: &Event<'_>) -> bool {
-        match (self, event.class()) {
-            (_, Class::Json) => true,
-            (Self::Programs(names), Class::Syslog) => event
-                .program()
-                .is_some_and(|program| names.iter().any(|name| name.as_bytes() == program)),
-            (Self::Syslog(_), Class::Syslog) | (Self::Web, Class::Web) => true,
-            (Self::Syslog(audit), Class::Audit) => audit,
-            (Self::Audit, class) => class == Class::Audit,
-            _ => false,
-        }
-    }
-
-    fn reaches(self, class: Class) -> bool {
-        match class {
-            Class::Syslog => matches!(self, Self::Programs(_) | Self::Syslog(_)),
-            Class::Web => self == Self::Web,
-            Class::Audit => matches!(self, Self::Audit | Self::Syslog(true)),
-            Class::Json => false,
         }
     }
 }

@@ -7,11 +7,15 @@
 //! Refuses: lines over [`LINE_BYTES_MAX`] (cut and tagged), archives that expand beyond the caller's
 //! bound (an error after the lines before it).
 
+mod block;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use flate2::read::MultiGzDecoder;
+
+pub use block::{Block, Shared};
 
 /// Bytes asked for at once: fits the second-level cache of small servers.
 pub const BLOCK_BYTES: usize = 256 << 10;

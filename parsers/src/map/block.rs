@@ -1,0 +1,151 @@
+//! Blocks: the lines of a part of a file, for readers that share it.
+//!
+//! A file is divided at any offsets; the lines that *begin* in a part belong to it. So the parts of a
+//! file hold each line exactly once, whatever their size, and threads can read them without asking
+//! each other.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use super::LINE_BYTES_MAX;
+
+/// Whole lines that follow each other in one file (of an archive: expanded).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'a> {
+    /// Where the first line begins.
+    pub offset: u64,
+    /// The lines with their line ends; only the last line of a file may lack its own.
+    pub bytes: &'a [u8],
+    /// Whether the last line is longer than [`LINE_BYTES_MAX`] and goes on after `bytes`.
+    pub cut: bool,
+}
+
+/// A file that is read by position, by any number of threads, never past the size that it had when it
+/// was found.
+#[derive(Debug)]
+pub struct Shared {
+    file: File,
+    end: u64,
+}
+
+impl Shared {
+    /// Reads `file` up to `end`.
+    pub fn new(file: File, end: u64) -> Self {
+        Self { file, end }
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The lines that begin in `part`; none when a longer line covers it. `buffer` holds the bytes and
+    /// is reused.
+    pub fn lines_in<'b>(&self, part: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<Block<'b>> {
+        let to = part.end.min(self.end);
+        // The byte before tells whether a line begins at the part's first byte.
+        let from = part.start.saturating_sub(1);
+        let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        buffer.clear();
+        self.fill(from, length, buffer)?;
+        let skipped = match (part.start, memchr::memchr(b'\n', buffer)) {
+            (0, _) => 0,
+            (_, Some(end)) if end + 1 < length || to == part.start => end + 1,
+            _ => return Ok(Block { offset: to, bytes: &[], cut: false }),
+        };
+        let mut cut = false;
+        if buffer.last().is_some_and(|last| *last != b'\n')
+            && from + (buffer.len() as u64) < self.end
+        {
+            cut = self.finish_line(from + buffer.len() as u64, buffer)?;
+        }
+        Ok(Block { offset: from + skipped as u64, bytes: &buffer[skipped..], cut })
+    }
+
+    /// Reads on to the end of the line, at most [`LINE_BYTES_MAX`]; whether it goes on after that.
+    fn finish_line(&self, from: u64, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        const STEP: usize = 4096;
+        let start = buffer.len();
+        while buffer.len() - start < LINE_BYTES_MAX {
+            let before = buffer.len();
+            self.fill(from + (before - start) as u64, STEP, buffer)?;
+            if let Some(end) = memchr::memchr(b'\n', &buffer[before..]) {
+                buffer.truncate(before + end + 1);
+                return Ok(false);
+            }
+            if buffer.len() - before < STEP {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Appends up to `length` bytes from `from` on; fewer when the file ends.
+    fn fill(&self, from: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let left = usize::try_from(self.end.saturating_sub(from)).unwrap_or(usize::MAX);
+        let start = buffer.len();
+        buffer.resize(start + length.min(left), 0);
+        let mut filled = start;
+        while filled < buffer.len() {
+            let at = from + (filled - start) as u64;
+            match self.file.read_at(&mut buffer[filled..], at) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        buffer.truncate(filled);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn parts_of_any_size_hold_each_line_once() {
+        let text = b"a\n\nbb\nccc\n\n\nlong line here\nlast";
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
+        let shared = Shared::new(file, text.len() as u64);
+        for size in 1..=text.len() as u64 + 1 {
+            let mut all = Vec::new();
+            let mut at = 0;
+            let mut buffer = Vec::new();
+            while at < shared.end() {
+                let block = shared.lines_in(at..at + size, &mut buffer).unwrap();
+                if !block.bytes.is_empty() {
+                    assert_eq!(block.offset, all.len() as u64, "{size}");
+                    assert!(block.offset >= at && block.offset < at + size, "{size}");
+                }
+                assert!(!block.cut);
+                all.extend_from_slice(block.bytes);
+                at += size;
+            }
+            assert_eq!(all, text, "{size}");
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_and_belongs_to_one_part() {
+        let mut text = vec![b'x'; 3 * LINE_BYTES_MAX];
+        text.extend_from_slice(b"\nnext\n");
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&text).unwrap();
+        let shared = Shared::new(file, text.len() as u64);
+        let mut buffer = Vec::new();
+        let part = LINE_BYTES_MAX as u64;
+        let first = shared.lines_in(0..part, &mut buffer).unwrap();
+        assert!(first.cut && first.bytes.len() >= LINE_BYTES_MAX);
+        let second = shared.lines_in(part..2 * part, &mut buffer).unwrap();
+        assert_eq!(second.bytes, b"");
+        let last = shared.lines_in(3 * part..4 * part, &mut buffer).unwrap();
+        assert_eq!((last.offset, last.bytes), (3 * part + 1, &b"next\n"[..]));
+    }
+}
