@@ -7,9 +7,9 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use super::LINE_BYTES_MAX;
+use super::cache::{Manners, is_warm};
 use super::mapped::Mapped;
 use super::proof::{Proof, asked};
 
@@ -32,13 +32,18 @@ pub struct Shared {
     file: File,
     end: u64,
     proof: io::Result<Proof>,
+    manners: Manners,
 }
 
 impl Shared {
     /// Reads `file` up to `end`.
     pub fn new(file: File, end: u64) -> Self {
+        Self::with(file, end, Manners::new(end))
+    }
+
+    pub(super) fn with(file: File, end: u64, manners: Manners) -> Self {
         let proof = Proof::new(&file, end);
-        Self { file, end, proof }
+        Self { file, end, proof, manners }
     }
 
     /// Where it ends.
@@ -96,7 +101,7 @@ impl Shared {
         let mut filled = start;
         while filled < buffer.len() {
             let at = from + (filled - start) as u64;
-            match self.file.read_at(&mut buffer[filled..], at) {
+            match self.manners.read_at(&self.file, &mut buffer[filled..], at) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -105,6 +110,12 @@ impl Shared {
         }
         buffer.truncate(filled);
         Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.manners.restore(&self.file);
     }
 }
 
@@ -118,8 +129,12 @@ pub enum Source {
 }
 
 impl Source {
-    /// Maps the first `end` bytes of `file` if that can be done, else reads them by position.
+    /// Maps the first `end` bytes of `file` if they are all in memory, else reads them by position: a
+    /// mapping would leave what it fetches in the page cache.
     pub fn mapped(file: File, end: u64) -> io::Result<Self> {
+        if !is_warm(&file, end) {
+            return Ok(Self::copied(file, end));
+        }
         let again = file.try_clone()?;
         Ok(match Mapped::new(file, end) {
             Ok(mapped) => Self::Mapped(mapped),

@@ -9,20 +9,22 @@
 
 mod archive;
 mod block;
+mod cache;
 mod flow;
 mod mapped;
 mod proof;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
 pub use archive::{EXPANDED_BYTES_MAX, MAGIC_BYTES, Packing, WINDOW_BYTES_MAX, gunzip, is_gzip};
 pub use block::{Block, Shared, Source};
+pub use cache::SPARED_BYTES_MIN;
 pub use flow::Flow;
 pub use mapped::Mapped;
 pub use proof::Torn;
 
+use cache::Manners;
 use proof::Proof;
 
 /// Bytes asked for at once: fits the second-level cache of small servers.
@@ -39,13 +41,14 @@ pub struct Positioned {
     offset: u64,
     end: u64,
     proof: io::Result<Proof>,
+    manners: Manners,
 }
 
 impl Positioned {
     /// Reads `file` from `offset` up to `end` (its size when the sweep began).
     pub fn new(file: File, offset: u64, end: u64) -> Self {
         let proof = Proof::new(&file, end);
-        Self { file, offset, end, proof }
+        Self { file, offset, end, proof, manners: Manners::new(end) }
     }
 }
 
@@ -56,10 +59,16 @@ impl Read for Positioned {
         if wanted == 0 {
             return Ok(0);
         }
-        let read = self.file.read_at(&mut into[..wanted], self.offset)?;
+        let read = self.manners.read_at(&self.file, &mut into[..wanted], self.offset)?;
         proof::asked(&self.proof)?.holds(&self.file, self.offset)?;
         self.offset += read as u64;
         Ok(read)
+    }
+}
+
+impl Drop for Positioned {
+    fn drop(&mut self) {
+        self.manners.restore(&self.file);
     }
 }
 
