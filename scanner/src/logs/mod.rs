@@ -16,6 +16,7 @@ pub mod history;
 pub mod matcher;
 mod prefilter;
 mod reading;
+pub mod rotation;
 pub mod source;
 pub mod story;
 pub mod sweep;
