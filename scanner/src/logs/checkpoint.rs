@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use parsers::map::{LINE_BYTES_MAX, Lines};
 use parsers::tree::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -269,7 +270,16 @@ impl Checkpoint {
                 copy = Some(index);
             }
         }
-        let gap = own.is_some_and(|own| self.is_cut_away(own, path));
+        let gap = own.is_some_and(|own| self.is_cut_away(own, path, stat));
+        if let (Some(own), None, false) = (own, copy, packed) {
+            let left = self.files[own].left_in(&head, stat, reader)?;
+            if let Some((from, lines)) = left {
+                self.files[own].cut = true;
+                let start = Start { from, lines, new_from: from };
+                let mark = Mark::new(path, stat);
+                return Ok(Reached { start, gap: true, head: head.bytes, packed, mark });
+            }
+        }
         if let Some(own) = own {
             self.files[own].cut = true;
         }
@@ -320,7 +330,9 @@ impl Checkpoint {
         is_there: &dyn Fn(&str) -> bool,
     ) -> Vec<String> {
         let lost = |mark: &&Mark| {
-            let unfinished = is_live(&mark.path) || mark.offset < mark.size;
+            // A rotated file that ends in half a line was read as far as it goes.
+            let left = mark.size.saturating_sub(mark.offset);
+            let unfinished = is_live(&mark.path) || left > LINE_BYTES_MAX as u64;
             let gone = !mark.met && !mark.copied && !mark.cut && mark.unseen == 0;
             let held = || {
                 self.files.iter().any(|other| {
@@ -356,12 +368,14 @@ impl Checkpoint {
 
     /// Whether lines were lost with what this file held: it was cut in place, and no file of this sweep
     /// holds what it held.
-    fn is_cut_away(&self, own: usize, path: &str) -> bool {
+    fn is_cut_away(&self, own: usize, path: &str, stat: &Stat) -> bool {
         let cut = &self.files[own];
+        // Without birth times, under another name, it is rather another file with a dead file's inode.
+        let same = cut.path == path || cut.born.is_some() && cut.born == stat.born;
         let held = |(index, mark): (usize, &Mark)| {
             index != own && mark.met && mark.head == cut.head && mark.offset >= cut.offset
         };
-        cut.path == path && cut.offset > 0 && !self.files.iter().enumerate().any(held)
+        same && cut.offset > 0 && !self.files.iter().enumerate().any(held)
     }
 }
 
@@ -392,6 +406,30 @@ impl Mark {
         !self.cut
             && (self.device, self.inode) == (stat.device, stat.inode)
             && (self.born == stat.born || self.born.is_none() || stat.born.is_none())
+    }
+
+    /// Of a file that was cut in the middle, and may have grown again: where the last line ends that can
+    /// have been read before, and how many lines that makes. Its whole head must still be there: then
+    /// what followed it, up to where it was cut, is what was read.
+    fn left_in(
+        &self,
+        head: &Head,
+        stat: &Stat,
+        reader: ReaderAt<'_>,
+    ) -> Result<Option<(u64, u64)>, String> {
+        if self.head_bytes < HEAD_BYTES || !head.begins_with(self.head_bytes, &self.head) {
+            return Ok(None);
+        }
+        let before = self.offset.min(stat.size_bytes);
+        let mut lines = Lines::new(reader(0)?.take(before));
+        let (mut end, mut count) = (0, 0);
+        loop {
+            let ended = lines.next_line().map_err(|error| error.to_string())?.map(|l| l.terminated);
+            if ended != Some(true) {
+                return Ok(Some((end, count)));
+            }
+            (end, count) = (lines.offset(), lines.number());
+        }
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
