@@ -1,6 +1,7 @@
 //! Log sweeps: which files, which rules, what was detected, where to go on next time.
 //!
-//! In the order in which data goes through: [`source`] finds the files, `reading` reads them from where
+//! In the order in which data goes through: [`source`] finds the files (by the names
+//! that [`rotation`] gives), [`view`] opens them, `reading` reads them from where
 //! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
 //! that its `prefilter` left, `gather` takes their hits, [`window`] correlates them, [`story`] tells
 //! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
@@ -20,6 +21,7 @@ pub mod rotation;
 pub mod source;
 pub mod story;
 pub mod sweep;
+pub mod view;
 pub mod window;
 
 pub use matcher::RuleSet;
