@@ -14,6 +14,7 @@ pub mod extract;
 mod gather;
 pub mod history;
 pub mod matcher;
+pub mod patterns;
 mod prefilter;
 mod reading;
 pub mod source;
