@@ -17,6 +17,7 @@ pub mod matcher;
 pub mod patterns;
 mod prefilter;
 mod reading;
+pub mod rotation;
 pub mod source;
 pub mod story;
 pub mod sweep;
