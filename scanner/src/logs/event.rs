@@ -1,8 +1,7 @@
 //! One line as an event: its kind, its time as written, and its fields by the names that rules use.
 //!
 //! The names are Sigma's for each log source (`c-uri`, `sc-status`, `a0` …) and, for syslog, `program`,
-//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: `user`, `src_ip`, `target_user`,
-//! `command`, `group`, `uid`, `unit`, `auth_method`.
+//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: its `FIELDS`.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -11,7 +10,7 @@ use parsers::log::journal::Entry;
 use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json, syslog};
 use parsers::time::Stamp;
 
-use super::extract::{Ended, Extracted, canonical_program, extract};
+use super::extract::{Ended, Extracted, canonical_program, extract, named};
 
 /// Sort of record; rules are routed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,21 +292,17 @@ fn syslog_field<'a>(
     found: &OnceCell<Extracted<'a>>,
     name: &str,
 ) -> Option<Cow<'a, [u8]>> {
-    let text = |value: Option<&'a str>| value.map(|value| Cow::Borrowed(value.as_bytes()));
     match name {
         "message" => Some(Cow::Borrowed(record.message)),
         "program" => Some(Cow::Borrowed(canonical_program(record.program))),
         "host" | "hostname" => given(record.host).map(Cow::Borrowed),
         "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
-        "src_ip" => text(naming(record, found).ip),
-        "user" => text(naming(record, found).user),
-        "target_user" => text(naming(record, found).target),
-        "auth_method" => text(naming(record, found).method),
-        "command" => text(naming(record, found).command),
-        "group" => text(naming(record, found).group),
-        "uid" => text(naming(record, found).uid),
-        "unit" => text(naming(record, found).unit),
-        _ => None,
+        _ => {
+            let value = naming(record, found)
+                .field(name)
+                .or_else(|| named(canonical_program(record.program), record.message, name));
+            value.map(|value| Cow::Borrowed(value.as_bytes()))
+        }
     }
 }
 
