@@ -8,7 +8,7 @@ mod evaluate;
 mod route;
 
 use parsers::place::{Place, Problem};
-use parsers::rules::sigma::{Correlation, Document, Rule};
+use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 
 use super::event::{Class, Event};
 use super::prefilter::Prefilter;
@@ -72,13 +72,7 @@ impl RuleSet {
             let message = format!("more than {RULES_MAX} rules");
             return Err(vec![Problem { place: Place::whole("rules"), message }]);
         }
-        let (mut rules, mut correlations) = (Vec::new(), Vec::new());
-        for document in documents {
-            match document {
-                Document::Rule(rule) => rules.push(*rule),
-                Document::Correlation(correlation) => correlations.push(*correlation),
-            }
-        }
+        let Collection { rules, correlations } = Collection::of(documents)?;
         let mut problems = twins(&rules, &correlations);
         let correlations = in_order(&rules, correlations).unwrap_or_else(|mut found| {
             problems.append(&mut found);
