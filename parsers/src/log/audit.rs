@@ -22,6 +22,8 @@ pub struct AuditRecord<'a> {
     pub stamp: Stamp,
     /// Serial number of the event.
     pub serial: u64,
+    /// The host, where records of several are in one log (`node=…`).
+    pub node: &'a [u8],
     /// `SYSCALL`, `EXECVE`, `USER_LOGIN` …
     pub kind: &'a [u8],
     /// Fields in the order in which they are written; those inside `msg='…'` too.
@@ -72,9 +74,12 @@ impl AuditRecord<'_> {
 
 /// Reads one record.
 pub fn parse(line: &[u8]) -> Option<AuditRecord<'_>> {
-    let start = match line.strip_prefix(b"node=") {
-        Some(rest) => &rest[memchr::memchr(b' ', rest)? + 1..],
-        None => line.strip_prefix(b"audit: ").unwrap_or(line),
+    let (node, start) = match line.strip_prefix(b"node=") {
+        Some(rest) => {
+            let end = memchr::memchr(b' ', rest)?;
+            (&rest[..end], &rest[end + 1..])
+        }
+        None => (&b""[..], line.strip_prefix(b"audit: ").unwrap_or(line)),
     };
     let rest = start.strip_prefix(b"type=")?;
     let end = memchr::memchr(b' ', rest)?;
@@ -86,7 +91,7 @@ pub fn parse(line: &[u8]) -> Option<AuditRecord<'_>> {
     let close = memchr::memchr(b')', rest)?;
     let serial = std::str::from_utf8(&rest[..close]).ok()?.parse().ok()?;
     let body = rest[close + 1..].strip_prefix(b":").unwrap_or(&rest[close + 1..]);
-    let mut record = AuditRecord { stamp, serial, kind, fields: Vec::new(), hidden: false };
+    let mut record = AuditRecord { stamp, serial, node, kind, fields: Vec::new(), hidden: false };
     pairs(body, &mut record);
     Some(record)
 }
