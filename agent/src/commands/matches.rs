@@ -60,11 +60,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
     let patterns = load_patterns(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
-    if args.count && args.rules.is_empty() {
-        if let Some(matched) = count_in_file(&tree, &args.log, &patterns)? {
-            crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
-            return Ok(if matched > 0 { Exit::Clean } else { Exit::Found });
-        }
+    if args.count
+        && args.rules.is_empty()
+        && let Some(matched) = count_in_file(&tree, &args.log, &patterns)?
+    {
+        crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
+        return Ok(if matched > 0 { Exit::Clean } else { Exit::Found });
     }
     let mut asked = Asked {
         conceal: Concealer::new(known_users(&tree)),

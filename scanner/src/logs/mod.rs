@@ -6,6 +6,7 @@
 //! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
 //! the built-in rules, and [`history`] says who was known here before.
 
+pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
@@ -21,6 +22,8 @@ pub mod rotation;
 pub mod source;
 pub mod story;
 pub mod sweep;
+mod syscalls;
+pub mod taxonomy;
 pub mod window;
 
 pub use matcher::RuleSet;

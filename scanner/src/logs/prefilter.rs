@@ -104,13 +104,8 @@ fn selection_needs(selection: &Selection) -> Option<Vec<Vec<u8>>> {
 }
 
 fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
-    if test.negated {
-        return None;
-    }
-    let each = test.values.iter().map(|value| {
-        value.required().filter(|text| text.len() >= LITERAL_BYTES_MIN).map(|text| vec![text])
-    });
-    if test.all { best(each) } else { union(each) }
+    let long = |texts: &Vec<Vec<u8>>| texts.iter().all(|text| text.len() >= LITERAL_BYTES_MIN);
+    test.required().filter(long)
 }
 
 /// Of several things that all hold, the one whose shortest text is longest.
