@@ -1,0 +1,3 @@
+//! fail2ban filters and jails, run unchanged.
+
+pub mod pattern;
