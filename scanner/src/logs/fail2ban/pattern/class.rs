@@ -121,7 +121,9 @@ mod tests {
     fn classes_are_those_of_python() {
         let class = |item| Class::new(vec![item], false, false);
         let word = class(Item::Word(false));
-        for (one, is) in [('a', true), ('_', true), ('é', true), ('٣', true), ('-', false), (' ', false)] {
+        for (one, is) in
+            [('a', true), ('_', true), ('é', true), ('٣', true), ('-', false), (' ', false)]
+        {
             assert_eq!(word.has(one), is, "{one}");
         }
         let space = class(Item::Space(false));

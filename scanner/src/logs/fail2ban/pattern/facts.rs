@@ -189,7 +189,8 @@ impl Found {
         let mut last = 'x';
         for one in run.chars() {
             let word = |c: char| c == '_' || c.is_alphanumeric();
-            let seam = !word(last) && !word(one) || matches!(last, '[' | '(' | '<' | '{' | '"' | '\'');
+            let seam =
+                !word(last) && !word(one) || matches!(last, '[' | '(' | '<' | '{' | '"' | '\'');
             if seam && !piece.is_empty() {
                 self.offer(vec![std::mem::take(&mut piece)]);
             }

@@ -228,7 +228,9 @@ impl Machine {
                     let Operation::Run { class, .. } = program.operations[at as usize] else {
                         continue;
                     };
-                    let Some(width) = one(program, class, text, position as usize) else { continue };
+                    let Some(width) = one(program, class, text, position as usize) else {
+                        continue;
+                    };
                     let longer = position + narrow(width);
                     if left > 1 {
                         self.push(Frame::Longer { at, position: longer, left: left - 1 });
@@ -250,9 +252,10 @@ impl Machine {
         if !self.remember || self.looks > 0 {
             return false;
         }
-        let conditions = program.conditions.iter().fold(0, |bits, group| {
-            bits << 1 | usize::from(self.slots[group * 2 + 1] != UNSET)
-        });
+        let conditions = program
+            .conditions
+            .iter()
+            .fold(0, |bits, group| bits << 1 | usize::from(self.slots[group * 2 + 1] != UNSET));
         let place = (position * program.operations.len() + at) * 2 + state as usize;
         let bit = (place << program.conditions.len()) + conditions;
         let Some(word) = self.seen.get_mut(bit / 64) else { return false };
@@ -284,7 +287,11 @@ impl Machine {
             return None;
         }
         if lazy && most > least {
-            self.push(Frame::Longer { at: narrow(at), position: narrow(position), left: most - least });
+            self.push(Frame::Longer {
+                at: narrow(at),
+                position: narrow(position),
+                left: most - least,
+            });
         } else if !lazy && position > least_end {
             let (at, least) = (narrow(at), narrow(least_end));
             self.push(Frame::Shorter { at, least, position: narrow(position) });

@@ -54,8 +54,7 @@ impl Pattern {
 
     /// Where a group of the last match lies; 0 is the whole.
     pub fn group(&self, machine: &Machine, group: usize) -> Option<(usize, usize)> {
-        let (start, end) =
-            (*machine.slots.get(group * 2)?, *machine.slots.get(group * 2 + 1)?);
+        let (start, end) = (*machine.slots.get(group * 2)?, *machine.slots.get(group * 2 + 1)?);
         (group * 2 + 1 < self.0.names.len() * 2 && start <= end && end != usize::MAX)
             .then_some((start, end))
     }

@@ -13,27 +13,55 @@ pub const OPERATIONS_MAX: usize = 20_000;
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
     /// These bytes of the pool.
-    Literal { start: u32, length: u32 },
+    Literal {
+        start: u32,
+        length: u32,
+    },
     /// One character of a set.
     Class(u16),
     /// Characters of a set, as many as possible or as few.
-    Run { class: u16, least: u32, most: u32, lazy: bool },
+    Run {
+        class: u16,
+        least: u32,
+        most: u32,
+        lazy: bool,
+    },
     Jump(u32),
     /// Try here first, there next.
-    Split { first: u32, second: u32 },
+    Split {
+        first: u32,
+        second: u32,
+    },
     Save(u16),
     At(At),
     /// The body follows and ends with `Accept`; the program goes on at `end`. Slots from `low` to
     /// `high` belong to groups inside.
-    Look { look: Look, width: u32, end: u32, low: u16, high: u16 },
-    Atomic { end: u32 },
-    Back { group: u16, fold: bool },
+    Look {
+        look: Look,
+        width: u32,
+        end: u32,
+        low: u16,
+        high: u16,
+    },
+    Atomic {
+        end: u32,
+    },
+    Back {
+        group: u16,
+        fold: bool,
+    },
     /// Goes on if the group is set, and else there.
-    IfSet { group: u16, otherwise: u32 },
+    IfSet {
+        group: u16,
+        otherwise: u32,
+    },
     /// Notes where an iteration begins.
     Mark(u16),
     /// Leaves the loop after an iteration that matched nothing.
-    Progress { slot: u16, exit: u32 },
+    Progress {
+        slot: u16,
+        exit: u32,
+    },
     Accept,
 }
 
@@ -148,8 +176,7 @@ impl Compiler {
                 let start = self.push(Operation::IfSet { group, otherwise: 0 })?;
                 self.node(yes)?;
                 let jump = self.push(Operation::Jump(0))?;
-                self.program.operations[start] =
-                    Operation::IfSet { group, otherwise: self.here() };
+                self.program.operations[start] = Operation::IfSet { group, otherwise: self.here() };
                 self.node(no)?;
                 self.program.operations[jump] = Operation::Jump(self.here());
             }
@@ -235,7 +262,8 @@ impl Compiler {
             self.push(Operation::Mark(slot))?;
         }
         self.node(node)?;
-        let check = if empty { Some(self.push(Operation::Progress { slot, exit: 0 })?) } else { None };
+        let check =
+            if empty { Some(self.push(Operation::Progress { slot, exit: 0 })?) } else { None };
         self.push(Operation::Jump(u32::try_from(start).map_err(|_| TOO_BIG)?))?;
         let exit = self.here();
         if let Some(check) = check {
@@ -262,10 +290,11 @@ impl Compiler {
         let start = self.push(Operation::Accept)?;
         self.node(body)?;
         self.push(Operation::Accept)?;
-        let saved = self.program.operations[start..].iter().filter_map(|operation| match operation {
-            Operation::Save(slot) => Some(*slot),
-            _ => None,
-        });
+        let saved =
+            self.program.operations[start..].iter().filter_map(|operation| match operation {
+                Operation::Save(slot) => Some(*slot),
+                _ => None,
+            });
         let (low, high) =
             saved.fold((u16::MAX, 0), |(low, high), slot| (low.min(slot), high.max(slot + 1)));
         let (low, high) = if low > high { (0, 0) } else { (low, high) };
@@ -278,5 +307,6 @@ impl Compiler {
 /// Whether two characters are the same but for case.
 pub(super) fn same_but_case(one: char, other: char) -> bool {
     one == other
-        || single(one.to_lowercase()).is_some_and(|lower| single(other.to_lowercase()) == Some(lower))
+        || single(one.to_lowercase())
+            .is_some_and(|lower| single(other.to_lowercase()) == Some(lower))
 }

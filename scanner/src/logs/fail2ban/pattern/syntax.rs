@@ -271,7 +271,8 @@ impl Parser {
             }
             _ => (Some(least?), at),
         };
-        (self.chars.get(at) == Some(&'}')).then_some((least.unwrap_or(0), most?, at + 1))
+        (self.chars.get(at) == Some(&'}'))
+            .then_some((least.unwrap_or(0), most?, at + 1))
             .filter(|_| self.chars.get(self.at + 1) != Some(&'}'))
     }
 
@@ -298,7 +299,8 @@ impl Parser {
 
     /// Disregarding case costs nothing where a character has none.
     fn folds(&self, one: char) -> bool {
-        let cased = one.to_lowercase().next() != Some(one) || one.to_uppercase().next() != Some(one);
+        let cased =
+            one.to_lowercase().next() != Some(one) || one.to_uppercase().next() != Some(one);
         self.flags.fold && cased
     }
 
@@ -323,9 +325,10 @@ impl Parser {
         } else if self.take('(') {
             self.conditional()
         } else {
-            let look = [("=", false, false), ("!", false, true), ("<=", true, false), ("<!", true, true)]
-                .into_iter()
-                .find(|(sign, ..)| self.take_all(sign));
+            let look =
+                [("=", false, false), ("!", false, true), ("<=", true, false), ("<!", true, true)]
+                    .into_iter()
+                    .find(|(sign, ..)| self.take_all(sign));
             match look {
                 Some((_, behind, negated)) => {
                     Ok(Node::Look(Look { behind, negated }, Box::new(self.closed()?)))
@@ -345,7 +348,10 @@ impl Parser {
     fn capture(&mut self, name: Option<String>) -> Read<Node> {
         if let Some(name) = &name {
             let word = |c: char| c == '_' || c.is_alphanumeric();
-            if name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(word) || name.is_empty() {
+            if name.starts_with(|c: char| c.is_ascii_digit())
+                || !name.chars().all(word)
+                || name.is_empty()
+            {
                 return Err(self.error("bad group name"));
             }
             if self.names.iter().flatten().any(|known| known == name) {

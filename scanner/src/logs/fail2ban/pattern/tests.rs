@@ -25,7 +25,10 @@ const CASES: &[(&str, &str)] = &[
     (r"(\w+)\s+\1", "the the"),
     (r"(?i)(\w+) \1", "The tHE"),
     (r"(?P<q>['\x22])(.*?)(?P=q)", "say 'it' \"no\""),
-    (r"^(?P<inv>invalid user )?(?P<user>(?P<plain>\S+)|(?(inv)(?:(?! from ).)*?|[^:]+)) from (\S+)(?(plain):|$)", "invalid user a from b from 1.2.3.4"),
+    (
+        r"^(?P<inv>invalid user )?(?P<user>(?P<plain>\S+)|(?(inv)(?:(?! from ).)*?|[^:]+)) from (\S+)(?(plain):|$)",
+        "invalid user a from b from 1.2.3.4",
+    ),
     (r"(x)?(?(1)a|b)", "xb"),
     (r"\b(?!publickey)\S+", "publickey password"),
     (r"(?<=\baudit\()\d+", "x audit(123"),
@@ -74,7 +77,11 @@ const CASES: &[(&str, &str)] = &[
 fn matches_and_groups_are_those_of_python() {
     for (pattern, _) in CASES {
         let lines = Lines::One;
-        assert!(Pattern::new(pattern, lines).is_ok(), "{pattern}: {:?}", Pattern::new(pattern, lines));
+        assert!(
+            Pattern::new(pattern, lines).is_ok(),
+            "{pattern}: {:?}",
+            Pattern::new(pattern, lines)
+        );
     }
     let script = "import sys,json,re\nfor l in sys.stdin:\n p,t=json.loads(l)\n m=re.search(p,t)\n \
                   print(json.dumps(None if m is None else [m.group(0)]+list(m.groups())))";
