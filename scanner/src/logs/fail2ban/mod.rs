@@ -1,3 +1,5 @@
 //! fail2ban filters and jails, run unchanged.
 
+pub mod date;
 pub mod pattern;
+mod tags;
