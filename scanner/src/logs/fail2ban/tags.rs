@@ -42,6 +42,11 @@ pub(super) fn expand(text: &str, names_too: bool) -> String {
     local_flags(&out)
 }
 
+/// The same with addresses that take more than they should, but by an automaton.
+pub(super) fn without_look_behind(regex: &str) -> String {
+    regex.replace("(?<=:):", ":")
+}
+
 fn fixed(name: &str, names_too: bool) -> Option<String> {
     let address = || format!(r"\[?(?:{IP4}|{IP6})\]?");
     Some(match name {

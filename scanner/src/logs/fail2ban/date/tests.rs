@@ -43,7 +43,7 @@ fn the_defaults_know_the_common_stamps() {
         "23-Jan-2005 21:59:59",
         "1106513999",
         "PST Jan 23 12:59:59",
-        "@4000000041f40fcf00000000",
+        "@4000000041f4104f00000000",
     ] {
         let line = format!("{text} [x] y");
         assert_eq!(dated("", &line), Some((text.to_string(), time.clone())), "{text}");
