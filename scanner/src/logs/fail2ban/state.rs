@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::date::Moment;
 use super::expression::{Groups, set, value};
 use super::filter::{Filter, Scratch, Seen, Sight};
 
@@ -47,6 +48,8 @@ pub struct Taken {
     pub passed: bool,
     /// Whether a search ran into its bound.
     pub undecided: bool,
+    /// The date of the line, or that of the last one that had a date.
+    pub moment: Option<Moment>,
 }
 
 /// What one filter knows of the lines so far of one log.
@@ -60,6 +63,7 @@ pub struct State {
     /// Connections that were forgotten because there were too many.
     pub evicted: u64,
     lines: Vec<String>,
+    moment: Option<Moment>,
     scratch: Scratch,
 }
 
@@ -82,12 +86,14 @@ impl State {
 
     /// Takes what the filter saw in the next line; `time` is that of the line, in seconds.
     pub fn take(&mut self, filter: &Filter, seen: &Seen, time: Option<f64>) -> Taken {
-        match &seen.sight {
+        self.moment = seen.moment.or(self.moment);
+        let taken = match &seen.sight {
             Sight::Undecided => Taken { undecided: true, ..Taken::default() },
             Sight::Ignored(_) => Taken { passed: true, ..Taken::default() },
             Sight::Match { regex, groups } => self.failure(*regex, groups.clone(), 1, time),
             Sight::Line(line) => self.line(filter, line, time),
-        }
+        };
+        Taken { moment: self.moment, ..taken }
     }
 
     /// A line of a filter that looks at several.

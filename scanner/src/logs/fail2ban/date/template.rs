@@ -167,6 +167,8 @@ impl Template {
             line.get(start..end)
         };
         let moment = match &self.reading {
+            // A date that may be left out, and is.
+            _ if start == end => None,
             Reading::Fields(groups) => read_fields(groups, text).map(Moment::Fields),
             Reading::Epoch { group, long } => text(*group).and_then(|t| read_epoch(t, *long)),
             Reading::Tai64n => text(1).and_then(|text| {
