@@ -12,6 +12,7 @@ pub mod conceal;
 pub mod content;
 pub mod event;
 pub mod extract;
+pub mod fail2ban;
 mod gather;
 pub mod history;
 pub mod matcher;
