@@ -27,6 +27,7 @@ pub const FILES: &[(&str, &str)] = &[
     file!("sudo"),
     file!("systemd"),
     file!("tampering"),
+    file!("web-payloads"),
     file!("web-probes"),
     file!("web-storms"),
 ];

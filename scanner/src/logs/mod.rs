@@ -2,7 +2,7 @@
 //!
 //! In the order in which data goes through: [`source`] finds the files, `reading` reads them from where
 //! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
-//! that its `prefilter` left, `gather` takes their hits, [`window`] correlates them, [`story`] tells
+//! that its `prefilter` left ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells
 //! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
 //! the built-in rules, and [`history`] says who was known here before.
 
@@ -19,6 +19,7 @@ mod reading;
 pub mod source;
 pub mod story;
 pub mod sweep;
+pub mod web;
 pub mod window;
 
 pub use matcher::RuleSet;
