@@ -226,7 +226,10 @@ mod tests {
         assert_eq!(place.names(), ["out", "state", "state.lock"]);
         assert_eq!(std::fs::read(place.path("out")).unwrap(), b"report");
         let cursor = place.open();
-        assert_eq!((cursor.fresh, cursor.checkpoint.journal_cursor.as_deref()), (false, Some("one")));
+        assert_eq!(
+            (cursor.fresh, cursor.checkpoint.journal_cursor.as_deref()),
+            (false, Some("one"))
+        );
     }
 
     /// The two halves of the protocol, as a kill between them leaves them.

@@ -11,6 +11,7 @@ use parsers::log::journal;
 use parsers::map::{Lines, Torn};
 use parsers::time::{Clock, Stamp, Wall, first_year};
 
+use super::audit::{Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Reached, Start};
 use super::event::{Event, Form, journal_line};
 use super::gather::{At, Sweeper};
@@ -26,6 +27,15 @@ pub(super) struct Stream<'a> {
     reading: Option<Reading<'a>>,
     pub(super) pending: VecDeque<Hit>,
     last_at: i64,
+    joiner: Joiner<Spot>,
+}
+
+/// Where an audit record stands, until its event is complete.
+struct Spot {
+    path: Arc<str>,
+    line: u64,
+    offset: u64,
+    old: bool,
 }
 
 enum Reading<'a> {
@@ -50,7 +60,13 @@ struct FileReading {
 impl<'a> Stream<'a> {
     /// A family of files.
     pub(super) fn of_family(family: Family) -> Self {
-        Self { files: family.files.into(), reading: None, pending: VecDeque::new(), last_at: 0 }
+        Self {
+            files: family.files.into(),
+            reading: None,
+            pending: VecDeque::new(),
+            last_at: 0,
+            joiner: Joiner::default(),
+        }
     }
 
     /// The journal's export.
@@ -62,6 +78,7 @@ impl<'a> Stream<'a> {
             reading: Some(reading),
             pending: VecDeque::new(),
             last_at: 0,
+            joiner: Joiner::default(),
         }
     }
 
@@ -75,12 +92,18 @@ impl<'a> Stream<'a> {
         while self.pending.is_empty() {
             match &mut self.reading {
                 None => {
-                    let file = self.files.pop_front()?;
+                    let Some(file) = self.files.pop_front() else {
+                        // the audit events that the log leaves open
+                        let joiner = std::mem::take(&mut self.joiner);
+                        finish(joiner, sweeper, &mut self.pending);
+                        break;
+                    };
                     let opened = open(tree, &file, sweeper, checkpoint.as_deref_mut());
                     self.reading = opened.map(|reading| Reading::File(Box::new(reading)));
                 }
                 Some(Reading::File(reading)) => {
-                    let more = reading.read(sweeper, &mut self.pending, &mut self.last_at);
+                    let to = (&mut self.pending, &mut self.joiner);
+                    let more = reading.read(sweeper, to, &mut self.last_at);
                     if !more {
                         let done = self.reading.take();
                         if let (Some(checkpoint), Some(Reading::File(done))) =
@@ -95,7 +118,7 @@ impl<'a> Stream<'a> {
                         reader,
                         entries,
                         sweeper,
-                        &mut self.pending,
+                        (&mut self.pending, &mut self.joiner),
                         &mut self.last_at,
                     );
                     if !more {
@@ -203,7 +226,7 @@ impl FileReading {
     fn read(
         &mut self,
         sweeper: &mut Sweeper<'_>,
-        pending: &mut VecDeque<Hit>,
+        (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
         last_at: &mut i64,
     ) -> bool {
         let line = match self.lines.next_line() {
@@ -233,6 +256,7 @@ impl FileReading {
         }
         let place = At { path: &self.path, line: line.number, offset: line.offset, old };
         sweeper.judge(&event, time, *last_at, &place, pending);
+        join(&event, &place, sweeper, pending, joiner);
         let before = self.done.0;
         self.done = (self.lines.offset(), self.lines.number());
         if !old {
@@ -258,7 +282,7 @@ fn read_journal(
     reader: &mut BufReader<&mut dyn Read>,
     entries: &mut u64,
     sweeper: &mut Sweeper<'_>,
-    pending: &mut VecDeque<Hit>,
+    (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
     last_at: &mut i64,
 ) -> bool {
     let entry = match journal::next_entry(reader) {
@@ -290,5 +314,36 @@ fn read_journal(
     let path: Arc<str> = "journal".into();
     let place = At { path: &path, line: *entries, offset: 0, old: false };
     sweeper.judge(&event, time, *last_at, &place, pending);
+    join(&event, &place, sweeper, pending, joiner);
     true
+}
+
+/// Adds an audit record to its event; an event that is complete is judged where its last record is.
+fn join(
+    event: &Event<'_>,
+    place: &At<'_>,
+    sweeper: &mut Sweeper<'_>,
+    pending: &mut VecDeque<Hit>,
+    joiner: &mut Joiner<Spot>,
+) {
+    let Some(note) = event.audit_record().and_then(Note::of) else { return };
+    let path = Arc::clone(place.path);
+    let spot = Spot { path, line: place.line, offset: place.offset, old: place.old };
+    joiner.push(note, spot, |joined, spot| {
+        let event = Event::of_joined(&joined);
+        sweeper.judge(&event, Some(joined.at), joined.at, &spot.place(), pending);
+    });
+}
+
+fn finish(mut joiner: Joiner<Spot>, sweeper: &mut Sweeper<'_>, pending: &mut VecDeque<Hit>) {
+    joiner.finish(|joined, spot| {
+        let event = Event::of_joined(&joined);
+        sweeper.judge(&event, Some(joined.at), joined.at, &spot.place(), pending);
+    });
+}
+
+impl Spot {
+    fn place(&self) -> At<'_> {
+        At { path: &self.path, line: self.line, offset: self.offset, old: self.old }
+    }
 }
