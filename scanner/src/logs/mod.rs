@@ -14,6 +14,7 @@ pub mod content;
 pub mod event;
 pub mod extract;
 pub mod fail2ban;
+pub mod follow;
 mod gather;
 pub mod history;
 pub mod matcher;

@@ -129,6 +129,11 @@ pub fn discover(tree: &RootedTree) -> Found {
     gather.done(tree)
 }
 
+/// Directories in which [`discover`] looks.
+pub fn usual_places() -> impl Iterator<Item = &'static str> {
+    USUAL.iter().map(|(directory, _)| *directory)
+}
+
 /// What came through stdin, as a log of its own.
 pub fn opened(file: LogFile) -> Found {
     let name = file.path.display().to_string();
