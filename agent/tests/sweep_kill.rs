@@ -29,7 +29,8 @@ impl Host {
     fn new(seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("rule.yml"), RULE).unwrap();
-        fs::write(dir.path().join("auth.log"), "").unwrap();
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        fs::write(dir.path().join("logs/auth.log"), "").unwrap();
         Self { dir, serial: 0, random: seed | 1, killed: 0, told: BTreeMap::new() }
     }
 
@@ -46,7 +47,7 @@ impl Host {
 
     fn append(&mut self, count: u64) {
         let mut file =
-            File::options().append(true).create(true).open(self.path("auth.log")).unwrap();
+            File::options().append(true).create(true).open(self.path("logs/auth.log")).unwrap();
         for _ in 0..count {
             self.serial += 1;
             let [_, _, b, c] = u32::try_from(self.serial).unwrap().to_be_bytes();
@@ -56,9 +57,9 @@ impl Host {
     }
 
     fn rotate(&self) {
-        let _ = fs::rename(self.path("auth.log.1"), self.path("auth.log.2"));
-        fs::rename(self.path("auth.log"), self.path("auth.log.1")).unwrap();
-        File::create(self.path("auth.log")).unwrap();
+        let _ = fs::rename(self.path("logs/auth.log.1"), self.path("logs/auth.log.2"));
+        fs::rename(self.path("logs/auth.log"), self.path("logs/auth.log.1")).unwrap();
+        File::create(self.path("logs/auth.log")).unwrap();
     }
 
     /// Runs a sweep and kills it after a while, if it takes that long; whether it was killed.
@@ -67,7 +68,7 @@ impl Host {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wardmote"));
         command
             .current_dir(self.dir.path())
-            .args(["sweep", ".", "--rules", "rule.yml", "--state", "state", "--only-new"])
+            .args(["sweep", "logs", "--rules", "rule.yml", "--state", "state", "--only-new"])
             .args(["--format", "jsonl", "--state-dir", "kept", "--tz", "UTC", "--quiet"])
             .stdout(out)
             .stderr(Stdio::null());
@@ -96,12 +97,13 @@ impl Host {
         for line in text.lines() {
             // A report on stdout may be cut by the kill.
             let Ok(told) = serde_json::from_str::<Value>(line) else { continue };
-            if told["rule"] == "login" || told["also"].to_string().contains("login") {
+            // The built-in rules that tell of accounts speak too.
+            if let Some(ip) = told["subject"]["ip"].as_str() {
                 let key = (
                     told["path"].as_str().unwrap().to_string(),
                     told["line"].as_u64().unwrap(),
                     told["offset"].as_u64().unwrap(),
-                    told["subject"]["ip"].as_str().unwrap().to_string(),
+                    ip.to_string(),
                 );
                 *self.told.entry(key).or_default() += told["count"].as_u64().unwrap();
             }
