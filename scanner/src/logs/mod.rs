@@ -11,6 +11,7 @@ pub mod conceal;
 pub mod content;
 pub mod event;
 pub mod extract;
+pub mod features;
 mod gather;
 pub mod history;
 pub mod matcher;
@@ -19,6 +20,7 @@ mod reading;
 pub mod source;
 pub mod story;
 pub mod sweep;
+pub mod templates;
 pub mod window;
 
 pub use matcher::RuleSet;
