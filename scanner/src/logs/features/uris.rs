@@ -4,7 +4,17 @@
 //! many of them hold a class of characters that attacks need. Sums only: any order of merging gives
 //! the same. What is rare for a parameter that is otherwise plain is told.
 
+use std::collections::BTreeMap;
+
 use crate::logs::templates::census::Spot;
+use crate::logs::templates::known::Seen;
+
+/// Most parameters of all endpoints that are followed.
+pub const FOLLOWED_MAX: usize = 10_000;
+/// Fewest values that say what is usual for a parameter.
+pub const VALUES_MIN: u64 = 100;
+/// At most one value in so many is unusual.
+const RARE: u64 = 100;
 
 /// Most parameters of one request that are looked at.
 pub const PARAMETERS_MAX: usize = 32;
@@ -126,4 +136,140 @@ fn classes(value: &[u8]) -> u8 {
         dots = if byte == b'.' { dots + 1 } else { 0 };
     }
     classes
+}
+
+/// The parameters of all requests so far.
+#[derive(Clone, Debug, Default)]
+pub struct Uris {
+    known: BTreeMap<(Box<str>, Box<str>), Values>,
+    /// Values of parameters that found no room.
+    pub evicted: u64,
+}
+
+/// Values of one parameter.
+#[derive(Clone, Debug, Default)]
+struct Values {
+    count: u64,
+    with: [u64; CLASSES],
+    first_with: [Option<Seen>; CLASSES],
+}
+
+/// Values that a parameter nearly never has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Odd<'a> {
+    /// Path, masked.
+    pub endpoint: &'a str,
+    /// Parameter.
+    pub name: &'a str,
+    /// What they hold.
+    pub class: &'static str,
+    /// How many of them.
+    pub odd: u64,
+    /// How many values in all.
+    pub count: u64,
+    /// The first of them.
+    pub first: Seen,
+}
+
+impl Uris {
+    /// Takes a parameter of the next part.
+    pub fn take(&mut self, parameter: &Parameter, seen: impl Fn(Spot) -> Seen) {
+        let key = (parameter.endpoint.clone(), parameter.name.clone());
+        if self.known.len() >= FOLLOWED_MAX && !self.known.contains_key(&key) {
+            self.evicted += parameter.count;
+            return;
+        }
+        let values = self.known.entry(key).or_default();
+        values.count += parameter.count;
+        for class in 0..CLASSES {
+            values.with[class] += parameter.with[class];
+            if values.first_with[class].is_none() {
+                values.first_with[class] = parameter.first_with[class].map(&seen);
+            }
+        }
+    }
+
+    /// What is odd in otherwise plain parameters: one observation a parameter, its rarest class.
+    pub fn odd(&self) -> impl Iterator<Item = Odd<'_>> {
+        self.known.iter().filter(|(_, values)| values.count >= VALUES_MIN).filter_map(
+            |((endpoint, name), values)| {
+                let rare = |class: &usize| {
+                    values.with[*class] > 0 && values.with[*class] * RARE <= values.count
+                };
+                let class = (0..CLASSES).filter(rare).min_by_key(|class| values.with[*class])?;
+                Some(Odd {
+                    endpoint,
+                    name,
+                    class: CLASS_NAMES[class],
+                    odd: values.with[class],
+                    count: values.count,
+                    first: values.first_with[class]?,
+                })
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(uri: &str) -> Vec<(String, String, u8)> {
+        let mut all = Vec::new();
+        each_parameter(uri.as_bytes(), |endpoint, name, classes| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            all.push((text(endpoint), text(name), classes));
+        });
+        all
+    }
+
+    #[test]
+    fn parameters_are_told_by_endpoint_and_characters() {
+        for (uri, endpoint, name, classes) in [
+            ("/a/42/b?q=1", "/a/*/b", "q", 0),
+            ("/a?q=%27+or+1", "/a", "q", 1),
+            ("/a?q=<b>", "/a", "q", 2),
+            ("/a?q=a;ls", "/a", "q", 4),
+            ("/a?f=../../etc", "/a", "f", 8),
+            ("/a?f=a..%2f", "/a", "f", 8),
+            ("/a?f=a/../b", "/a", "f", 8),
+            ("/a?f=%00", "/a", "f", 16),
+            ("/a?f=%c3%a4", "/a", "f", 32),
+            ("/a?f", "/a", "f", 0),
+            ("/a?%zz=%", "/a", "%zz", 0),
+        ] {
+            assert_eq!(of(uri), [(endpoint.into(), name.into(), classes)], "{uri}");
+        }
+        assert_eq!(of("/a"), []);
+        assert_eq!(of(&format!("/a?{}", "x=1&".repeat(100))).len(), PARAMETERS_MAX);
+        let long = of(&format!("/{}?{}=1", "a/".repeat(100), "n".repeat(200)));
+        assert_eq!((long[0].0.len(), long[0].1.len()), (NAME_BYTES_MAX, NAME_BYTES_MAX));
+    }
+
+    #[test]
+    fn what_is_rare_for_a_plain_parameter_is_odd() {
+        let odd = |values: u64, quoted: u64| {
+            let mut parameter = Parameter::new(b"/a", b"q", Spot::default());
+            (0..values).for_each(|_| parameter.add(0, Spot::default()));
+            (0..quoted).for_each(|_| parameter.add(1, Spot::default()));
+            let mut uris = Uris::default();
+            uris.take(&parameter, |_| Seen::default());
+            uris.odd().map(|odd| (odd.class, odd.odd, odd.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(odd(99, 1), [("quotes", 1, 100)]);
+        assert_eq!(odd(98, 1), [], "too few to know");
+        assert_eq!(odd(98, 2), [], "usual here");
+        assert_eq!(odd(100, 0), []);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_says_what_it_lost() {
+        let mut uris = Uris::default();
+        for name in 0..FOLLOWED_MAX + 3 {
+            let mut parameter = Parameter::new(b"/a", name.to_string().as_bytes(), Spot::default());
+            parameter.add(0, Spot::default());
+            uris.take(&parameter, |_| Seen::default());
+        }
+        assert_eq!((uris.known.len(), uris.evicted), (FOLLOWED_MAX, 3));
+    }
 }

@@ -77,6 +77,13 @@ pub struct Shape {
     run: u32,
 }
 
+impl Shape {
+    /// A hash of the masked message.
+    pub fn hash(&self) -> u64 {
+        self.tokens.iter().fold(0, |state, token| mix(state, *token))
+    }
+}
+
 /// An hour as lines write it, with the lines that follow each other in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Hour {
@@ -145,24 +152,8 @@ pub struct Census {
     pub pauses: [u64; PAUSE_CLASSES],
     /// Parameters of requests.
     pub parameters: Vec<Parameter>,
-    /// Serial numbers of audit events: first, last, and the jumps between.
-    pub serials: Serials,
-}
-
-/// Most jumps of audit serials that one part notes; the others are counted.
-pub const JUMPS_MAX: usize = 16;
-
-/// The audit serials of a part: they count up by one from event to event.
-#[derive(Clone, Debug, Default)]
-pub struct Serials {
-    /// Of the first record.
-    pub first: Option<(u64, Spot)>,
-    /// Of the last record.
-    pub last: Option<u64>,
-    /// Events that are missing before a record: how many, and where.
-    pub jumps: Vec<(u64, Spot)>,
-    /// Jumps that were not noted.
-    pub more: u64,
+    /// Serial numbers of audit events and of the journal, where they change.
+    pub serials: Vec<(u64, Spot)>,
 }
 
 /// The class of a pause.
@@ -236,18 +227,18 @@ impl Counter {
         self.count(line, &head, offset);
     }
 
-    /// Counts a message whose program and time are known (an entry of the journal).
-    pub fn message(&mut self, program: &[u8], message: &[u8], at: i64, offset: u64) {
+    /// Counts a message whose program and time are known (an entry of the journal, with its number).
+    pub fn message(&mut self, program: &[u8], message: &[u8], at: i64, number: Option<u64>) {
         let second = at.rem_euclid(3600);
         let hour = Stamp::Exact(at - second);
         let when = head::When { hour, second: u16::try_from(second).unwrap_or(0) };
         let program = crate::logs::extract::canonical_program(program);
-        let form = Form::Syslog;
-        self.count(
-            message,
-            &Head { when: Some(when), program, message: message.into(), form },
-            offset,
-        );
+        if let Some(number) = number {
+            let line = u32::try_from(self.census.lines).unwrap_or(u32::MAX);
+            self.serial(number, Spot { line, hour: Spot::UNDATED, ..Spot::default() });
+        }
+        let head = Head { when: Some(when), program, message: message.into(), form: Form::Syslog };
+        self.count(message, &head, 0);
     }
 
     /// What was counted since the last time.
@@ -382,7 +373,7 @@ impl Counter {
                 (Some(client), (!user.is_empty()).then_some(user))
             }
             Form::Audit { serial } => {
-                self.census.serials.take(serial, spot);
+                self.serial(serial, spot);
                 return;
             }
             _ if TOLD_BY_RULES.contains(&head.program) => return,
@@ -394,6 +385,12 @@ impl Counter {
         }
         let user = user.map(|user| self.user(user));
         self.census.deeds.push(Deed { shape, spot, ip, user, outcome });
+    }
+
+    fn serial(&mut self, serial: u64, spot: Spot) {
+        if self.census.serials.last().is_none_or(|(last, _)| *last != serial) {
+            self.census.serials.push((serial, spot));
+        }
     }
 
     fn user(&mut self, name: &[u8]) -> u32 {
@@ -420,27 +417,6 @@ impl Counter {
             self.census.parameters[place as usize].add(classes, spot);
         });
     }
-}
-
-impl Serials {
-    fn take(&mut self, serial: u64, spot: Spot) {
-        self.first.get_or_insert((serial, spot));
-        if let Some(missing) = missing(self.last, serial) {
-            if self.jumps.len() < JUMPS_MAX {
-                self.jumps.push((missing, spot));
-            } else {
-                self.more += 1;
-            }
-        }
-        self.last = Some(serial);
-    }
-}
-
-/// Events that are missing between two serials. They start anew when the kernel does; records of one
-/// event share theirs, and two that are written at once may stand in either order.
-pub(crate) fn missing(last: Option<u64>, serial: u64) -> Option<u64> {
-    let step = serial.checked_sub(last?)?;
-    (step > 1).then_some(step - 1)
 }
 
 fn cut(bytes: &[u8], most: usize) -> Box<str> {

@@ -17,6 +17,9 @@ use super::{BUCKET_TEMPLATES_MAX, PROGRAM_TEMPLATES_MAX, PROGRAMS_MAX, TEMPLATES
 /// Name of the programs beyond [`PROGRAMS_MAX`].
 pub const OTHER_PROGRAMS: &str = "(others)";
 
+/// Most templates ever learnt in a sweep, those counted that were joined into others.
+const ENTRIES_MAX: usize = 4 * TEMPLATES_MAX;
+
 /// Where and when a line was seen; in the order of sources and lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
@@ -145,7 +148,7 @@ impl Known {
         if let Some(known) = self.find(program, &shape.tokens) {
             return Some(known);
         }
-        let room = self.live < TEMPLATES_MAX;
+        let room = self.live < TEMPLATES_MAX && self.entries.len() < ENTRIES_MAX;
         let owner = self.programs.get_mut(program as usize)?;
         owner.full |= !room || owner.live >= PROGRAM_TEMPLATES_MAX;
         if owner.full {
@@ -222,17 +225,47 @@ impl Known {
         self.live == 0
     }
 
-    /// A name that is the same in every sweep: of the program and what the template looks like.
+    /// A name that is the same in every sweep, made of the program and the words that do not vary.
     pub fn id(&self, template: &Template) -> String {
         let mut digest = Sha256::new();
         digest.update(self.program_name(template));
         digest.update([0]);
-        digest.update(&*template.text);
+        for (place, token) in template.tokens.iter().enumerate() {
+            let token = if template.wild >> place & 1 == 1 { 0 } else { *token };
+            digest.update(token.to_le_bytes());
+        }
         digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Adds one that an earlier sweep knew, unless another one covers it.
+    pub(crate) fn remember(
+        &mut self,
+        program: u32,
+        tokens: &[u64],
+        wild: u64,
+        (text, outcome, names_ip): (&str, Outcome, bool),
+        before: Before,
+    ) {
+        if self.live >= TEMPLATES_MAX || self.find(program, tokens).is_some() {
+            return;
+        }
+        self.add(Template {
+            program,
+            tokens: tokens.into(),
+            wild,
+            text: text.into(),
+            sample: "".into(),
+            outcome,
+            names_ip,
+            count: 0,
+            first: None,
+            last: None,
+            before: Some(before),
+        });
+    }
+
     /// Adds one that no other covers.
-    pub(crate) fn add(&mut self, template: Template) -> u32 {
+    fn add(&mut self, template: Template) -> u32 {
         let at = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.enter(at, &template);
         self.entries.push(Entry::Live(Box::new(template)));
@@ -328,6 +361,16 @@ impl Template {
             self.sample = sample.into();
         }
         self.last = self.last.max(Some(last));
+    }
+
+    /// The hashes of its words.
+    pub fn tokens(&self) -> &[u64] {
+        &self.tokens
+    }
+
+    /// Places at which any word fits, as bits.
+    pub fn wild(&self) -> u64 {
+        self.wild
     }
 
     /// Whether this sweep is the first that sees it.

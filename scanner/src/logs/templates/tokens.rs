@@ -104,7 +104,7 @@ pub(super) fn mix(a: u64, b: u64) -> u64 {
 }
 
 /// A hash of bytes, the same on every machine.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut state = bytes.len() as u64;
     let mut chunks = bytes.chunks_exact(8);
     for chunk in &mut chunks {
