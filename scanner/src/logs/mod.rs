@@ -13,6 +13,7 @@ pub mod content;
 pub mod event;
 pub mod extract;
 pub mod fail2ban;
+pub mod features;
 mod gather;
 pub mod history;
 pub mod matcher;
@@ -25,6 +26,7 @@ pub mod story;
 pub mod sweep;
 mod syscalls;
 pub mod taxonomy;
+pub mod templates;
 pub mod web;
 pub mod window;
 
