@@ -18,6 +18,7 @@ use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
 use serde_json::json;
 
+use crate::commands::filters::{Filters, Hit};
 use crate::commands::{Global, rule_files, sweep};
 use crate::exit::{self, Exit};
 use crate::pipeline::look::known_users;
@@ -30,11 +31,14 @@ const REGEX_BYTES_MAX: usize = 64 << 20;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["rules", "patterns"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["rules", "filter", "patterns"])))]
 pub struct Args {
     /// Sigma rules: a file or a directory
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
+    /// fail2ban filter: a name of /etc/fail2ban/filter.d or a path, as `sshd[mode=aggressive]`
+    #[arg(long, value_name = "NAME|PATH[…]")]
+    filter: Vec<String>,
     /// Regular expressions, one a line
     #[arg(long, value_name = "FILE")]
     patterns: Vec<PathBuf>,
@@ -66,12 +70,15 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
     let patterns = Patterns::load(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
+    let now = args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+    let filters = Filters::load(&tree, &args.filter, now)?;
     let mut asked = Asked {
         conceal: Concealer::new(known_users(&tree)),
         zone: sweep::zone(args.tz.as_deref())?,
-        now: args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
+        now,
         args: &args,
         rules,
+        filters,
         patterns,
         clock: None,
         scratch: Scratch::default(),
@@ -89,6 +96,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     if asked.truncated > 0 && !global.quiet {
         say!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
+    }
+    for (name, count) in asked.filters.undecided() {
+        say!("wardmote: filter {name}: {count} lines undecided: its patterns took too many steps");
+    }
+    if global.verbose > 0 {
+        asked.filters.tell();
     }
     Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
 }
@@ -114,6 +127,7 @@ fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
 struct Asked<'a> {
     args: &'a Args,
     rules: RuleSet,
+    filters: Filters,
     patterns: Patterns,
     conceal: Concealer,
     zone: TimeZone,
@@ -142,15 +156,23 @@ impl Asked<'_> {
                 });
                 seen = Some(event);
             }
-            if self.args.count && hits.is_empty() && self.patterns.any(line.bytes) {
+            if self.args.count
+                && hits.is_empty()
+                && self.filters.is_empty()
+                && self.patterns.any(line.bytes)
+            {
                 matched += 1;
                 continue;
             }
-            if !self.args.count {
+            if !self.args.count || !self.filters.is_empty() {
                 hits.extend(self.patterns.each(line.bytes));
             }
             let time = seen.as_ref().and_then(|event| event.stamp).and_then(|s| self.time(s));
-            if hits.is_empty() {
+            let failures = match self.filters.is_empty() {
+                true => Vec::new(),
+                false => self.filters.take(line.bytes, self.now, &self.zone, &self.conceal),
+            };
+            if hits.is_empty() && failures.is_empty() {
                 continue;
             }
             matched += 1;
@@ -158,7 +180,12 @@ impl Asked<'_> {
                 continue;
             }
             let fields = seen.as_ref().map(|event| self.fields(event)).unwrap_or_default();
+            let fields =
+                fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
             for rule in hits {
+                self.show(out, &line, &rule, time, &fields)?;
+            }
+            for Hit { rule, time, fields } in failures {
                 self.show(out, &line, &rule, time, &fields)?;
             }
         }
@@ -196,7 +223,7 @@ impl Asked<'_> {
         line: &parsers::map::RawLine<'_>,
         rule: &str,
         time: Option<i64>,
-        fields: &BTreeMap<&'static str, String>,
+        fields: &BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
         if self.args.format == Format::Text {
             let text = self.conceal.line(&String::from_utf8_lossy(line.bytes));
