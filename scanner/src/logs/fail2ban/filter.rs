@@ -3,7 +3,7 @@
 //! Pure: a line is judged for itself and gives the same answer on any thread. What depends on lines
 //! before it (connections, several lines at once) is the business of [`super::State`].
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use parsers::map::LINE_BYTES_MAX;
 use parsers::place::{Placed, Problem};
 use parsers::rules::fail2ban::Definition;
@@ -108,7 +108,9 @@ impl Filter {
                 message: format!("datepattern: {error}"),
             })?;
         let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
-        let gate = needles.as_ref().and_then(|needles| AhoCorasick::new(needles).ok());
+        let gate = needles.as_ref().and_then(|needles| {
+            AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(needles).ok()
+        });
         Ok(Self {
             name: definition.name.clone(),
             begins: begins(&failures),
@@ -156,7 +158,7 @@ impl Filter {
     /// How many of its expressions no automaton could run.
     pub fn irregular(&self) -> usize {
         let all = self.prefix.iter().chain(&self.failures).chain(&self.ignored);
-        all.filter(|expression| !expression.regular).count()
+        all.filter(|expression| !expression.is_regular(true)).count()
     }
 
     /// Judges a line, without its line end; `None` where it is no business of the filter's.
