@@ -18,6 +18,9 @@ pub const LINES_MAX: usize = 100;
 /// Most literals of which a line needs one.
 pub const NEEDLES_MAX: usize = 1_000;
 
+/// Shortest half of a literal that is still worth a search.
+const HALF_BYTES_MIN: usize = 3;
+
 /// A compiled filter.
 #[derive(Debug)]
 pub struct Filter {
@@ -108,6 +111,10 @@ impl Filter {
                 message: format!("datepattern: {error}"),
             })?;
         let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
+        let needles = match dates.is_default() {
+            true => needles,
+            false => needles.and_then(halves),
+        };
         let gate = needles.as_ref().and_then(|needles| {
             AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(needles).ok()
         });
@@ -375,6 +382,22 @@ fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<V
     best.sort();
     best.dedup();
     (best.len() <= NEEDLES_MAX).then_some(best)
+}
+
+/// Where a date may be cut out anywhere, a literal of the text left may lie on both sides of the cut; but
+/// one of its halves lies on one side.
+fn halves(needles: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    let mut halves = Vec::new();
+    for needle in needles {
+        if needle.len() < 2 * HALF_BYTES_MIN {
+            return None;
+        }
+        let (left, right) = needle.split_at(needle.len() / 2);
+        halves.extend([left.to_vec(), right.to_vec()]);
+    }
+    halves.sort();
+    halves.dedup();
+    (halves.len() <= NEEDLES_MAX).then_some(halves)
 }
 
 /// By first byte of a text: which of the first 64 expressions may match it.

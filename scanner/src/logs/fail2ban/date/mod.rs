@@ -25,6 +25,7 @@ pub struct Detector {
     templates: Vec<Arc<Template>>,
     /// Whether the first patterns are the defaults, tied to the start of the line.
     fast: bool,
+    default: bool,
 }
 
 const SECONDS: &str = r"%H:%M:%S";
@@ -81,7 +82,7 @@ impl Detector {
     /// The detector of a `datepattern`, one pattern a line; the defaults where it is empty.
     /// `last_year` is the last year that a date may sensibly have.
     pub fn new(patterns: &str, last_year: i16) -> Result<Self, PatternError> {
-        let mut detector = Self { templates: Vec::new(), fast: false };
+        let mut detector = Self { templates: Vec::new(), fast: false, default: true };
         let lines: Vec<&str> =
             patterns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         detector.fast = matches!(lines.first(), None | Some(&"{^LN-BEG}" | &"{DEFAULT}"));
@@ -90,6 +91,8 @@ impl Detector {
         }
         for line in lines {
             let key = if line.contains('%') { line.to_string() } else { line.to_uppercase() };
+            let known = matches!(key.as_str(), "{^LN-BEG}" | "{DEFAULT}" | "{NONE}");
+            detector.default = detector.default && known;
             if key == "{^LN-BEG}" {
                 detector.add_defaults(|template| template.tied_to_start, last_year)?;
             } else if key == "{DEFAULT}" {
@@ -135,6 +138,11 @@ impl Detector {
         }
         self.templates.push(template);
         Ok(())
+    }
+
+    /// Whether all patterns are defaults: these cut whole words out of a line.
+    pub fn is_default(&self) -> bool {
+        self.default
     }
 
     /// The patterns in their order.
