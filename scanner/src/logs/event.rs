@@ -47,7 +47,8 @@ enum Record<'a> {
     Syslog(SyslogRecord<'a>, OnceCell<Extracted<'a>>),
     Access(AccessRecord<'a>, OnceCell<Option<Vec<u8>>>),
     Error(ErrorRecord<'a>),
-    Audit(audit::AuditRecord<'a>),
+    /// What is not in the line as it is, is put together when it is asked for.
+    Audit(audit::AuditRecord<'a>, OnceCell<Option<Vec<u8>>>),
     Json(Vec<(String, String)>, Origin),
     Joined(&'a Joined),
     Raw,
@@ -96,7 +97,7 @@ impl<'a> Event<'a> {
             }
             Some(b't' | b'n') => {
                 if let Some(record) = audit::parse(raw) {
-                    return plain(Some(record.stamp), Record::Audit(record));
+                    return plain(Some(record.stamp), Record::Audit(record, OnceCell::new()));
                 }
             }
             _ => {}
@@ -158,7 +159,7 @@ impl<'a> Event<'a> {
                 raw: line,
                 stamp: Some(stamp),
                 weight: 1,
-                record: Record::Audit(record),
+                record: Record::Audit(record, OnceCell::new()),
             });
         }
         let host = entry.field("_HOSTNAME").unwrap_or_default();
@@ -177,7 +178,7 @@ impl<'a> Event<'a> {
     /// The audit record that the line is.
     pub fn audit_record(&self) -> Option<&audit::AuditRecord<'a>> {
         match &self.record {
-            Record::Audit(record) => Some(record),
+            Record::Audit(record, _) => Some(record),
             _ => None,
         }
     }
@@ -211,7 +212,7 @@ impl<'a> Event<'a> {
         match self.record {
             Record::Syslog(..) | Record::Raw => Class::Syslog,
             Record::Access(..) | Record::Error(_) => Class::Web,
-            Record::Audit(_) => Class::Audit,
+            Record::Audit(..) => Class::Audit,
             Record::Json(..) => Class::Json,
             Record::Joined(_) => Class::Joined,
         }
@@ -238,10 +239,14 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// A text besides `raw` in which what rules look for may stand: the decoded URI.
+    /// A text besides `raw` in which what rules look for may stand: the decoded URI, the decoded values
+    /// of an audit record.
     pub fn decoded(&self) -> Option<&[u8]> {
         match &self.record {
             Record::Access(record, opened) => opening(record, opened),
+            Record::Audit(record, hidden) => {
+                hidden.get_or_init(|| hidden_values(record)).as_deref()
+            }
             _ => None,
         }
     }
@@ -258,7 +263,7 @@ impl<'a> Event<'a> {
                 "src_ip" | "c-ip" => given(record.client)?,
                 _ => return None,
             }),
-            Record::Audit(record) => Cow::Borrowed(audit_field(record, name)?),
+            Record::Audit(record, _) => Cow::Borrowed(audit_field(record, name)?),
             Record::Json(fields, _) => Cow::Borrowed(json_values(fields, name).next()?),
             Record::Joined(joined) => Cow::Borrowed(joined.values(name).next()?),
             Record::Raw if name == "message" => Cow::Borrowed(self.raw),
@@ -277,14 +282,21 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Every text in which a keyword is looked for: the line, or the values of a decoded record.
-    pub fn any_text(&self, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
+    /// Every text in which a keyword is looked for: the line, and the values of a decoded record where
+    /// they are not in the line as they are, or where `each` value by itself is asked for.
+    pub fn any_text(&self, each: bool, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
         if accepts(self.raw) {
             return true;
         }
         match &self.record {
-            Record::Json(fields, _) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
-            Record::Audit(record) => record.fields.iter().any(|(_, value)| accepts(value)),
+            Record::Json(fields, _) => {
+                (each || memchr::memchr2(b'\\', b'&', self.raw).is_some())
+                    && fields.iter().any(|(_, value)| accepts(value.as_bytes()))
+            }
+            Record::Audit(record, _) => {
+                (each || record.hidden) && record.fields.iter().any(|(_, value)| accepts(value))
+            }
+            Record::Joined(joined) => each && joined.fields.iter().any(|(_, value)| accepts(value)),
             Record::Access(record, opened) => opening(record, opened).is_some_and(accepts),
             _ => false,
         }
@@ -314,7 +326,7 @@ impl<'a> Event<'a> {
                 ..Who::default()
             },
             Record::Error(_) => Who { ip: text("src_ip"), ..Who::default() },
-            Record::Audit(_) => Who { ip: text("addr"), user: text("acct"), ..Who::default() },
+            Record::Audit(..) => Who { ip: text("addr"), user: text("acct"), ..Who::default() },
             Record::Joined(_) => Who { user: text("User"), ..Who::default() },
             Record::Json(..) => {
                 let first = |names: &[&str]| names.iter().find_map(|name| text(name));
@@ -373,7 +385,10 @@ fn opening<'c>(
 fn inner<'a>(record: &SyslogRecord<'a>) -> Option<Record<'a>> {
     match record.message.first()? {
         // what auditd's own dispatcher sends on; the kernel's few lines stay the kernel's
-        b't' | b'n' => audit::parse(record.message).map(Record::Audit),
+        b't' | b'n' => {
+            let found = audit::parse(record.message)?;
+            Some(Record::Audit(found, OnceCell::new()))
+        }
         b'd' => {
             let pairs = taxonomy::fortigate(record.message)?;
             let own = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
@@ -387,6 +402,19 @@ fn inner<'a>(record: &SyslogRecord<'a>) -> Option<Record<'a>> {
         }
         _ => None,
     }
+}
+
+/// The values of an audit record of which one does not stand in the line as it is.
+fn hidden_values(record: &audit::AuditRecord<'_>) -> Option<Vec<u8>> {
+    let call = match record.field(b"SYSCALL") {
+        None => audit_field(record, "SYSCALL"),
+        Some(_) => None,
+    };
+    if !record.hidden && call.is_none() {
+        return None;
+    }
+    let values = record.fields.iter().map(|(_, value)| value.as_ref());
+    Some(values.chain([record.kind]).chain(call).collect::<Vec<_>>().join(&b'\n'))
 }
 
 /// A field of an audit record; the name of the call where only its number is written.
