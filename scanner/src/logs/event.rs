@@ -1,8 +1,7 @@
 //! One line as an event: its kind, its time as written, and its fields by the names that rules use.
 //!
 //! The names are Sigma's for each log source (`c-uri`, `sc-status`, `a0` …) and, for syslog, `program`,
-//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: `user`, `src_ip`, `target_user`,
-//! `command`, `group`, `uid`, `unit`, `auth_method`.
+//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: its `FIELDS`.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,9 +11,9 @@ use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json,
 use parsers::time::Stamp;
 
 use super::audit::Joined;
-use super::extract::{Ended, Extracted, canonical_program, extract};
-
+use super::extract::{Ended, Extracted, canonical_program, extract, named};
 use super::taxonomy::{self, Origin};
+use super::web::request::Request;
 
 /// Sort of record; rules are routed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub struct Event<'a> {
 enum Record<'a> {
     /// What it names is read when a rule asks.
     Syslog(SyslogRecord<'a>, OnceCell<Extracted<'a>>),
-    Access(AccessRecord<'a>, OnceCell<Option<Vec<u8>>>),
+    Access(AccessRecord<'a>, Request),
     Error(ErrorRecord<'a>),
     /// What is not in the line as it is, is put together when it is asked for.
     Audit(audit::AuditRecord<'a>, OnceCell<Option<Vec<u8>>>),
@@ -130,7 +129,7 @@ impl<'a> Event<'a> {
                 raw,
                 stamp: Some(record.stamp),
                 weight: 1,
-                record: Record::Access(record, OnceCell::new()),
+                record: Record::Access(record, Request::default()),
             }),
             Form::Error => access::parse_error(raw).map(|record| Self {
                 raw,
@@ -243,10 +242,23 @@ impl<'a> Event<'a> {
     /// of an audit record.
     pub fn decoded(&self) -> Option<&[u8]> {
         match &self.record {
-            Record::Access(record, opened) => opening(record, opened),
+            Record::Access(record, request) => request.text(record),
             Record::Audit(record, hidden) => {
                 hidden.get_or_init(|| hidden_values(record)).as_deref()
             }
+            _ => None,
+        }
+    }
+
+    /// Whether fields that are derived from the line (see [`web`](super::web)) can exist.
+    pub fn is_suspect(&self) -> bool {
+        matches!(&self.record, Record::Access(record, _) if Request::is_suspect(record))
+    }
+
+    /// The client of a web request, as written.
+    pub fn client(&self) -> Option<&[u8]> {
+        match &self.record {
+            Record::Access(record, _) => Some(record.client),
             _ => None,
         }
     }
@@ -256,7 +268,7 @@ impl<'a> Event<'a> {
         let value = match &self.record {
             Record::Syslog(record, found) => syslog_field(record, found, name)
                 .or_else(|| taxonomy::syslog_field(record, name).map(Cow::Borrowed))?,
-            Record::Access(record, opened) => access_field(record, opened, name)?,
+            Record::Access(record, request) => request.field(record, name)?,
             Record::Error(record) => Cow::Borrowed(match name {
                 "message" => record.message,
                 "level" => record.level,
@@ -297,7 +309,7 @@ impl<'a> Event<'a> {
                 (each || record.hidden) && record.fields.iter().any(|(_, value)| accepts(value))
             }
             Record::Joined(joined) => each && joined.fields.iter().any(|(_, value)| accepts(value)),
-            Record::Access(record, opened) => opening(record, opened).is_some_and(accepts),
+            Record::Access(record, request) => request.text(record).is_some_and(accepts),
             _ => false,
         }
     }
@@ -371,14 +383,6 @@ fn journal_audit_line(entry: &Entry) -> Option<Vec<u8>> {
 /// What a message names, read once.
 fn naming<'a>(record: &SyslogRecord<'a>, found: &OnceCell<Extracted<'a>>) -> Extracted<'a> {
     *found.get_or_init(|| extract(canonical_program(record.program), record.message))
-}
-
-/// The decoded URI, read once.
-fn opening<'c>(
-    record: &AccessRecord<'_>,
-    opened: &'c OnceCell<Option<Vec<u8>>>,
-) -> Option<&'c [u8]> {
-    opened.get_or_init(|| decoded(record.uri)).as_deref()
 }
 
 /// What a syslog line carries: an audit record, a FortiGate's pairs, an event of Sysmon.
@@ -469,96 +473,18 @@ fn syslog_field<'a>(
     found: &OnceCell<Extracted<'a>>,
     name: &str,
 ) -> Option<Cow<'a, [u8]>> {
-    let text = |value: Option<&'a str>| value.map(|value| Cow::Borrowed(value.as_bytes()));
     match name {
         "message" => Some(Cow::Borrowed(record.message)),
         "program" => Some(Cow::Borrowed(canonical_program(record.program))),
         "host" | "hostname" => given(record.host).map(Cow::Borrowed),
         "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
-        "src_ip" => text(naming(record, found).ip),
-        "user" => text(naming(record, found).user),
-        "target_user" => text(naming(record, found).target),
-        "auth_method" => text(naming(record, found).method),
-        "command" => text(naming(record, found).command),
-        "group" => text(naming(record, found).group),
-        "uid" => text(naming(record, found).uid),
-        "unit" => text(naming(record, found).unit),
-        _ => None,
-    }
-}
-
-fn access_field<'a>(
-    record: &AccessRecord<'a>,
-    opened: &'a OnceCell<Option<Vec<u8>>>,
-    name: &str,
-) -> Option<Cow<'a, [u8]>> {
-    let query = memchr::memchr(b'?', record.uri).map(|at| &record.uri[at + 1..]);
-    let stem = &record.uri[..memchr::memchr(b'?', record.uri).unwrap_or(record.uri.len())];
-    let value = match name {
-        "src_ip" | "c-ip" | "client_ip" => record.client,
-        // SigmaHQ's rules look for paths in cs-uri-query: it is the whole request target there.
-        "c-uri" | "cs-uri" | "cs-uri-query" | "c-uri-query" | "uri" => record.uri,
-        "uri_decoded" => opening(record, opened).unwrap_or(record.uri),
-        "uri_query" => query?,
-        "cs-uri-stem" | "c-uri-stem" => stem,
-        "c-uri-extension" => {
-            let name = stem.rsplit(|byte| *byte == b'/').next()?;
-            let dot = memchr::memrchr(b'.', name)?;
-            &name[dot + 1..]
-        }
-        "cs-method" => given(record.method)?,
-        "sc-status" | "status" => {
-            return Some(Cow::Owned(record.status.to_string().into_bytes()));
-        }
-        "sc-bytes" => given(record.size)?,
-        "c-useragent" | "cs-user-agent" | "c-user-agent" => given(record.agent)?,
-        "cs-referer" | "cs-referrer" | "c-referer" => given(record.referer)?,
-        "cs-host" => given(record.host)?,
-        "cs-username" | "user" => given(record.user)?,
-        "cs-version" => given(record.protocol)?,
-        _ => return None,
-    };
-    Some(Cow::Borrowed(value))
-}
-
-/// The URI with percent escapes (up to three layers), `\xNN` as Apache and nginx write it, and `+`
-/// opened; `None` when there is nothing to open.
-fn decoded(uri: &[u8]) -> Option<Vec<u8>> {
-    memchr::memchr3(b'%', b'+', b'\\', uri)?;
-    let mut text = uri.to_vec();
-    for _layer in 0..3 {
-        if memchr::memchr2(b'%', b'\\', &text).is_none() {
-            break;
-        }
-        text = decoded_once(&text);
-    }
-    text.iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');
-    Some(text)
-}
-
-fn decoded_once(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let escape = match text[at] {
-            b'%' => Some(at + 1),
-            b'\\' if text.get(at + 1) == Some(&b'x') => Some(at + 2),
-            _ => None,
-        };
-        let pair = escape.and_then(|from| Some((from + 2, digit(from)? << 4 | digit(from + 1)?)));
-        match pair {
-            Some((next, byte)) => {
-                out.push(u8::try_from(byte).unwrap_or(b'?'));
-                at = next;
-            }
-            None => {
-                out.push(text[at]);
-                at += 1;
-            }
+        _ => {
+            let value = naming(record, found)
+                .field(name)
+                .or_else(|| named(canonical_program(record.program), record.message, name));
+            value.map(|value| Cow::Borrowed(value.as_bytes()))
         }
     }
-    out
 }
 
 /// The first field that sounds like a time and reads as one.
@@ -589,7 +515,9 @@ mod tests {
             ("uri_decoded", Some("/a.PHP?q=.. x")),
             ("c-uri-extension", Some("PHP")),
             ("cs-uri-stem", Some("/a.PHP")),
-            ("uri_query", Some("q=%252e%2e+x")),
+            ("uri_query", Some("q=.. x")),
+            ("uri_path", Some("/a.PHP")),
+            ("uri_tricks", Some("layered")),
             ("sc-status", Some("404")),
             ("cs-referer", None),
             ("nonsense", None),

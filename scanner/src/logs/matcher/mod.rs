@@ -13,6 +13,7 @@ use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 use super::event::{Class, Event};
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
+use super::web::request::SUSPECT;
 pub use evaluate::holds;
 use route::Route;
 
@@ -110,6 +111,9 @@ impl RuleSet {
             filter.mark(event.raw, scratch);
             if let Some(decoded) = event.decoded() {
                 filter.mark(decoded, scratch);
+            }
+            if event.is_suspect() {
+                filter.mark(SUSPECT, scratch);
             }
             scratch.candidates.sort_unstable();
         }

@@ -79,6 +79,18 @@ impl Route {
             ("linux" | "", "", "kernel") => (Self::Programs(&["kernel"]), ""),
             ("linux" | "", "", "systemd") => (Self::Programs(&["systemd"]), ""),
             ("linux" | "", "", "vsftpd") => (Self::Programs(&["vsftpd"]), "ftp"),
+            ("linux" | "", "", service @ ("ftp" | "proftpd" | "pure-ftpd")) => match service {
+                "proftpd" => (Self::Programs(&["proftpd"]), "ftp"),
+                "pure-ftpd" => (Self::Programs(&["pure-ftpd"]), "ftp"),
+                _ => (Self::Programs(&["vsftpd", "proftpd", "pure-ftpd"]), "ftp"),
+            },
+            ("linux" | "", "", "postfix") => (Self::Programs(&["postfix"]), "smtp"),
+            ("linux" | "", "", "dovecot") => (Self::Programs(&["dovecot"]), "imap"),
+            ("linux" | "", "", "mysql") => (Self::Programs(&["mysqld"]), "mysql"),
+            ("linux" | "", "", "postgresql") => (Self::Programs(&["postgres"]), "postgresql"),
+            ("linux" | "", "", "redis") => (Self::Programs(&["redis-server"]), "redis"),
+            ("linux" | "", "", "docker") => (Self::Programs(&["dockerd", "containerd"]), "docker"),
+            ("linux" | "", "", "openvpn") => (Self::Programs(&["openvpn"]), "openvpn"),
             ("linux" | "", "", "clamav") => {
                 (Self::Programs(&["clamd", "clamav", "clamav-daemon", "freshclam", "clamscan"]), "")
             }
