@@ -320,6 +320,37 @@ fn every_rule_of_the_corpus_has_a_source_that_can_feed_it() {
 }
 
 #[test]
+fn the_prefilter_loses_no_match_of_the_corpus() {
+    let Some(files) = corpus() else { return };
+    let documents: Vec<Document> = files.into_iter().flat_map(|(_, documents)| documents).collect();
+    let rules = RuleSet::new(documents).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let record =
+        |kind: &str, rest: String| format!("type={kind} msg=audit(1767225001.100:2): {rest}");
+    let execve = |arguments: &[&str]| {
+        let each = arguments.iter().enumerate().map(|(n, one)| format!("a{n}={}", hex(one)));
+        record("EXECVE", each.collect::<Vec<_>>().join(" "))
+    };
+    // each is told by a rule, with texts that stand in the line in hexadecimal only
+    let told = [
+        execve(&["chmod", "777", "/x"]),
+        execve(&["cat", "/home/x/.bash_history"]),
+        execve(&["grep", "-r", "password"]),
+        execve(&["xclip", "-selection", "clipboard", "-o"]),
+        execve(&["truncate", "-s", "0", "x"]),
+        record("PATH", format!("name={} nametype=CREATE", hex("/etc/systemd/system/a b.service"))),
+        record("1302", format!("name={}", hex("/etc/ld.so.preload"))),
+        record("SYSCALL", "arch=c000003e syscall=133 success=yes uid=1000".to_string()),
+    ];
+    for line in &told {
+        assert!(matches(&rules, line), "{line}");
+    }
+    for line in [execve(&["true"]), record("CWD", "cwd=\"/\"".into()), "x".into(), String::new()] {
+        assert!(!matches(&rules, &line), "{line}");
+    }
+}
+
+#[test]
 fn rules_without_a_source_here_are_named() {
     let rules = rules(
         "title: far\nlogsource: {product: windows, service: sysmon}\ndetection: {s: {f: x}, condition: s}\n",
