@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parsers::rules::sigma::{Document, parse};
 use scanner::logs::RuleSet;
-use scanner::logs::event::{Event, Form};
+use scanner::logs::event::{Class, Event, Form};
 use scanner::logs::matcher::Scratch;
 
 fn rules(text: &str) -> RuleSet {
@@ -359,4 +359,34 @@ fn rules_without_a_source_here_are_named() {
         rules.dormant_rules().map(|one| (one.rule.header.title.as_str(), one.source())).collect();
     assert_eq!(named, [("far", "JSON lines only")]);
     assert_eq!(rules.dormant(), 1);
+}
+
+#[test]
+fn rules_that_nothing_on_a_host_feeds_are_named() {
+    let rule = |title: &str, logsource: &str| {
+        format!(
+            "title: {title}\nlogsource: {{{logsource}}}\ndetection: {{s: [x], condition: s}}\n---\n"
+        )
+    };
+    let text = [
+        rule("ssh", "product: linux, service: sshd"),
+        rule("any", "product: linux"),
+        rule("web", "category: webserver"),
+        rule("run", "product: linux, category: process_creation"),
+        rule("dns", "category: dns"),
+        rule("far", "product: windows"),
+    ]
+    .concat();
+    let rules = rules(&text);
+    let unfed = |classes: &[Class], programs: &[&str]| -> Vec<String> {
+        let (has, writes) = (|c: Class| classes.contains(&c), |p: &str| programs.contains(&p));
+        rules.unfed(&has, &writes).map(|one| one.rule.header.title.clone()).collect()
+    };
+    let all = ["ssh", "any", "web", "run", "dns", "far"];
+    assert_eq!(unfed(&[], &[]), all);
+    assert_eq!(unfed(&[Class::Syslog], &["cron"]), ["ssh", "web", "run", "dns", "far"]);
+    assert_eq!(unfed(&[Class::Syslog], &["sshd", "named"]), ["web", "run", "far"]);
+    assert_eq!(unfed(&[Class::Audit], &[]), ["ssh", "web", "dns", "far"]);
+    assert_eq!(unfed(&[Class::Web], &["sshd"]), ["ssh", "any", "run", "dns", "far"]);
+    assert!(unfed(&[Class::Json], &[]).is_empty());
 }
