@@ -305,23 +305,22 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Every text in which a keyword is looked for: the line, and the values of a decoded record where
-    /// they are not in the line as they are, or where `each` value by itself is asked for.
+    /// Every text in which a keyword is looked for: the line; the values where the line has a syntax of
+    /// its own, whose marks are no words of the message. Of an audit record the values too, where they
+    /// are not in the line as they are, or where `each` value by itself is asked for.
     pub fn any_text(&self, each: bool, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
-        if accepts(self.raw) {
-            return true;
-        }
         match &self.record {
-            Record::Json(fields, _) => {
-                (each || memchr::memchr2(b'\\', b'&', self.raw).is_some())
-                    && fields.iter().any(|(_, value)| accepts(value.as_bytes()))
-            }
+            Record::Json(fields, _) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
+            Record::Joined(joined) => joined.fields.iter().any(|(_, value)| accepts(value)),
             Record::Audit(record, _) => {
-                (each || record.hidden) && record.fields.iter().any(|(_, value)| accepts(value))
+                accepts(self.raw)
+                    || (each || record.hidden)
+                        && record.fields.iter().any(|(_, value)| accepts(value))
             }
-            Record::Joined(joined) => each && joined.fields.iter().any(|(_, value)| accepts(value)),
-            Record::Access(record, request) => request.text(record).is_some_and(accepts),
-            _ => false,
+            Record::Access(record, request) => {
+                accepts(self.raw) || request.text(record).is_some_and(accepts)
+            }
+            _ => accepts(self.raw),
         }
     }
 

@@ -93,11 +93,7 @@ pub fn origin<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Origin {
             "_path" => return Origin::Zeek,
             "uid" | "id.orig_h" | "id.resp_p" => zeek += 1,
             "__REALTIME_TIMESTAMP" => origin = Origin::Journal,
-            "request_method"
-            | "request_uri"
-            | "http.request.method"
-            | "request.method"
-            | "cs-method" => web += 1,
+            "request_method" | "request_uri" | "http.request.method" | "request.method" => web += 1,
             _ if value == "Linux-Sysmon" => sysmon = true,
             _ if key == "EventID" || key.ends_with(".EventID") => event_id = value,
             _ => {}
