@@ -223,10 +223,13 @@ fn relevant(class: Class, marks: u8, length: usize) -> bool {
 
 /// Whether a value of words alone has one that makes it worth asking.
 fn worded(value: &[u8]) -> bool {
-    const WORDS: [&[u8]; 10] = [
-        b"select", b" or ", b" and ", b" by ", b"waitfor", b"adw-", b"..", b"0x2", b"having", b" -",
-    ];
-    WORDS.iter().any(|word| memchr::memmem::find(value, word).is_some())
+    let telling = |word: &[u8]| {
+        matches!(word, b"select" | b"or" | b"and" | b"by" | b"waitfor" | b"having")
+            || word.starts_with(b"-")
+            || word.starts_with(b"adw-")
+            || word.starts_with(b"0x2")
+    };
+    value.split(|byte| *byte == b' ').any(telling) || value.windows(2).any(|pair| pair == b"..")
 }
 
 fn is_plain_name(name: &[u8]) -> bool {
