@@ -113,10 +113,8 @@ fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
         let absent = |value: &Matcher| matches!(value, Matcher::Null | Matcher::Exists(false));
         return (!test.values.iter().any(absent)).then(|| vec![SUSPECT.to_vec()]);
     }
-    let each = test.values.iter().map(|value| {
-        value.required().filter(|text| text.len() >= LITERAL_BYTES_MIN).map(|text| vec![text])
-    });
-    if test.all { best(each) } else { union(each) }
+    let long = |texts: &Vec<Vec<u8>>| texts.iter().all(|text| text.len() >= LITERAL_BYTES_MIN);
+    test.required().filter(long)
 }
 
 /// Of several things that all hold, the one whose shortest text is longest.
