@@ -37,15 +37,26 @@ pub fn parse(line: &[u8]) -> Option<SyslogRecord<'_>> {
         return Some(record);
     }
     let Some((stamp, used)) = stamp(line) else { return own::redis(line) };
-    let rest = trim(line.get(used..)?);
-    if let Some(record) = own::after_stamp(stamp, rest) {
+    let rest = line.get(used..)?;
+    if let Some(record) = own::after_stamp(stamp, trim(rest)) {
         return Some(record);
     }
-    let (first, after) = word(rest);
-    // `sshd[7]: text` right after the stamp: there is no host.
-    let (host, tagged) = if is_tag(first) { (&b""[..], rest) } else { (first, trim(after)) };
+    let (host, tagged) = host(rest);
     let (program, pid, message) = tag(tagged);
     Some(opened(SyslogRecord { stamp, host, program, pid, message, weight: 1 }))
+}
+
+/// Program and message of what follows the stamp; `message repeated` is left as it is.
+pub fn body(after_stamp: &[u8]) -> (&[u8], &[u8]) {
+    let (program, _, message) = tag(host(after_stamp).1);
+    (program, message)
+}
+
+/// The host and what follows it. `sshd[7]: text` right after the stamp: there is no host.
+fn host(after_stamp: &[u8]) -> (&[u8], &[u8]) {
+    let rest = trim(after_stamp);
+    let (first, after) = word(rest);
+    if is_tag(first) { (b"", rest) } else { (first, trim(after)) }
 }
 
 /// The stamp at the start of a syslog line, and its length.

@@ -39,6 +39,7 @@ pub const FILES: &[File] = &[
     file!("sudo"),
     file!("systemd"),
     file!("tampering"),
+    file!("web-payloads"),
     file!("web-probes"),
     file!("web-storms"),
 ];
