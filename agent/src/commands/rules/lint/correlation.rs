@@ -74,7 +74,8 @@ fn threshold(
     if !kind.ends_with("_count") {
         return;
     }
-    if least == Some(1) && most.is_none() {
+    // Of several rules a count of one is a fold: one story of whatever they saw.
+    if least == Some(1) && most.is_none() && rules.len() == 1 {
         say(at("condition"), "the count is reached by a single event".into());
     }
     if let Some(field) = counted(body)

@@ -17,8 +17,10 @@ const COMBINED_MAX: usize = 12;
 const SYSLOG_FIELDS: [&str; 5] = ["message", "program", "host", "hostname", "pid"];
 
 /// Lines of web servers that between them have every field of such lines.
-const WEB_LINES: [&str; 3] = [
+const WEB_LINES: [&str; 5] = [
     "example.org 192.0.2.1 - bob [10/Oct/2000:13:55:36 -0700] \"GET /a/b.php?q=%27+or+1=1;cat+/etc/passwd HTTP/1.1\" 404 5 \"https://example.org/\" \"curl/8\"",
+    "192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a%252e%252e/b HTTP/1.1\" 404 5",
+    "192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"\\x16\\x03\\x01\" 400 5",
     "[Sun Dec 04 04:47:44 2005] [error] [client 192.0.2.1] File does not exist: /var/www/x",
     "2024/05/01 10:00:00 [error] 7#7: *1 open() \"/x\" failed, client: 192.0.2.1, server: x",
 ];

@@ -57,8 +57,11 @@ const TACTICS: [&str; 16] = [
 
 pub(super) fn check(subject: &Subject<'_>, say: &mut dyn FnMut(Place, String)) {
     let whole = subject.outline.whole();
+    // A filter takes its level from the rules that it is about.
+    let filter = subject.map.contains_key("filter");
     for key in ["id", "level", "description", "falsepositives"] {
-        if !subject.map.contains_key(key) {
+        let needed = !filter || matches!(key, "id" | "description");
+        if needed && !subject.map.contains_key(key) {
             say(whole.clone(), format!("a rule without `{key}`"));
         }
     }
