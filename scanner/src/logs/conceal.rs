@@ -40,7 +40,7 @@ static TYPED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r#"^("?(?:\S+ ){1,2}- )(.+?)( \[\d\d/[A-Z][a-z]{2}/\d{4}:.*$)"#,
         r#"(\bacct=")([^"]*)(".*$)"#,
         r"(\bauthentication failure;.*\buser=)(\S+)(.*$)",
-        r#"(\buser "?)(.*?)("?: (?:authentication failure|user) .*|"?: password mismatch.*|"?: not found.*|" was not found in .*)$"#,
+        r#"(\buser "?)(.*?)("?: (?:authentication failure|user) .*|"?: password mismatch.*|"?: not found.*| not found: .*|" was not found in .*)$"#,
         r"(\buser=<)(.*?)(>, (?:method|rip)=.*$)",
         r"(\bsasl_username=)(\S+)(.*$)",
         r"(\bauth failure: \[user=)(.*?)(\] \[service=.*$)",
