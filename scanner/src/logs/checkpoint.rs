@@ -47,6 +47,9 @@ pub struct Checkpoint {
     /// What was said about unreadable sources last time.
     #[serde(default)]
     pub said: Vec<String>,
+    /// What is usual in these logs (`features::Baseline`), as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
 }
 
 /// How far one file was read.

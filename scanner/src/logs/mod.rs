@@ -9,12 +9,14 @@
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
+pub mod coverage;
 pub mod event;
 pub mod extract;
 pub mod features;
 mod gather;
 pub mod history;
 pub mod matcher;
+pub mod networks;
 mod prefilter;
 mod reading;
 pub mod source;

@@ -150,7 +150,7 @@ impl Teller<'_> {
 }
 
 /// A time for people, in UTC.
-pub(super) fn at(time: i64) -> String {
+pub(in crate::logs) fn at(time: i64) -> String {
     jiff::Timestamp::from_second(time).map_or_else(|_| time.to_string(), |time| time.to_string())
 }
 

@@ -69,6 +69,15 @@ impl Mask {
         }
     }
 
+    /// What tells two kinds apart: a number is one in decimal and in hexadecimal digits, and a random
+    /// hexadecimal one may lack letters.
+    pub(super) fn class(self) -> u64 {
+        match self {
+            Self::Hex => Self::Number as u64,
+            other => other as u64,
+        }
+    }
+
     /// Whether digits attached to it vary too: the port of `192.0.2.1:80`.
     pub(super) fn swallows_numbers(self) -> bool {
         matches!(self, Self::Ip | Self::Host)

@@ -330,7 +330,7 @@ impl Reader<'_> {
             hash(part(core_end, end))
         };
         Token {
-            hash: mix(mix(before, after), mask as u64 + 1),
+            hash: mix(mix(before, after), mask.class() + 1),
             mask,
             ..placed(start, core, core_end, end)
         }
