@@ -228,12 +228,13 @@ impl Baseline {
         self.rules.truncate(RULES_KEPT);
     }
 
-    /// Sources and rules that used to speak and did not for long: a rule that hit once is no habit.
+    /// Sources and rules that used to speak and did not for long. A rule that hit once is no habit,
+    /// and a first sweep knows of none.
     pub fn quiet(&self, now: i64) -> Vec<Quiet> {
         let is_quiet = |spoke: &&Spoke| {
             spoke.longest > 0 && now - spoke.last > QUIET_SECONDS.max(QUIET_FACTOR * spoke.longest)
         };
-        let all = self.sources.iter().chain(&self.rules);
+        let all = self.sources.iter().chain(&self.rules).filter(|_| self.sweeps > 1);
         all.filter(is_quiet)
             .map(|spoke| Quiet { name: spoke.name.clone(), last: spoke.last })
             .collect()
