@@ -105,7 +105,7 @@ fn bursts_and_silences_are_told() {
         .filter(|line| !(line.contains("postfix") && **line > *stamp(MAY + 50 * HOUR)))
         .collect();
     let silent = told(&stopped, None, &[]);
-    assert_eq!(titles(&silent), ["postfix/qmgr: wrote in every hour, and nothing for 22 h since"]);
+    assert_eq!(titles(&silent), ["postfix: wrote in every hour, and nothing for 22 h since"]);
 }
 
 #[test]

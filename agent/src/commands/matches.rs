@@ -8,25 +8,19 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use parsers::map::{EXPANDED_BYTES_MAX, Lines, gunzip, is_gzip};
+use parsers::map::{EXPANDED_BYTES_MAX, Lines, Shared, gunzip, is_gzip};
 use parsers::time::{Clock, Stamp, first_year};
-use regex::bytes::{Regex, RegexBuilder};
 use scanner::RootedTree;
 use scanner::logs::RuleSet;
 use scanner::logs::conceal::Concealer;
 use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
+use scanner::logs::patterns::{Asking, PATTERNS_MAX, PatternError, Patterns};
 use serde_json::json;
 
 use crate::commands::{Global, rule_files, sweep};
 use crate::exit::{self, Exit};
 use crate::pipeline::look::known_users;
-
-/// Most patterns of one file.
-const PATTERNS_MAX: usize = 10_000;
-
-/// Most bytes of a compiled pattern.
-const REGEX_BYTES_MAX: usize = 64 << 20;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -64,15 +58,23 @@ enum Format {
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
-    let patterns = Patterns::load(&args.patterns)?;
+    let patterns = load_patterns(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
+    if args.count
+        && args.rules.is_empty()
+        && let Some(matched) = count_in_file(&tree, &args.log, &patterns)?
+    {
+        crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
+        return Ok(if matched > 0 { Exit::Clean } else { Exit::Found });
+    }
     let mut asked = Asked {
         conceal: Concealer::new(known_users(&tree)),
         zone: sweep::zone(args.tz.as_deref())?,
         now: args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
         args: &args,
         rules,
-        patterns,
+        asking: patterns.asking(),
+        patterns: &patterns,
         clock: None,
         scratch: Scratch::default(),
         truncated: 0,
@@ -91,6 +93,26 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         say!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
     }
     Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
+}
+
+/// The lines of a plain file that match, on all processors; `None` for what is no plain file.
+fn count_in_file(
+    tree: &RootedTree,
+    log: &Path,
+    patterns: &Patterns,
+) -> anyhow::Result<Option<u64>> {
+    if log == Path::new("-") {
+        return Ok(None);
+    }
+    let Ok(file) = tree.open_file(&std::path::absolute(log)?) else { return Ok(None) };
+    let mut head = Vec::new();
+    file.try_clone()?.take(3).read_to_end(&mut head)?;
+    if is_gzip(&head) {
+        return Ok(None);
+    }
+    let size = file.metadata()?.len();
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Some(patterns.count(&Shared::new(file, size), jobs)?))
 }
 
 fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
@@ -114,7 +136,8 @@ fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
 struct Asked<'a> {
     args: &'a Args,
     rules: RuleSet,
-    patterns: Patterns,
+    patterns: &'a Patterns,
+    asking: Asking<'a>,
     conceal: Concealer,
     zone: TimeZone,
     now: i64,
@@ -142,12 +165,13 @@ impl Asked<'_> {
                 });
                 seen = Some(event);
             }
-            if self.args.count && hits.is_empty() && self.patterns.any(line.bytes) {
+            if self.args.count && hits.is_empty() && self.asking.matches(line.bytes) {
                 matched += 1;
                 continue;
             }
             if !self.args.count {
-                hits.extend(self.patterns.each(line.bytes));
+                let found = self.asking.which(line.bytes);
+                hits.extend(found.map(|pattern| self.patterns.source(pattern).to_string()));
             }
             let time = seen.as_ref().and_then(|event| event.stamp).and_then(|s| self.time(s));
             if hits.is_empty() {
@@ -214,61 +238,28 @@ impl Asked<'_> {
     }
 }
 
-/// Plain regular expressions: one alternation says whether a line is worth a closer look.
-#[derive(Default)]
-struct Patterns {
-    any: Option<Regex>,
-    each: Vec<(String, Regex)>,
-}
-
-impl Patterns {
-    fn load(files: &[PathBuf]) -> anyhow::Result<Self> {
-        let tree = RootedTree::open(Path::new("/"))?;
-        let mut patterns = Self::default();
-        for file in files {
-            use parsers::tree::{CONFIG_BYTES_MAX, Tree};
-            let path = std::path::absolute(file)?;
-            let bytes = tree.read(&path, CONFIG_BYTES_MAX)?;
-            for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-                if line.is_empty() {
-                    continue;
-                }
-                let place = format!("{}:{}", file.display(), index + 1);
-                let regex = compile(line).map_err(|_| {
-                    let message = format!("{place}: not a regular expression, or too big");
-                    exit::hinted(message, "the syntax is that of the regex crate, as in ripgrep")
-                })?;
-                if patterns.each.len() == PATTERNS_MAX {
-                    let message = format!("{place}: more than {PATTERNS_MAX} patterns");
-                    return Err(exit::hinted(message, "split the file"));
-                }
-                patterns.each.push((line.to_string(), regex));
+/// One expression a line of each file; empty lines are left out.
+fn load_patterns(files: &[PathBuf]) -> anyhow::Result<Patterns> {
+    use parsers::tree::{CONFIG_BYTES_MAX, Tree};
+    let tree = RootedTree::open(Path::new("/"))?;
+    let (mut sources, mut places) = (Vec::new(), Vec::new());
+    for file in files {
+        let bytes = tree.read(&std::path::absolute(file)?, CONFIG_BYTES_MAX)?;
+        for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+            if !line.is_empty() {
+                sources.push(line.to_string());
+                places.push(format!("{}:{}", file.display(), index + 1));
             }
         }
-        if !patterns.each.is_empty() {
-            let parts: Vec<String> =
-                patterns.each.iter().map(|(p, _)| format!("(?:{p})")).collect();
-            patterns.any = compile(&parts.join("|")).ok();
-        }
-        Ok(patterns)
     }
-
-    fn any(&self, line: &[u8]) -> bool {
-        match &self.any {
-            Some(any) => any.is_match(line),
-            None => self.each.iter().any(|(_, regex)| regex.is_match(line)),
-        }
-    }
-
-    fn each(&self, line: &[u8]) -> Vec<String> {
-        if self.each.is_empty() || !self.any(line) {
-            return Vec::new();
-        }
-        let hits = self.each.iter().filter(|(_, regex)| regex.is_match(line));
-        hits.map(|(pattern, _)| pattern.clone()).collect()
-    }
-}
-
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build()
+    Patterns::new(sources).map_err(|error| match error {
+        PatternError::Syntax(index) => exit::hinted(
+            format!("{}: not a regular expression", places[index]),
+            "the syntax is that of the regex crate, as in ripgrep",
+        ),
+        PatternError::TooBig => exit::hinted(
+            format!("{}: {error}", places.get(PATTERNS_MAX).or(places.last()).map_or("", |p| p)),
+            "split the file",
+        ),
+    })
 }

@@ -1,6 +1,6 @@
 //! Events to stories: asks the rules, drops what another log told already, feeds the correlations.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use consensus::Subject;
@@ -13,6 +13,7 @@ use super::matcher::{Reference, RuleSet, Scratch};
 use super::networks::Grouping;
 use super::story::{About, Detection, Hit, TEXT_BYTES_MAX, Tally, one_story_an_address};
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
+use super::web::census::Census;
 use super::window::{Feed, Window};
 
 /// Hits kept to recognise the same event in a second log.
@@ -46,6 +47,8 @@ pub(super) struct Sweeper<'a> {
     conceal: Concealer,
     /// What watches the lines over time, where that is wanted.
     pub(super) observer: Option<Observer>,
+    /// New requests of each client, also those that no rule named.
+    census: Census,
     pub(super) outcome: SweepOutcome,
 }
 
@@ -72,6 +75,7 @@ impl<'a> Sweeper<'a> {
             recent: HashMap::new(),
             conceal: Concealer::new(options.known_users.iter().cloned()),
             observer: None,
+            census: Census::default(),
             outcome: SweepOutcome::default(),
         }
     }
@@ -95,6 +99,11 @@ impl<'a> Sweeper<'a> {
         let at = time.unwrap_or(last_at);
         if self.options.since.is_some_and(|since| at < since && time.is_some()) {
             return;
+        }
+        if let Some(client) = event.client()
+            && !place.old
+        {
+            self.census.take(client, event.weight);
         }
         let rules = self.rules;
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -217,6 +226,7 @@ impl<'a> Sweeper<'a> {
     /// The stories, worst first, and the counts.
     pub(super) fn finish(mut self) -> SweepOutcome {
         let mut detections = Vec::new();
+        let mut everybody = Vec::new();
         for ((rule, subject), tally) in &self.singles {
             if tally.fresh > 0 {
                 let compiled = &self.rules.rules[*rule];
@@ -236,7 +246,9 @@ impl<'a> Sweeper<'a> {
             let joins_success = correlated.reads.len() > 1;
             let about = About { header, service: correlated.service, joins_success };
             for (values, group) in window.fired() {
-                if group.tally.fresh > 0 {
+                if group.tally.fresh > 0 && values.is_empty() {
+                    everybody.push((about.clone(), group.tally));
+                } else if group.tally.fresh > 0 {
                     let fields = &correlated.correlation.group_by;
                     let subject = self.shown(subject_by(fields, &values));
                     detections.push(Detection::new(&about, subject, &group.tally, &self.conceal));
@@ -244,6 +256,19 @@ impl<'a> Sweeper<'a> {
             }
         }
         let mut detections = one_story_an_address(detections);
+        // A story about everybody says nothing new when each address in it has a story of its own.
+        let told: BTreeSet<&str> =
+            detections.iter().filter_map(|detection| detection.subject.ip.as_deref()).collect();
+        everybody.retain(|(_, tally)| !tally.is_only_of(&told));
+        for (about, tally) in &everybody {
+            let subject = Subject::default();
+            detections.push(Detection::new(about, subject, tally, &self.conceal));
+        }
+        for detection in detections.iter_mut().filter(|detection| detection.service == "http") {
+            let requests = detection.subject.ip.as_deref().map(|ip| self.census.count(ip));
+            detection.requests = requests.filter(|requests| *requests > 0);
+        }
+        self.outcome.summary.evicted += self.census.evicted;
         self.outcome.networks = Grouping::of(&detections).groups();
         self.observed(&mut detections);
         detections.sort_by(|a, b| {

@@ -3,10 +3,11 @@
 //! A rule without such texts is always looked at. Texts are compared without case, as rules are.
 
 use aho_corasick::AhoCorasick;
-use parsers::rules::sigma::{Condition, Rule, Selection, Test};
+use parsers::rules::sigma::{Condition, Matcher, Rule, Selection, Test};
 
 use super::event::Class;
 use super::matcher::Compiled;
+use super::web::request::{DERIVED, SUSPECT};
 
 /// A shorter literal would be found in nearly every line.
 const LITERAL_BYTES_MIN: usize = 3;
@@ -107,10 +108,13 @@ fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
     if test.negated {
         return None;
     }
-    let each = test.values.iter().map(|value| {
-        value.required().filter(|text| text.len() >= LITERAL_BYTES_MIN).map(|text| vec![text])
-    });
-    if test.all { best(each) } else { union(each) }
+    if test.field.as_deref().is_some_and(|field| DERIVED.contains(&field)) {
+        // Its value stands in no line, but it exists only in lines that are suspect.
+        let absent = |value: &Matcher| matches!(value, Matcher::Null | Matcher::Exists(false));
+        return (!test.values.iter().any(absent)).then(|| vec![SUSPECT.to_vec()]);
+    }
+    let long = |texts: &Vec<Vec<u8>>| texts.iter().all(|text| text.len() >= LITERAL_BYTES_MIN);
+    test.required().filter(long)
 }
 
 /// Of several things that all hold, the one whose shortest text is longest.

@@ -4,15 +4,17 @@
 //! the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Lines, Positioned, gunzip, is_gzip};
+use parsers::map::{Lines, MAGIC_BYTES, Packing, Positioned, Torn};
 use parsers::time::{Clock, Stamp, Wall, first_year};
 
-use super::checkpoint::{Checkpoint, Reached, Start};
+use super::audit::{Joiner, Note};
+use super::checkpoint::{CUT, Checkpoint, Reached, Start};
 use super::coverage::FileCoverage;
 use super::event::{Event, Form, journal_line};
 use super::features::Watched;
@@ -28,6 +30,15 @@ pub(super) struct Stream<'a> {
     reading: Option<Reading<'a>>,
     pub(super) pending: VecDeque<Hit>,
     last_at: i64,
+    joiner: Joiner<Spot>,
+}
+
+/// Where an audit record stands, until its event is complete.
+struct Spot {
+    path: Arc<str>,
+    line: u64,
+    offset: u64,
+    old: bool,
 }
 
 enum Reading<'a> {
@@ -41,7 +52,7 @@ struct FileReading {
     clock: Clock,
     form: Form,
     reached: Option<Reached>,
-    file: LogFile,
+    view: Fresh,
     packed: bool,
     /// Lines before this offset were read before.
     new_from: u64,
@@ -54,7 +65,13 @@ struct FileReading {
 impl<'a> Stream<'a> {
     /// A family of files.
     pub(super) fn of_family(family: Family) -> Self {
-        Self { files: family.files.into(), reading: None, pending: VecDeque::new(), last_at: 0 }
+        Self {
+            files: family.files.into(),
+            reading: None,
+            pending: VecDeque::new(),
+            last_at: 0,
+            joiner: Joiner::default(),
+        }
     }
 
     /// The journal's export.
@@ -69,6 +86,7 @@ impl<'a> Stream<'a> {
             reading: Some(reading),
             pending: VecDeque::new(),
             last_at: 0,
+            joiner: Joiner::default(),
         }
     }
 
@@ -82,19 +100,25 @@ impl<'a> Stream<'a> {
         while self.pending.is_empty() {
             match &mut self.reading {
                 None => {
-                    let file = self.files.pop_front()?;
+                    let Some(file) = self.files.pop_front() else {
+                        // the audit events that the log leaves open
+                        let joiner = std::mem::take(&mut self.joiner);
+                        finish(joiner, sweeper, &mut self.pending);
+                        break;
+                    };
                     let opened = open(tree, &file, sweeper, checkpoint.as_deref_mut());
                     self.reading = opened.map(|reading| Reading::File(Box::new(reading)));
                 }
                 Some(Reading::File(reading)) => {
-                    let more = reading.read(sweeper, &mut self.pending, &mut self.last_at);
+                    let to = (&mut self.pending, &mut self.joiner);
+                    let more = reading.read(sweeper, to, &mut self.last_at);
                     if !more {
                         reading.ended(sweeper);
                         let done = self.reading.take();
                         if let (Some(checkpoint), Some(Reading::File(done))) =
                             (checkpoint.as_deref_mut(), done)
                         {
-                            done.save(tree, sweeper, checkpoint);
+                            done.save(sweeper, checkpoint);
                         }
                     }
                 }
@@ -104,7 +128,7 @@ impl<'a> Stream<'a> {
                         entries,
                         watched,
                         sweeper,
-                        &mut self.pending,
+                        (&mut self.pending, &mut self.joiner),
                         &mut self.last_at,
                     );
                     if !more {
@@ -130,33 +154,30 @@ fn open(
     let options = sweeper.options;
     let limit = options.expanded_bytes_max;
     let attempt = || -> Result<_, String> {
-        let packed = is_gzip(&read_head(tree, file)?);
-        let view = Fresh { tree, file, packed, limit };
+        let view = Fresh::open(tree, file.clone(), limit)?;
+        let packed = view.packing.is_some();
         let reader = |offset| view.reader_at(offset);
         let Some(checkpoint) = checkpoint else {
-            return Ok((
-                view.reader_at(0)?,
-                view.year(0, options)?,
-                Start::default(),
-                None,
-                packed,
-            ));
+            return Ok((view.reader_at(0)?, view.year(0, options)?, Start::default(), None, view));
         };
-        let reached = checkpoint.find(&path, &file.stat, packed, &reader)?;
+        let reached = checkpoint.find(&path, &view.file.stat, packed, &reader)?;
         let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
         let year = view.year(start.from, options)?;
-        Ok((view.reader_at(start.from)?, year, start, Some(reached), packed))
+        Ok((view.reader_at(start.from)?, year, start, Some(reached), view))
     };
     match attempt() {
-        Ok((reader, year, start, reached, packed)) => {
+        Ok((reader, year, start, reached, view)) => {
             let gap = reached.as_ref().is_some_and(|reached| reached.gap);
-            sweeper.outcome.summary.gaps += u64::from(gap);
+            if gap {
+                sweeper.outcome.summary.gaps += 1;
+                sweeper.incomplete(format!("{path}: {CUT}"));
+            }
             sweeper.outcome.summary.files += 1;
             sweeper.outcome.sources.push(path.to_string());
             Some(FileReading {
                 lines: Lines::starting_at(reader, start.from, start.lines),
-                file: file.clone(),
-                packed,
+                packed: view.packing.is_some(),
+                view,
                 path: Arc::clone(&path),
                 clock: Clock::new(options.zone.clone(), year),
                 form: Form::default(),
@@ -178,33 +199,36 @@ fn open(
     }
 }
 
-fn read_head(tree: &RootedTree, file: &LogFile) -> Result<Vec<u8>, String> {
-    let opened = tree.open_file(&file.path).map_err(|error| error.why.to_string())?;
-    let mut head = Vec::new();
-    opened.take(16).read_to_end(&mut head).map_err(|error| error.to_string())?;
-    Ok(head)
-}
-
 /// A file that can be read from its start as often as needed.
-struct Fresh<'a> {
-    tree: &'a RootedTree,
-    file: &'a LogFile,
-    packed: bool,
+struct Fresh {
+    file: LogFile,
+    handle: File,
+    packing: Option<Packing>,
     limit: u64,
 }
 
-impl Fresh<'_> {
-    /// Its bytes, expanded, up to the size that it had when it was found.
+impl Fresh {
+    fn open(tree: &RootedTree, mut file: LogFile, limit: u64) -> Result<Self, String> {
+        let handle = file.open(tree).map_err(|error| error.why.to_string())?;
+        let mut head = Vec::new();
+        Positioned::new(handle.try_clone().map_err(said)?, 0, file.stat.size_bytes)
+            .take(MAGIC_BYTES as u64)
+            .read_to_end(&mut head)
+            .map_err(said)?;
+        Ok(Self { file, handle, packing: Packing::of(&head), limit })
+    }
+
+    /// Its bytes, expanded, up to the size that it had when it was opened.
     fn reader_at(&self, offset: u64) -> Result<Box<dyn Read>, String> {
-        let file = self.tree.open_file(&self.file.path).map_err(|error| error.why.to_string())?;
+        let handle = self.handle.try_clone().map_err(said)?;
         let size = self.file.stat.size_bytes;
-        if !self.packed {
-            return Ok(Box::new(Positioned::new(file, offset, size)));
-        }
-        let mut reader = gunzip(Positioned::new(file, 0, size), self.limit);
-        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink())
-            .map_err(|error| error.to_string())?;
-        Ok(Box::new(reader))
+        let Some(packing) = self.packing else {
+            return Ok(Box::new(Positioned::new(handle, offset, size)));
+        };
+        let mut reader =
+            packing.unpack(Positioned::new(handle, 0, size), self.limit).map_err(said)?;
+        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink()).map_err(said)?;
+        Ok(reader)
     }
 
     /// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
@@ -247,13 +271,14 @@ impl FileReading {
     fn read(
         &mut self,
         sweeper: &mut Sweeper<'_>,
-        pending: &mut VecDeque<Hit>,
+        (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
         last_at: &mut i64,
     ) -> bool {
         let line = match self.lines.next_line() {
             Ok(Some(line)) => line,
             Ok(None) => return false,
             Err(error) => {
+                sweeper.outcome.summary.gaps += u64::from(Torn::of(&error).is_some());
                 sweeper.incomplete(format!("{}: {error}", self.path));
                 return false;
             }
@@ -286,6 +311,7 @@ impl FileReading {
         }
         let place = At { path: &self.path, line: line.number, offset: line.offset, old };
         sweeper.judge(&event, time, *last_at, &place, pending);
+        join(&event, &place, sweeper, pending, joiner);
         let before = self.done.0;
         self.done = (self.lines.offset(), self.lines.number());
         if !old {
@@ -301,16 +327,19 @@ impl FileReading {
     }
 
     /// Keeps how far it was read.
-    fn save(self, tree: &RootedTree, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
+    fn save(self, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
         let Some(reached) = self.reached else { return };
-        let limit = sweeper.options.expanded_bytes_max;
-        let view = Fresh { tree, file: &self.file, packed: self.packed, limit };
         let (offset, lines) = self.done;
-        let kept = checkpoint.reached(reached, offset, lines, &|offset| view.reader_at(offset));
+        let reader = |offset| self.view.reader_at(offset);
+        let kept = checkpoint.reached(reached, offset, lines, &reader);
         if let Err(reason) = kept {
             sweeper.incomplete(format!("{}: {reason}", self.path));
         }
     }
+}
+
+fn said(error: std::io::Error) -> String {
+    error.to_string()
 }
 
 /// Reads one entry; `false` at the end.
@@ -319,7 +348,7 @@ fn read_journal(
     entries: &mut u64,
     watched: &mut Watched,
     sweeper: &mut Sweeper<'_>,
-    pending: &mut VecDeque<Hit>,
+    (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
     last_at: &mut i64,
 ) -> bool {
     let entry = match journal::next_entry(reader) {
@@ -359,5 +388,36 @@ fn read_journal(
     }
     let place = At { path: &path, line: *entries, offset: 0, old: false };
     sweeper.judge(&event, time, *last_at, &place, pending);
+    join(&event, &place, sweeper, pending, joiner);
     true
+}
+
+/// Adds an audit record to its event; an event that is complete is judged where its last record is.
+fn join(
+    event: &Event<'_>,
+    place: &At<'_>,
+    sweeper: &mut Sweeper<'_>,
+    pending: &mut VecDeque<Hit>,
+    joiner: &mut Joiner<Spot>,
+) {
+    let Some(note) = event.audit_record().and_then(Note::of) else { return };
+    let path = Arc::clone(place.path);
+    let spot = Spot { path, line: place.line, offset: place.offset, old: place.old };
+    joiner.push(note, spot, |joined, spot| {
+        let event = Event::of_joined(&joined);
+        sweeper.judge(&event, Some(joined.at), joined.at, &spot.place(), pending);
+    });
+}
+
+fn finish(mut joiner: Joiner<Spot>, sweeper: &mut Sweeper<'_>, pending: &mut VecDeque<Hit>) {
+    joiner.finish(|joined, spot| {
+        let event = Event::of_joined(&joined);
+        sweeper.judge(&event, Some(joined.at), joined.at, &spot.place(), pending);
+    });
+}
+
+impl Spot {
+    fn place(&self) -> At<'_> {
+        At { path: &self.path, line: self.line, offset: self.offset, old: self.old }
+    }
 }

@@ -6,20 +6,23 @@
 //! could not be understood is counted.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::io::Read;
+use std::path::Path;
 
 use jiff::tz::TimeZone;
 use parsers::map::EXPANDED_BYTES_MAX;
+use parsers::tree::{Links, Tree};
 use serde::Serialize;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, VANISHED};
 use super::coverage::Coverage;
 use super::features::{Baseline, Counts, Observer};
 use super::gather::Sweeper;
 use super::matcher::RuleSet;
 use super::networks::Group;
 use super::reading::Stream;
+use super::rotation::family;
 use super::source::{self, Found};
 use super::story::Detection;
 use crate::RootedTree;
@@ -166,6 +169,10 @@ pub fn sweep(
         let known = checkpoint.as_ref().and_then(|checkpoint| checkpoint.baseline.as_deref());
         sweeper.observer = Some(Observer::new(known.and_then(Baseline::from_text)));
     }
+    let asked: BTreeSet<String> = found.families.iter().map(|family| family.name.clone()).collect();
+    if let Some(checkpoint) = checkpoint.as_deref_mut() {
+        checkpoint.begin();
+    }
     let mut streams: VecDeque<Stream<'_>> = VecDeque::new();
     if let Some(reader) = journal {
         streams.push_back(Stream::of_journal(reader));
@@ -179,6 +186,16 @@ pub fn sweep(
         let count = batch.len();
         merge(tree, batch, number, &mut sweeper, checkpoint.as_deref_mut());
         number += count;
+    }
+    if let Some(checkpoint) = checkpoint.as_deref() {
+        let is_asked = |path: &str| asked.contains(&family(Path::new(path)).0);
+        let is_there = |path: &str| {
+            !tree.stat(Path::new(path), Links::Follow).is_err_and(|error| error.not_found())
+        };
+        for path in checkpoint.vanished(&is_asked, &is_there) {
+            sweeper.outcome.summary.gaps += 1;
+            sweeper.incomplete(format!("{path}: {VANISHED}"));
+        }
     }
     let outcome = sweeper.finish();
     if let (Some(checkpoint), Some(baseline)) = (checkpoint.as_deref_mut(), &outcome.baseline) {

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use super::hours::{HOURS_MAX, Hours};
-use super::place::{Source, family};
+use super::place::Source;
 use crate::logs::coverage::Quiet;
 use crate::logs::templates::known::{Before, Known, Program, Template};
 use crate::logs::templates::{Outcome, PROGRAMS_MAX, TEXT_BYTES_MAX, tokens};
@@ -244,7 +244,7 @@ impl Baseline {
     pub(super) fn keep_sources(&mut self, sources: &[Source]) {
         for source in sources {
             let Some((_, last)) = source.times else { continue };
-            let (name, longest) = (family(&source.name).to_string(), source.longest_pause());
+            let (name, longest) = (source.family.to_string(), source.longest_pause());
             match self.sources.iter_mut().find(|known| known.name == name) {
                 Some(known) => {
                     let pause = source.times.map_or(0, |(first, _)| first - known.last);

@@ -8,11 +8,12 @@ mod evaluate;
 mod route;
 
 use parsers::place::{Place, Problem};
-use parsers::rules::sigma::{Correlation, Document, Rule};
+use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 
 use super::event::{Class, Event};
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
+use super::web::request::SUSPECT;
 pub use evaluate::holds;
 use route::Route;
 
@@ -25,7 +26,7 @@ pub struct RuleSet {
     pub rules: Vec<Compiled>,
     /// Correlations, in an order in which each comes after what it refers to.
     pub correlations: Vec<Correlated>,
-    filters: [Prefilter; 4],
+    filters: [Prefilter; 5],
 }
 
 /// A rule and what follows from it.
@@ -62,7 +63,7 @@ pub enum Reference {
     Correlation(usize),
 }
 
-const CLASSES: [Class; 4] = [Class::Syslog, Class::Web, Class::Audit, Class::Json];
+const CLASSES: [Class; 5] = [Class::Syslog, Class::Web, Class::Audit, Class::Json, Class::Joined];
 
 impl RuleSet {
     /// Resolves the references between rules and builds the prefilters. What does not fit together
@@ -72,13 +73,7 @@ impl RuleSet {
             let message = format!("more than {RULES_MAX} rules");
             return Err(vec![Problem { place: Place::whole("rules"), message }]);
         }
-        let (mut rules, mut correlations) = (Vec::new(), Vec::new());
-        for document in documents {
-            match document {
-                Document::Rule(rule) => rules.push(*rule),
-                Document::Correlation(correlation) => correlations.push(*correlation),
-            }
-        }
+        let Collection { rules, correlations } = Collection::of(documents)?;
         let mut problems = twins(&rules, &correlations);
         let correlations = in_order(&rules, correlations).unwrap_or_else(|mut found| {
             problems.append(&mut found);
@@ -117,6 +112,9 @@ impl RuleSet {
             if let Some(decoded) = event.decoded() {
                 filter.mark(decoded, scratch);
             }
+            if event.is_suspect() {
+                filter.mark(SUSPECT, scratch);
+            }
             scratch.candidates.sort_unstable();
         }
         for index in &scratch.candidates {
@@ -137,6 +135,16 @@ impl RuleSet {
     /// Rules that no log of this host's kind can ever fire (their log source is not read).
     pub fn dormant(&self) -> usize {
         self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere).count()
+    }
+
+    /// Those rules: for reports that say what can never fire on this host.
+    pub fn dormant_rules(&self) -> impl Iterator<Item = &Compiled> {
+        self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere)
+    }
+
+    /// Whether a rule is shown audit events that are joined of several records.
+    pub fn joins_audit(&self) -> bool {
+        self.rules.iter().any(|compiled| matches!(compiled.route, Route::Joined(_)))
     }
 
     /// Tells each rule which fields are wanted of it, each correlation its service, and hides what a
@@ -169,6 +177,11 @@ impl RuleSet {
 }
 
 impl Compiled {
+    /// What feeds it, in words for reports.
+    pub fn source(&self) -> &'static str {
+        self.route.source()
+    }
+
     /// Whether it is ever shown events of this class by way of the prefilter.
     pub(super) fn reaches(&self, class: Class) -> bool {
         self.route.reaches(class)
