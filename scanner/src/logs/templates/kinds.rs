@@ -122,7 +122,12 @@ pub(super) mod flag {
     /// With none of these a token is a constant word.
     pub const TELLING: u32 = DIGIT | DOT | SLASH | AT | EQUALS | QUOTE;
 
-    pub const OF: [u32; 256] = table();
+    pub static OF: [u32; 256] = table();
+
+    /// The classes of all bytes of a text.
+    pub fn of(text: &[u8]) -> u32 {
+        text.iter().fold(0, |flags, byte| flags | OF[usize::from(*byte)])
+    }
 
     const fn table() -> [u32; 256] {
         let mut table = [OTHER; 256];
@@ -157,9 +162,8 @@ use flag::{
     UPPER,
 };
 
-/// The kind of a value and how many of its bytes it covers; `None` for a word.
-pub(super) fn of(value: &[u8], first: bool) -> Option<(Mask, usize)> {
-    let flags = value.iter().fold(0, |flags, byte| flags | flag::OF[usize::from(*byte)]);
+/// The kind of a value (of these classes of bytes) and how many of its bytes it covers; `None` for a word.
+pub(super) fn of(value: &[u8], flags: u32, first: bool) -> Option<(Mask, usize)> {
     let whole = value.len();
     let only = |allowed: u32| flags & !allowed == 0;
     if flags & DIGIT != 0 {

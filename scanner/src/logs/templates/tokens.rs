@@ -103,17 +103,24 @@ pub(super) fn mix(a: u64, b: u64) -> u64 {
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 
-/// A hash of bytes, the same on every machine.
+/// A hash of bytes, the same on every machine: eight at a time, the last eight may overlap.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut state = bytes.len() as u64;
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = chunk.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-        state = mix(state, word);
+    let length = bytes.len() as u64;
+    if let Some((last, _)) = bytes.split_last_chunk::<8>().map(|(rest, last)| (last, rest)) {
+        let mut state = length;
+        let (words, _) = bytes.as_chunks::<8>();
+        for word in words {
+            state = mix(state, u64::from_le_bytes(*word));
+        }
+        return mix(state, u64::from_le_bytes(*last));
     }
-    let rest =
-        chunks.remainder().iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-    mix(state, rest)
+    let short = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    mix(length, short)
 }
 
 /// A word with each run of digits as `#`.
@@ -304,7 +311,8 @@ impl Reader<'_> {
         if kinds::names_host(key) {
             return self.masked(start, core, core_end, end, Mask::Ip);
         }
-        match kinds::of(value, index == 0 && key.is_empty()) {
+        let flags = if value.len() == token.len() { flags } else { flag::of(value) };
+        match kinds::of(value, flags, index == 0 && key.is_empty()) {
             Some((Mask::Host, _)) if peer => self.masked(start, core, core_end, end, Mask::Ip),
             Some((mask, length)) => self.masked(start, core, core + length, end, mask),
             None if value.len() > WORD_BYTES_MAX => {
@@ -323,17 +331,17 @@ impl Reader<'_> {
 
     fn masked(&self, start: usize, core: usize, core_end: usize, end: usize, mask: Mask) -> Token {
         let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
-        let before = hash(part(start, core));
-        let after = if mask.swallows_numbers() {
-            hash_collapsed(part(core_end, end))
-        } else {
-            hash(part(core_end, end))
-        };
-        Token {
-            hash: mix(mix(before, after), mask.class() + 1),
-            mask,
-            ..placed(start, core, core_end, end)
+        let mut hashed = mix(mask.class() + 1, 0);
+        if start < core {
+            hashed = mix(hashed, hash(part(start, core)));
         }
+        if core_end < end {
+            let after = part(core_end, end);
+            let numbers = mask.swallows_numbers();
+            let after = if numbers { hash_collapsed(after) } else { hash(after) };
+            hashed = mix(hashed, after ^ 1);
+        }
+        Token { hash: hashed, mask, ..placed(start, core, core_end, end) }
     }
 }
 
