@@ -100,6 +100,13 @@ pub(super) enum Announces {
     Command,
 }
 
+impl Announces {
+    /// Whether the next word may be an account.
+    pub(super) fn may_be_name(self) -> bool {
+        matches!(self, Self::User | Self::Perhaps)
+    }
+}
+
 /// Classes of bytes, as bits.
 pub(super) mod flag {
     pub const DIGIT: u32 = 1;
