@@ -119,7 +119,6 @@ impl Teller<'_> {
             requests: None,
             rhythm_s: None,
             samples: about.samples.iter().map(|(seen, text)| self.sample(seen, text)).collect(),
-            requests: None,
             also: Vec::new(),
         }
     }
