@@ -7,13 +7,16 @@ use std::collections::VecDeque;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use parsers::log::journal;
 use parsers::map::{Lines, Torn};
 use parsers::time::{Clock, Stamp, Wall, first_year};
 
 use super::audit::{Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Reached, Start};
+use super::coverage::FileCoverage;
 use super::event::{Event, Form, journal_line};
+use super::features::Watched;
 use super::gather::{At, Sweeper};
 use super::source::{Family, LogFile};
 use super::story::Hit;
@@ -40,7 +43,7 @@ struct Spot {
 
 enum Reading<'a> {
     File(Box<FileReading>),
-    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64 },
+    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64, watched: Watched },
 }
 
 struct FileReading {
@@ -55,6 +58,8 @@ struct FileReading {
     new_from: u64,
     /// Offset after the last whole line, and its number.
     done: (u64, u64),
+    coverage: FileCoverage,
+    watched: Watched,
 }
 
 impl<'a> Stream<'a> {
@@ -71,8 +76,11 @@ impl<'a> Stream<'a> {
 
     /// The journal's export.
     pub(super) fn of_journal(reader: &'a mut dyn Read) -> Self {
-        let reading =
-            Reading::Journal { reader: BufReader::with_capacity(64 << 10, reader), entries: 0 };
+        let reading = Reading::Journal {
+            reader: BufReader::with_capacity(64 << 10, reader),
+            entries: 0,
+            watched: Watched::default(),
+        };
         Self {
             files: VecDeque::new(),
             reading: Some(reading),
@@ -105,6 +113,7 @@ impl<'a> Stream<'a> {
                     let to = (&mut self.pending, &mut self.joiner);
                     let more = reading.read(sweeper, to, &mut self.last_at);
                     if !more {
+                        reading.ended(sweeper);
                         let done = self.reading.take();
                         if let (Some(checkpoint), Some(Reading::File(done))) =
                             (checkpoint.as_deref_mut(), done)
@@ -113,15 +122,17 @@ impl<'a> Stream<'a> {
                         }
                     }
                 }
-                Some(Reading::Journal { reader, entries }) => {
+                Some(Reading::Journal { reader, entries, watched }) => {
                     let more = read_journal(
                         reader,
                         entries,
+                        watched,
                         sweeper,
                         (&mut self.pending, &mut self.joiner),
                         &mut self.last_at,
                     );
                     if !more {
+                        watched.flush(sweeper);
                         self.reading = None;
                     }
                 }
@@ -162,7 +173,8 @@ fn open(
     };
     match attempt() {
         Ok((reader, year, start, reached, view)) => {
-            if reached.as_ref().is_some_and(|reached| reached.gap) {
+            let gap = reached.as_ref().is_some_and(|reached| reached.gap);
+            if gap {
                 sweeper.outcome.summary.gaps += 1;
                 sweeper.incomplete(format!("{path}: {CUT}"));
             }
@@ -172,12 +184,18 @@ fn open(
                 lines: Lines::starting_at(reader, start.from, start.lines),
                 packed: view.is_packed(),
                 view,
-                path,
+                path: Arc::clone(&path),
                 clock: Clock::new(options.zone.clone(), year),
                 form: Form::default(),
                 reached,
                 new_from: start.new_from,
                 done: (start.new_from, start.lines),
+                coverage: FileCoverage {
+                    path: crate::redact::line(&path),
+                    gaps: u64::from(gap),
+                    ..FileCoverage::default()
+                },
+                watched: Watched::default(),
             })
         }
         Err(reason) => {
@@ -243,6 +261,10 @@ impl FileReading {
             return false;
         }
         let old = line.offset < self.new_from;
+        if !old {
+            let begin = || (Arc::clone(&self.path), self.clock.clone(), line.number - 1);
+            self.watched.line(sweeper, begin, |counter| counter.line(line.bytes, line.offset));
+        }
         let event = Event::read(line.bytes, &mut self.form);
         let time = event.stamp.and_then(|stamp| self.clock.resolve(stamp));
         let counts = &mut sweeper.outcome.summary;
@@ -250,6 +272,12 @@ impl FileReading {
             counts.lines += 1;
             counts.undecided += u64::from(line.truncated);
             counts.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
+            let own = &mut self.coverage;
+            own.lines += 1;
+            own.undecided += u64::from(line.truncated);
+            own.parsed += u64::from(event.parsed());
+            own.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
+            own.undated += u64::from(time.is_none() && !line.bytes.is_empty());
         }
         if let Some(time) = time {
             *last_at = time;
@@ -263,6 +291,12 @@ impl FileReading {
             sweeper.outcome.summary.bytes += self.done.0.saturating_sub(before);
         }
         true
+    }
+
+    /// Gives what was counted to the account of the sweep and to who watches it.
+    fn ended(&mut self, sweeper: &mut Sweeper<'_>) {
+        sweeper.outcome.coverage.file(std::mem::take(&mut self.coverage));
+        self.watched.flush(sweeper);
     }
 
     /// Keeps how far it was read.
@@ -281,6 +315,7 @@ impl FileReading {
 fn read_journal(
     reader: &mut BufReader<&mut dyn Read>,
     entries: &mut u64,
+    watched: &mut Watched,
     sweeper: &mut Sweeper<'_>,
     (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
     last_at: &mut i64,
@@ -312,6 +347,14 @@ fn read_journal(
     let time = entry.time();
     *last_at = time.unwrap_or(*last_at);
     let path: Arc<str> = "journal".into();
+    let begin = || (Arc::clone(&path), Clock::new(TimeZone::UTC, 1970), *entries - 1);
+    let number =
+        entry.field("__SEQNUM").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    if let Some(time) = time {
+        watched.line(sweeper, begin, |counter| {
+            counter.message(entry.program(), entry.message(), time, number);
+        });
+    }
     let place = At { path: &path, line: *entries, offset: 0, old: false };
     sweeper.judge(&event, time, *last_at, &place, pending);
     join(&event, &place, sweeper, pending, joiner);
