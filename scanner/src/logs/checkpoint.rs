@@ -291,8 +291,11 @@ impl Checkpoint {
         let mut copy: Option<usize> = None;
         for (index, mark) in self.files.iter().enumerate() {
             let further = copy.is_none_or(|best| self.files[best].offset < mark.offset);
+            // A new log may begin with the same few lines as the one before it.
+            let proof = mark.offset >= HEAD_BYTES as u64 || !is_live(path);
             if Some(index) != own
                 && further
+                && proof
                 && mark.offset > 0
                 && mark.is_beginning_of(&head, stat, packed, reader)?
             {
