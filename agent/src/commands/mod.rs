@@ -16,6 +16,7 @@ mod config;
 mod consensus;
 mod explain;
 mod feedback;
+mod filters;
 mod hash;
 mod mac;
 mod man;
