@@ -105,7 +105,7 @@ impl Request {
                 return Some(Cow::Owned(points.to_string().into_bytes()));
             }
             "uri_tricks" => {
-                if !uri::is_written_oddly(record.uri) {
+                if record.method.is_empty() || !uri::is_written_oddly(record.uri) {
                     return None;
                 }
                 let names = self.opened(record).tricks.names();
@@ -140,7 +140,7 @@ impl Request {
 
     fn path<'a>(&'a self, record: &AccessRecord<'a>) -> Cow<'a, [u8]> {
         let path = stem(record.uri);
-        if !uri::is_written_oddly(path) {
+        if record.uri.len() <= uri::URI_BYTES_MAX && !uri::is_written_oddly(path) {
             return if uri::is_indirect(path) {
                 Cow::Owned(uri::resolved(path))
             } else {
@@ -280,6 +280,7 @@ mod tests {
             ("GET /a HTTP/1.1", "uri_query", None),
             ("GET /a%252e HTTP/1.1", "uri_tricks", Some("layered")),
             ("GET /a HTTP/1.1", "uri_tricks", None),
+            ("\\x03\\x00\\x00", "uri_tricks", None),
             ("GET /a?id=1'%20or%201=1 HTTP/1.1", "payload_class", Some("sqli")),
             ("GET /a?id=1'%20or%201=1 HTTP/1.1", "payload_where", Some("uri")),
             ("GET /a?id=1 HTTP/1.1", "payload_class", None),
