@@ -62,12 +62,8 @@ impl Request {
             || record.uri.len() > PLAIN_URI_BYTES_MAX
             || record.uri.iter().any(|byte| SUSPICIOUS[usize::from(*byte)])
             || record.uri.windows(2).any(pair)
-            || record.agent.iter().any(|byte| HEADER[usize::from(*byte)])
-            || record.agent.starts_with(b"()")
-            || record
-                .referer
-                .iter()
-                .any(|byte| matches!(byte, b'%' | b'(') || HEADER[usize::from(*byte)])
+            || is_agent_suspect(record.agent)
+            || is_referer_suspect(record.referer)
     }
 
     /// A field by the name that rules use.
@@ -152,6 +148,14 @@ impl Request {
     }
 }
 
+fn is_agent_suspect(agent: &[u8]) -> bool {
+    agent.starts_with(b"()") || agent.iter().any(|byte| HEADER[usize::from(*byte)])
+}
+
+fn is_referer_suspect(referer: &[u8]) -> bool {
+    referer.iter().any(|byte| matches!(byte, b'%' | b'(') || HEADER[usize::from(*byte)])
+}
+
 /// What the referer or the agent tries.
 fn of_headers(record: &AccessRecord<'_>) -> Option<(Payload, &'static str)> {
     let clear = |found: &Payload| found.class != Class::Fuzz && found.class != Class::Remote;
@@ -159,10 +163,17 @@ fn of_headers(record: &AccessRecord<'_>) -> Option<(Payload, &'static str)> {
     let host = memchr::memmem::find(record.referer, b"://").map_or(0, |at| at + 3);
     let way = memchr::memchr(b'/', &record.referer[host..]).map_or(host, |at| host + at);
     let way = if host == 0 { 0 } else { way };
-    let referer = payload::of_request(&Opened::of(&record.referer[way..])).filter(clear);
-    let agent = || payload::of_value(&Opened::of(record.agent).text).filter(clear);
-    let referer = referer.map(|found| (found, "referer"));
-    referer.or_else(|| agent().map(|found| (found, "agent")))
+    if is_referer_suspect(record.referer) {
+        let found = payload::of_request(&Opened::of(&record.referer[way..])).filter(clear);
+        if let Some(found) = found {
+            return Some((found, "referer"));
+        }
+    }
+    if !is_agent_suspect(record.agent) {
+        return None;
+    }
+    let found = payload::of_value(&Opened::of(record.agent).text).filter(clear);
+    found.map(|found| (found, "agent"))
 }
 
 /// What a request is that is no plain HTTP request.
