@@ -67,6 +67,12 @@ impl Class {
         self.negated || self.fold || !self.items.iter().all(plain)
     }
 
+    /// Whether it is one ASCII letter, in either case (beyond ASCII nothing folds to it, as Rust has it).
+    pub(super) fn is_case_of_one(&self) -> bool {
+        let one = |item: &Item| matches!(item, Item::Range(a, b) if a == b && a.is_ascii());
+        self.fold && !self.negated && self.items.len() == 1 && self.items.iter().all(one)
+    }
+
     fn asks(&self, one: char) -> bool {
         let within = |c: char| self.items.iter().any(|item| item.has(c));
         let mut found = within(one);

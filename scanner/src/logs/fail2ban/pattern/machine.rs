@@ -156,7 +156,7 @@ impl Machine {
                 {
                     None
                 }
-                Operation::Run { class, least, most, lazy } => {
+                Operation::Run { class, least, most, lazy, .. } => {
                     self.repeat(program, text, (at, position), (*class, *least, *most), *lazy)
                 }
                 Operation::Jump(to) => Some((*to as usize, position)),
@@ -185,6 +185,11 @@ impl Machine {
                         Err(()) => return Outcome::Undecided,
                         Ok(holds) => holds.then_some((*end as usize, position)),
                     }
+                }
+                Operation::LookLiteral { start, length, negated } => {
+                    let text = &program.pool[*start as usize..(*start + *length) as usize];
+                    let here = bytes.get(position..).is_some_and(|rest| rest.starts_with(text));
+                    (here != *negated).then_some((at + 1, position))
                 }
                 Operation::Atomic { end } => match self.inner(program, text, at + 1, position) {
                     Outcome::Undecided => return Outcome::Undecided,
@@ -218,24 +223,32 @@ impl Machine {
                 }
                 Frame::Branch { at, position } => return Some((at as usize, position as usize)),
                 Frame::Shorter { at, least, position } => {
-                    let shorter = before(text, position as usize);
+                    let Operation::Run { next, .. } = program.operations[at as usize] else {
+                        continue;
+                    };
+                    let Some(shorter) = shorter(text, position as usize, least as usize, next)
+                    else {
+                        self.steps = self.steps.saturating_add((position - least) / 8);
+                        continue;
+                    };
+                    self.steps = self.steps.saturating_add((position - narrow(shorter)) / 8);
                     if shorter > least as usize {
                         self.push(Frame::Shorter { at, least, position: narrow(shorter) });
                     }
                     (at + 1, narrow(shorter))
                 }
                 Frame::Longer { at, position, left } => {
-                    let Operation::Run { class, .. } = program.operations[at as usize] else {
+                    let Operation::Run { class, next, .. } = program.operations[at as usize] else {
                         continue;
                     };
-                    let Some(width) = one(program, class, text, position as usize) else {
-                        continue;
-                    };
-                    let longer = position + narrow(width);
-                    if left > 1 {
-                        self.push(Frame::Longer { at, position: longer, left: left - 1 });
+                    let start = position as usize;
+                    let found = longer(program, class, text, start, left, next);
+                    let Some((longer, left)) = found else { continue };
+                    self.steps = self.steps.saturating_add(narrow(longer - start) / 8);
+                    if left > 0 {
+                        self.push(Frame::Longer { at, position: narrow(longer), left });
                     }
-                    (at + 1, longer)
+                    (at + 1, narrow(longer))
                 }
             };
             let (at, position) = (at as usize, position as usize);
@@ -378,6 +391,38 @@ fn one(program: &Program, class: u16, text: &str, position: usize) -> Option<usi
     }
     let one = text.get(position..)?.chars().next()?;
     class.has(one).then_some(one.len_utf8())
+}
+
+/// The next shorter end of a run after which the byte follows that has to.
+fn shorter(text: &str, position: usize, least: usize, next: Option<u8>) -> Option<usize> {
+    let mut at = position;
+    while at > least {
+        at = before(text, at);
+        if next.is_none() || text.as_bytes().get(at) == next.as_ref() {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// The next longer end of a run after which the byte follows that has to, and how many characters more
+/// it may take then.
+fn longer(
+    program: &Program,
+    class: u16,
+    text: &str,
+    position: usize,
+    left: u32,
+    next: Option<u8>,
+) -> Option<(usize, u32)> {
+    let mut at = position;
+    for left in (0..left).rev() {
+        at += one(program, class, text, at)?;
+        if next.is_none() || text.as_bytes().get(at) == next.as_ref() {
+            return Some((at, left));
+        }
+    }
+    None
 }
 
 /// Where the character before this place begins.

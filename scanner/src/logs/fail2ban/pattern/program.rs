@@ -19,12 +19,13 @@ pub(super) enum Operation {
     },
     /// One character of a set.
     Class(u16),
-    /// Characters of a set, as many as possible or as few.
+    /// Characters of a set, as many as possible or as few; `next` is the byte that has to follow.
     Run {
         class: u16,
         least: u32,
         most: u32,
         lazy: bool,
+        next: Option<u8>,
     },
     Jump(u32),
     /// Try here first, there next.
@@ -42,6 +43,12 @@ pub(super) enum Operation {
         end: u32,
         low: u16,
         high: u16,
+    },
+    /// These bytes of the pool have to follow, or must not.
+    LookLiteral {
+        start: u32,
+        length: u32,
+        negated: bool,
     },
     Atomic {
         end: u32,
@@ -105,6 +112,7 @@ pub(super) fn compile(pattern: &str, lines: bool) -> Result<Program, PatternErro
     };
     compiler.node(&parsed.node)?;
     compiler.push(Operation::Accept)?;
+    compiler.look_ahead();
     Ok(compiler.program)
 }
 
@@ -227,6 +235,25 @@ impl Compiler {
         Ok(())
     }
 
+    /// Tells each run which byte has to follow it, where that is certain.
+    fn look_ahead(&mut self) {
+        for at in 0..self.program.operations.len() {
+            let mut after = at + 1;
+            while let Some(Operation::Save(_)) = self.program.operations.get(after) {
+                after += 1;
+            }
+            let byte = match self.program.operations.get(after) {
+                Some(Operation::Literal { start, .. }) => {
+                    self.program.pool.get(*start as usize).copied()
+                }
+                _ => None,
+            };
+            if let Operation::Run { next, .. } = &mut self.program.operations[at] {
+                *next = byte;
+            }
+        }
+    }
+
     fn repeat(&mut self, node: &Node, least: u32, most: u32, lazy: bool) -> Done {
         let class = match node {
             Node::Class(class) => Some(self.class(class)?),
@@ -237,7 +264,7 @@ impl Compiler {
             _ => None,
         };
         if let Some(class) = class {
-            self.push(Operation::Run { class, least, most, lazy })?;
+            self.push(Operation::Run { class, least, most, lazy, next: None })?;
             return Ok(());
         }
         for _ in 0..least {
@@ -292,6 +319,15 @@ impl Compiler {
                 .and_then(|width| u32::try_from(width).ok())
                 .ok_or(PatternError { at: 0, what: "look-behind of no fixed width" })?,
         };
+        if !look.behind
+            && let Some(text) = plain(body)
+        {
+            let start = u32::try_from(self.program.pool.len()).map_err(|_| TOO_BIG)?;
+            self.program.pool.extend_from_slice(text.as_bytes());
+            let length = u32::try_from(text.len()).map_err(|_| TOO_BIG)?;
+            self.push(Operation::LookLiteral { start, length, negated: look.negated })?;
+            return Ok(());
+        }
         let start = self.push(Operation::Accept)?;
         self.node(body)?;
         self.push(Operation::Accept)?;
@@ -306,6 +342,15 @@ impl Compiler {
         let end = self.here();
         self.program.operations[start] = Operation::Look { look, width, end, low, high };
         Ok(())
+    }
+}
+
+/// The text that a node is, if it is one.
+fn plain(node: &Node) -> Option<String> {
+    match node {
+        Node::Literal(one) => Some(one.to_string()),
+        Node::Concat(nodes) => nodes.iter().map(plain).collect(),
+        _ => None,
     }
 }
 
