@@ -144,9 +144,8 @@ impl Machine {
                     return Outcome::Found(position);
                 }
                 Operation::Literal { start, length } => {
-                    let text = &program.pool[*start as usize..(*start + *length) as usize];
-                    let here = bytes.get(position..).is_some_and(|rest| rest.starts_with(text));
-                    here.then_some((at + 1, position + text.len()))
+                    let here = stands(program, (*start, *length), bytes, position);
+                    here.then_some((at + 1, position + *length as usize))
                 }
                 Operation::Class(class) => {
                     one(program, *class, text, position).map(|width| (at + 1, position + width))
@@ -156,8 +155,9 @@ impl Machine {
                 {
                     None
                 }
-                Operation::Run { class, least, most, lazy, .. } => {
-                    self.repeat(program, text, (at, position), (*class, *least, *most), *lazy)
+                Operation::Run { class, least, most, lazy, barrier, .. } => {
+                    let of = Run { program, class: *class, barrier: *barrier, text };
+                    self.repeat(of, (at, position), (*least, *most), *lazy)
                 }
                 Operation::Jump(to) => Some((*to as usize, position)),
                 Operation::Split { first, second } => {
@@ -187,8 +187,7 @@ impl Machine {
                     }
                 }
                 Operation::LookLiteral { start, length, negated } => {
-                    let text = &program.pool[*start as usize..(*start + *length) as usize];
-                    let here = bytes.get(position..).is_some_and(|rest| rest.starts_with(text));
+                    let here = stands(program, (*start, *length), bytes, position);
                     (here != *negated).then_some((at + 1, position))
                 }
                 Operation::Atomic { end } => match self.inner(program, text, at + 1, position) {
@@ -238,11 +237,13 @@ impl Machine {
                     (at + 1, narrow(shorter))
                 }
                 Frame::Longer { at, position, left } => {
-                    let Operation::Run { class, next, .. } = program.operations[at as usize] else {
+                    let Operation::Run { class, next, barrier, .. } =
+                        program.operations[at as usize]
+                    else {
                         continue;
                     };
                     let start = position as usize;
-                    let found = longer(program, class, text, start, left, next);
+                    let found = Run { program, class, barrier, text }.longer(start, left, next);
                     let Some((longer, left)) = found else { continue };
                     self.steps = self.steps.saturating_add(narrow(longer - start) / 8);
                     if left > 0 {
@@ -279,16 +280,15 @@ impl Machine {
 
     fn repeat(
         &mut self,
-        program: &Program,
-        text: &str,
+        run: Run<'_>,
         (at, start): (usize, usize),
-        (class, least, most): (u16, u32, u32),
+        (least, most): (u32, u32),
         lazy: bool,
     ) -> Option<(usize, usize)> {
         let wanted = if lazy { least } else { most };
         let (mut position, mut count, mut least_end) = (start, 0, start);
         while count < wanted {
-            let Some(width) = one(program, class, text, position) else { break };
+            let Some(width) = run.one(position) else { break };
             position += width;
             count += 1;
             if count == least {
@@ -405,24 +405,45 @@ fn shorter(text: &str, position: usize, least: usize, next: Option<u8>) -> Optio
     None
 }
 
-/// The next longer end of a run after which the byte follows that has to, and how many characters more
-/// it may take then.
-fn longer(
-    program: &Program,
+/// Characters of a set, up to a text that they stop before.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    program: &'a Program,
     class: u16,
-    text: &str,
-    position: usize,
-    left: u32,
-    next: Option<u8>,
-) -> Option<(usize, u32)> {
-    let mut at = position;
-    for left in (0..left).rev() {
-        at += one(program, class, text, at)?;
-        if next.is_none() || text.as_bytes().get(at) == next.as_ref() {
-            return Some((at, left));
-        }
+    barrier: (u32, u32),
+    text: &'a str,
+}
+
+impl Run<'_> {
+    /// The width of the character here, if the run goes on with it.
+    #[inline]
+    fn one(self, position: usize) -> Option<usize> {
+        let stopped = self.barrier.1 > 0
+            && stands(self.program, self.barrier, self.text.as_bytes(), position);
+        if stopped { None } else { one(self.program, self.class, self.text, position) }
     }
-    None
+
+    /// The next longer end after which the byte follows that has to, and how many characters more it may
+    /// take then.
+    fn longer(self, position: usize, left: u32, next: Option<u8>) -> Option<(usize, u32)> {
+        let mut at = position;
+        for left in (0..left).rev() {
+            at += self.one(at)?;
+            if next.is_none() || self.text.as_bytes().get(at) == next.as_ref() {
+                return Some((at, left));
+            }
+        }
+        None
+    }
+}
+
+/// Whether a text of the pool stands here.
+#[inline]
+fn stands(program: &Program, (start, length): (u32, u32), bytes: &[u8], position: usize) -> bool {
+    let text = program.pool.get(start as usize..(start + length) as usize).unwrap_or_default();
+    let rest = bytes.get(position..).unwrap_or_default();
+    // The first byte mostly decides, and needs no call.
+    text.first().is_none_or(|first| rest.first() == Some(first)) && rest.starts_with(text)
 }
 
 /// Where the character before this place begins.

@@ -20,12 +20,15 @@ pub(super) enum Operation {
     /// One character of a set.
     Class(u16),
     /// Characters of a set, as many as possible or as few; `next` is the byte that has to follow.
+    /// `(?:(?!text).)*` is one of these too.
     Run {
         class: u16,
         least: u32,
         most: u32,
         lazy: bool,
         next: Option<u8>,
+        /// A text before which it stops: where in the pool, and how long.
+        barrier: (u32, u32),
     },
     Jump(u32),
     /// Try here first, there next.
@@ -210,11 +213,16 @@ impl Compiler {
         if text.is_empty() {
             return Ok(());
         }
-        let start = u32::try_from(self.program.pool.len()).map_err(|_| TOO_BIG)?;
-        self.program.pool.extend_from_slice(text.as_bytes());
-        let length = u32::try_from(text.len()).map_err(|_| TOO_BIG)?;
+        let (start, length) = self.pooled(text)?;
         self.push(Operation::Literal { start, length })?;
         Ok(())
+    }
+
+    /// Puts a text into the pool: where it starts, and its length.
+    fn pooled(&mut self, text: &str) -> Result<(u32, u32), PatternError> {
+        let start = u32::try_from(self.program.pool.len()).map_err(|_| TOO_BIG)?;
+        self.program.pool.extend_from_slice(text.as_bytes());
+        Ok((start, u32::try_from(text.len()).map_err(|_| TOO_BIG)?))
     }
 
     fn alternate(&mut self, nodes: &[Node]) -> Done {
@@ -255,7 +263,16 @@ impl Compiler {
     }
 
     fn repeat(&mut self, node: &Node, least: u32, most: u32, lazy: bool) -> Done {
-        let class = match node {
+        let (one, barrier) = match node {
+            Node::Concat(nodes) => match nodes.as_slice() {
+                [Node::Look(Look { behind: false, negated: true }, body), one] => {
+                    (one, plain(body))
+                }
+                _ => (node, None),
+            },
+            _ => (node, None),
+        };
+        let class = match one {
             Node::Class(class) => Some(self.class(class)?),
             Node::Literal(one) => {
                 let class = Class::new(vec![Item::Range(*one, *one)], false, false);
@@ -264,7 +281,8 @@ impl Compiler {
             _ => None,
         };
         if let Some(class) = class {
-            self.push(Operation::Run { class, least, most, lazy, next: None })?;
+            let barrier = self.pooled(&barrier.unwrap_or_default())?;
+            self.push(Operation::Run { class, least, most, lazy, next: None, barrier })?;
             return Ok(());
         }
         for _ in 0..least {
@@ -322,9 +340,7 @@ impl Compiler {
         if !look.behind
             && let Some(text) = plain(body)
         {
-            let start = u32::try_from(self.program.pool.len()).map_err(|_| TOO_BIG)?;
-            self.program.pool.extend_from_slice(text.as_bytes());
-            let length = u32::try_from(text.len()).map_err(|_| TOO_BIG)?;
+            let (start, length) = self.pooled(&text)?;
             self.push(Operation::LookLiteral { start, length, negated: look.negated })?;
             return Ok(());
         }
