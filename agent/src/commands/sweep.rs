@@ -35,6 +35,9 @@ use crate::store::cases::{By, Case};
 /// How far back a sweep of the host's logs looks when it has no state.
 const DAY_SECONDS: i64 = 86_400;
 
+/// Networks that the text shows.
+const NETWORKS_SHOWN: usize = 10;
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -94,6 +97,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         zone: zone(args.tz.as_deref())?,
         year: args.year,
         known_users: known_users(&tree),
+        observe: true,
         ..SweepOptions::new(now)
     };
     let found = if args.paths.is_empty() {
@@ -235,6 +239,9 @@ impl View<'_> {
                     "detections": detections?,
                     "activity": self.outcome.activity,
                     "sources": self.outcome.sources,
+                    "networks": self.outcome.networks,
+                    "coverage": self.outcome.coverage,
+                    "observed": self.outcome.observed,
                     "summary": self.summary()?,
                     "incomplete": self.outcome.incomplete,
                 });
@@ -282,6 +289,12 @@ impl View<'_> {
                 let at = format!("{}:{}:{}", sample.path, sample.line, sample.column);
                 out.push_str(&format!("         {at}: {}\n", sample.text));
             }
+        }
+        for group in self.outcome.networks.iter().take(NETWORKS_SHOWN) {
+            out.push_str(&format!("network: {group}\n"));
+        }
+        if self.global.verbose > 0 {
+            out.push_str(&self.outcome.coverage.text());
         }
         for line in &self.outcome.incomplete {
             out.push_str(&format!("incomplete: {line}\n"));

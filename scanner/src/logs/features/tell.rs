@@ -116,7 +116,6 @@ impl Teller<'_> {
             addresses: 0,
             entered: Vec::new(),
             succeeded: false,
-            requests: None,
             rhythm_s: None,
             samples: about.samples.iter().map(|(seen, text)| self.sample(seen, text)).collect(),
             requests: None,
