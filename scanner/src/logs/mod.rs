@@ -1,10 +1,11 @@
 //! Log sweeps: which files, which rules, what was detected, where to go on next time.
 //!
-//! In the order in which data goes through: [`source`] finds the files, `reading` reads them from where
-//! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
-//! that its `prefilter` left ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells
-//! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
-//! the built-in rules, and [`history`] says who was known here before.
+//! In the order in which data goes through: [`source`] finds the files by the names that [`rotation`]
+//! gives, [`view`] opens them, `reading` reads them from where [`checkpoint`] says, [`event`] and
+//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left ([`web`]
+//! opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
+//! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
+//! built-in rules, and [`history`] says who was known here before.
 
 pub mod audit;
 pub mod checkpoint;
@@ -29,6 +30,7 @@ pub mod sweep;
 mod syscalls;
 pub mod taxonomy;
 pub mod templates;
+pub mod view;
 pub mod web;
 pub mod window;
 

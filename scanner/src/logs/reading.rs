@@ -4,13 +4,12 @@
 //! the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Lines, MAGIC_BYTES, Packing, Positioned, Torn};
+use parsers::map::{Lines, Torn};
 use parsers::time::{Clock, Stamp, Wall, first_year};
 
 use super::audit::{Joiner, Note};
@@ -22,6 +21,7 @@ use super::gather::{At, Sweeper};
 use super::source::{Family, LogFile};
 use super::story::Hit;
 use super::sweep::SweepOptions;
+use super::view::View;
 use crate::RootedTree;
 
 /// One family of files, or the journal, as a queue of hits.
@@ -47,12 +47,12 @@ enum Reading<'a> {
 }
 
 struct FileReading {
-    lines: Lines<Box<dyn Read>>,
+    lines: Lines<Box<dyn Read + Send>>,
     path: Arc<str>,
     clock: Clock,
     form: Form,
     reached: Option<Reached>,
-    view: Fresh,
+    view: View,
     packed: bool,
     /// Lines before this offset were read before.
     new_from: u64,
@@ -154,15 +154,21 @@ fn open(
     let options = sweeper.options;
     let limit = options.expanded_bytes_max;
     let attempt = || -> Result<_, String> {
-        let view = Fresh::open(tree, file.clone(), limit)?;
-        let packed = view.packing.is_some();
-        let reader = |offset| view.reader_at(offset);
+        let view = View::open(tree, file, limit)?;
+        let packed = view.is_packed();
+        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
         let Some(checkpoint) = checkpoint else {
-            return Ok((view.reader_at(0)?, view.year(0, options)?, Start::default(), None, view));
+            return Ok((
+                view.reader_at(0)?,
+                year(&view, 0, options)?,
+                Start::default(),
+                None,
+                view,
+            ));
         };
-        let reached = checkpoint.find(&path, &view.file.stat, packed, &reader)?;
+        let reached = checkpoint.find(&path, &view.stat, packed, &reader)?;
         let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
-        let year = view.year(start.from, options)?;
+        let year = year(&view, start.from, options)?;
         Ok((view.reader_at(start.from)?, year, start, Some(reached), view))
     };
     match attempt() {
@@ -176,7 +182,7 @@ fn open(
             sweeper.outcome.sources.push(path.to_string());
             Some(FileReading {
                 lines: Lines::starting_at(reader, start.from, start.lines),
-                packed: view.packing.is_some(),
+                packed: view.is_packed(),
                 view,
                 path: Arc::clone(&path),
                 clock: Clock::new(options.zone.clone(), year),
@@ -199,71 +205,38 @@ fn open(
     }
 }
 
-/// A file that can be read from its start as often as needed.
-struct Fresh {
-    file: LogFile,
-    handle: File,
-    packing: Option<Packing>,
-    limit: u64,
-}
-
-impl Fresh {
-    fn open(tree: &RootedTree, mut file: LogFile, limit: u64) -> Result<Self, String> {
-        let handle = file.open(tree).map_err(|error| error.why.to_string())?;
-        let mut head = Vec::new();
-        Positioned::new(handle.try_clone().map_err(said)?, 0, file.stat.size_bytes)
-            .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut head)
-            .map_err(said)?;
-        Ok(Self { file, handle, packing: Packing::of(&head), limit })
-    }
-
-    /// Its bytes, expanded, up to the size that it had when it was opened.
-    fn reader_at(&self, offset: u64) -> Result<Box<dyn Read>, String> {
-        let handle = self.handle.try_clone().map_err(said)?;
-        let size = self.file.stat.size_bytes;
-        let Some(packing) = self.packing else {
-            return Ok(Box::new(Positioned::new(handle, offset, size)));
-        };
-        let mut reader =
-            packing.unpack(Positioned::new(handle, 0, size), self.limit).map_err(said)?;
-        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink()).map_err(said)?;
-        Ok(reader)
-    }
-
-    /// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
-    fn year(&self, offset: u64, options: &SweepOptions) -> Result<i16, String> {
-        let mut lines = Lines::new(self.reader_at(offset)?);
-        let mut walls: Vec<Wall> = Vec::new();
-        let mut looked = 0;
-        // Only the month's changes matter: keep the first line, each change, and the last line.
-        // A damaged archive says so when it is read for real.
-        while let Ok(Some(line)) = lines.next_line() {
-            looked += 1;
-            let stamp = parsers::log::syslog::stamp(line.bytes);
-            let Some((Stamp::Yearless(wall), _)) = stamp else {
-                if walls.is_empty() && looked >= 64 {
-                    return Ok(0);
-                }
-                continue;
-            };
-            match walls.as_slice() {
-                [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
-                    walls.pop();
-                    walls.push(wall);
-                }
-                _ => walls.push(wall),
+/// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
+fn year(view: &View, offset: u64, options: &SweepOptions) -> Result<i16, String> {
+    let mut lines = Lines::new(view.reader_at(offset)?);
+    let mut walls: Vec<Wall> = Vec::new();
+    let mut looked = 0;
+    // Only the month's changes matter: keep the first line, each change, and the last line.
+    // A damaged archive says so when it is read for real.
+    while let Ok(Some(line)) = lines.next_line() {
+        looked += 1;
+        let stamp = parsers::log::syslog::stamp(line.bytes);
+        let Some((Stamp::Yearless(wall), _)) = stamp else {
+            if walls.is_empty() && looked >= 64 {
+                return Ok(0);
             }
+            continue;
+        };
+        match walls.as_slice() {
+            [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
+                walls.pop();
+                walls.push(wall);
+            }
+            _ => walls.push(wall),
         }
-        let modified = match options.year {
-            // noon of 30 December: every day of that year is at most a day ahead
-            Some(year) => {
-                Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
-            }
-            None => self.file.stat.modified.min(options.now),
-        };
-        Ok(first_year(walls.into_iter(), modified, &options.zone))
     }
+    let modified = match options.year {
+        // noon of 30 December: every day of that year is at most a day ahead
+        Some(year) => {
+            Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
+        }
+        None => view.stat.modified.min(options.now),
+    };
+    Ok(first_year(walls.into_iter(), modified, &options.zone))
 }
 
 impl FileReading {
@@ -330,16 +303,12 @@ impl FileReading {
     fn save(self, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
         let Some(reached) = self.reached else { return };
         let (offset, lines) = self.done;
-        let reader = |offset| self.view.reader_at(offset);
+        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(self.view.reader_at(offset)?) };
         let kept = checkpoint.reached(reached, offset, lines, &reader);
         if let Err(reason) = kept {
             sweeper.incomplete(format!("{}: {reason}", self.path));
         }
     }
-}
-
-fn said(error: std::io::Error) -> String {
-    error.to_string()
 }
 
 /// Reads one entry; `false` at the end.

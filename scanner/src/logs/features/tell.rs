@@ -118,7 +118,6 @@ impl Teller<'_> {
             succeeded: false,
             rhythm_s: None,
             samples: about.samples.iter().map(|(seen, text)| self.sample(seen, text)).collect(),
-            requests: None,
             also: Vec::new(),
         }
     }
