@@ -116,6 +116,7 @@ impl Teller<'_> {
             addresses: 0,
             entered: Vec::new(),
             succeeded: false,
+            requests: None,
             rhythm_s: None,
             samples: about.samples.iter().map(|(seen, text)| self.sample(seen, text)).collect(),
             also: Vec::new(),
