@@ -211,6 +211,7 @@ impl<'a> Task<'a> {
             year: args.year,
             known_users: known_users(&self.tree),
             jobs: args.jobs,
+            observe: true,
             ..SweepOptions::new(now)
         };
         let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.journal_cursor.clone());
