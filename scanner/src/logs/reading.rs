@@ -1,158 +1,256 @@
-//! Files and the journal as queues of hits: opened where they have to be read from, read line by line.
+//! Families of files and the journal as streams of hits in their order: phase two of a sweep.
 //!
-//! A file is never read past the size that it had when it was found. What cannot be read is said by
-//! the sweep; what cannot be understood is counted.
+//! A file is asked for in parts, some of them ahead; they are taken in the order of the file. Line
+//! numbers follow from how many lines the parts before hold, times from a clock that sees the stamps
+//! which each part names. A file is never read past the size that it had when it was found; with a
+//! checkpoint, a line that is still being written is left for next time. What cannot be read is said
+//! by the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use parsers::log::journal;
-use parsers::map::{Lines, Positioned, gunzip, is_gzip};
-use parsers::time::{Clock, Stamp, Wall, first_year};
+use parsers::map::{Positioned, Shared, gunzip, is_gzip};
+use parsers::time::Clock;
 
 use super::checkpoint::{Checkpoint, Reached, Start};
-use super::event::{Event, Form, journal_line};
-use super::gather::{At, Sweeper};
+use super::event::{Event, journal_line};
+use super::gather::{Sweeper, Told};
+use super::part::{Manner, Part};
+use super::pool::{Bytes, Pool, Source, Unpacking, Worker};
 use super::source::{Family, LogFile};
-use super::story::Hit;
-use super::sweep::SweepOptions;
+use super::years;
 use crate::RootedTree;
+
+/// Entries of the journal that are one part.
+const ENTRIES_OF_PART: u64 = 4096;
+
+/// Bytes of the lines that such entries may have.
+const ENTRY_BYTES_OF_PART: u64 = 1 << 20;
+
+/// Bytes of a file by which its manner is told.
+const HEAD_BYTES: u64 = 8192;
+
+/// What all streams of a sweep share.
+pub(super) struct Hall<'p> {
+    pub(super) tree: &'p RootedTree,
+    pub(super) pool: &'p Pool<'p>,
+    pub(super) worker: Worker<'p>,
+    /// Parts of each stream that are asked for ahead.
+    pub(super) ahead: usize,
+    pub(super) part_bytes: usize,
+}
 
 /// One family of files, or the journal, as a queue of hits.
 pub(super) struct Stream<'a> {
     files: VecDeque<LogFile>,
     reading: Option<Reading<'a>>,
-    pub(super) pending: VecDeque<Hit>,
+    /// The part whose hits are being given.
+    part: Option<Given>,
+    /// Time of the last dated line.
     last_at: i64,
+    /// Latest time of a hit, for what comes late.
+    newest: i64,
 }
 
 enum Reading<'a> {
     File(Box<FileReading>),
-    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64 },
+    Journal(JournalReading<'a>),
 }
 
 struct FileReading {
-    lines: Lines<Box<dyn Read>>,
+    source: Arc<Source>,
+    asked: VecDeque<Receiver<Part>>,
+    /// Where the next part to be asked for begins.
+    next_from: u64,
+    /// Where it ends: its size, or the end of its last whole line.
+    end: u64,
+    /// No more parts come.
+    ended: bool,
     path: Arc<str>,
     clock: Clock,
-    form: Form,
     reached: Option<Reached>,
     file: LogFile,
     packed: bool,
-    /// Lines before this offset were read before.
-    new_from: u64,
     /// Offset after the last whole line, and its number.
     done: (u64, u64),
+    /// The last part ended within an over-long line.
+    open: bool,
+    failed: bool,
+}
+
+struct JournalReading<'a> {
+    reader: BufReader<&'a mut dyn Read>,
+    path: Arc<str>,
+    clock: Clock,
+    entries: u64,
+    ended: bool,
+}
+
+/// A part and how far its hits were given.
+struct Given {
+    part: Part,
+    /// Lines before it.
+    lines: u64,
+    hit: usize,
+    time: usize,
+    rule: usize,
+    /// Time of the next hit, its own and the one it goes by.
+    head: Option<(Option<i64>, i64)>,
 }
 
 impl<'a> Stream<'a> {
     /// A family of files.
     pub(super) fn of_family(family: Family) -> Self {
-        Self { files: family.files.into(), reading: None, pending: VecDeque::new(), last_at: 0 }
+        Self { files: family.files.into(), reading: None, part: None, last_at: 0, newest: i64::MIN }
     }
 
     /// The journal's export.
-    pub(super) fn of_journal(reader: &'a mut dyn Read) -> Self {
-        let reading =
-            Reading::Journal { reader: BufReader::with_capacity(64 << 10, reader), entries: 0 };
+    pub(super) fn of_journal(reader: &'a mut dyn Read, sweeper: &Sweeper<'_>) -> Self {
+        let journal = JournalReading {
+            reader: BufReader::with_capacity(64 << 10, reader),
+            path: "journal".into(),
+            clock: Clock::new(sweeper.options.zone.clone(), 0),
+            entries: 0,
+            ended: false,
+        };
         Self {
             files: VecDeque::new(),
-            reading: Some(reading),
-            pending: VecDeque::new(),
+            reading: Some(Reading::Journal(journal)),
+            part: None,
             last_at: 0,
+            newest: i64::MIN,
         }
     }
 
     /// Time of the next hit; reads on until there is one. `None` at the end.
     pub(super) fn head(
         &mut self,
-        tree: &RootedTree,
+        hall: &mut Hall<'_>,
         sweeper: &mut Sweeper<'_>,
         mut checkpoint: Option<&mut Checkpoint>,
     ) -> Option<i64> {
-        while self.pending.is_empty() {
+        loop {
+            if let Some(given) = &mut self.part {
+                let clock = match &mut self.reading {
+                    Some(Reading::File(file)) => &mut file.clock,
+                    Some(Reading::Journal(journal)) => &mut journal.clock,
+                    None => return None,
+                };
+                let since = sweeper.options.since;
+                if let Some(at) = given.next_head(clock, &mut self.last_at, since) {
+                    return Some(at);
+                }
+                if let Some(given) = self.part.take() {
+                    hall.pool.give_back(given.part);
+                }
+            }
             match &mut self.reading {
                 None => {
                     let file = self.files.pop_front()?;
-                    let opened = open(tree, &file, sweeper, checkpoint.as_deref_mut());
+                    let opened = open(hall, &file, sweeper, checkpoint.as_deref_mut());
                     self.reading = opened.map(|reading| Reading::File(Box::new(reading)));
                 }
-                Some(Reading::File(reading)) => {
-                    let more = reading.read(sweeper, &mut self.pending, &mut self.last_at);
-                    if !more {
-                        let done = self.reading.take();
-                        if let (Some(checkpoint), Some(Reading::File(done))) =
-                            (checkpoint.as_deref_mut(), done)
-                        {
-                            done.save(tree, sweeper, checkpoint);
-                        }
+                Some(Reading::File(file)) => {
+                    self.part = file.next_part(hall, sweeper);
+                    if self.part.is_none()
+                        && let Some(Reading::File(done)) = self.reading.take()
+                    {
+                        done.finish(hall.tree, sweeper, checkpoint.as_deref_mut());
                     }
                 }
-                Some(Reading::Journal { reader, entries }) => {
-                    let more = read_journal(
-                        reader,
-                        entries,
-                        sweeper,
-                        &mut self.pending,
-                        &mut self.last_at,
-                    );
-                    if !more {
+                Some(Reading::Journal(journal)) => {
+                    self.part = journal.next_part(hall, sweeper);
+                    if self.part.is_none() {
                         self.reading = None;
                     }
                 }
             }
         }
-        self.pending.front().map(|hit| hit.at)
+    }
+
+    /// Gives the next hit, which [`Self::head`] has just told the time of.
+    pub(super) fn give(&mut self, sweeper: &mut Sweeper<'_>, number: usize) {
+        let path = match &self.reading {
+            Some(Reading::File(file)) => &file.path,
+            Some(Reading::Journal(journal)) => &journal.path,
+            None => return,
+        };
+        let Some(given) = &mut self.part else { return };
+        let Some((time, at)) = given.head.take() else { return };
+        let Some(hit) = given.part.hits.get(given.hit) else { return };
+        let rules = given.part.rules.get(given.rule..hit.rules_end).unwrap_or_default();
+        if time.is_some() {
+            let late = at < self.newest.saturating_sub(LATE_SECONDS);
+            sweeper.outcome.summary.late += u64::from(late && !given.part.old);
+            self.newest = self.newest.max(at);
+        }
+        let line = given.lines + hit.line + 1;
+        sweeper.take(&Told { part: &given.part, hit, rules, path, line, time, at }, number);
+        given.rule = hit.rules_end;
+        given.hit += 1;
+    }
+}
+
+/// A hit that is older than the newest of its stream by more than this is late: it is judged all the
+/// same, and counted.
+pub const LATE_SECONDS: i64 = 300;
+
+impl Given {
+    fn new(part: Part, lines: u64) -> Self {
+        Self { part, lines, hit: 0, time: 0, rule: 0, head: None }
+    }
+
+    /// The time that the next hit goes by; those from before `since` are left out.
+    fn next_head(
+        &mut self,
+        clock: &mut Clock,
+        last_at: &mut i64,
+        since: Option<i64>,
+    ) -> Option<i64> {
+        if let Some((_, at)) = self.head {
+            return Some(at);
+        }
+        loop {
+            let hit = self.part.hits.get(self.hit);
+            let until = hit.map_or(u64::MAX, |hit| hit.line);
+            while let Some((line, stamp)) = self.part.times.get(self.time)
+                && *line <= until
+            {
+                self.time += 1;
+                *last_at = clock.resolve(*stamp).unwrap_or(*last_at);
+            }
+            let hit = hit?;
+            let time = hit.stamp.and_then(|stamp| clock.resolve(stamp));
+            *last_at = time.unwrap_or(*last_at);
+            if since.is_none_or(|since| time.is_none() || *last_at >= since) {
+                self.head = Some((time, *last_at));
+                return Some(*last_at);
+            }
+            self.rule = hit.rules_end;
+            self.hit += 1;
+        }
     }
 }
 
 /// Opens a file where it has to be read from; `None` when there is nothing new, or it cannot be read
 /// (which is then said).
 fn open(
-    tree: &RootedTree,
+    hall: &Hall<'_>,
     file: &LogFile,
     sweeper: &mut Sweeper<'_>,
     checkpoint: Option<&mut Checkpoint>,
 ) -> Option<FileReading> {
     let path: Arc<str> = file.path.to_string_lossy().into();
-    let options = sweeper.options;
-    let limit = options.expanded_bytes_max;
-    let attempt = || -> Result<_, String> {
-        let packed = is_gzip(&read_head(tree, file)?);
-        let view = Fresh { tree, file, packed, limit };
-        let reader = |offset| view.reader_at(offset);
-        let Some(checkpoint) = checkpoint else {
-            return Ok((
-                view.reader_at(0)?,
-                view.year(0, options)?,
-                Start::default(),
-                None,
-                packed,
-            ));
-        };
-        let reached = checkpoint.find(&path, &file.stat, packed, &reader)?;
-        let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
-        let year = view.year(start.from, options)?;
-        Ok((view.reader_at(start.from)?, year, start, Some(reached), packed))
-    };
-    match attempt() {
-        Ok((reader, year, start, reached, packed)) => {
-            let gap = reached.as_ref().is_some_and(|reached| reached.gap);
+    match opened(hall, file, &path, sweeper, checkpoint) {
+        Ok(reading) => {
+            let gap = reading.reached.as_ref().is_some_and(|reached| reached.gap);
             sweeper.outcome.summary.gaps += u64::from(gap);
             sweeper.outcome.summary.files += 1;
             sweeper.outcome.sources.push(path.to_string());
-            Some(FileReading {
-                lines: Lines::starting_at(reader, start.from, start.lines),
-                file: file.clone(),
-                packed,
-                path,
-                clock: Clock::new(options.zone.clone(), year),
-                form: Form::default(),
-                reached,
-                new_from: start.new_from,
-                done: (start.new_from, start.lines),
-            })
+            Some(reading)
         }
         Err(reason) => {
             sweeper.incomplete(format!("{path}: {reason}"));
@@ -161,11 +259,90 @@ fn open(
     }
 }
 
-fn read_head(tree: &RootedTree, file: &LogFile) -> Result<Vec<u8>, String> {
+fn opened(
+    hall: &Hall<'_>,
+    file: &LogFile,
+    path: &Arc<str>,
+    sweeper: &Sweeper<'_>,
+    checkpoint: Option<&mut Checkpoint>,
+) -> Result<FileReading, String> {
+    let options = sweeper.options;
+    let packed = is_gzip(&head_of(hall.tree, file)?);
+    let view = Fresh { tree: hall.tree, file, packed, limit: options.expanded_bytes_max };
+    let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
+    let keeps = checkpoint.is_some();
+    let (start, reached) = match checkpoint {
+        None => (Start::default(), None),
+        Some(checkpoint) => {
+            let reached = checkpoint.find(path, &file.stat, packed, &reader)?;
+            let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
+            (start, Some(reached))
+        }
+    };
+    let mut head = Vec::new();
+    let from = view.reader_at(start.from)?;
+    // A damaged archive says so when it is read for real.
+    let _ = from.take(HEAD_BYTES).read_to_end(&mut head);
+    let manner = Manner::of(&head);
+    let shared = match packed {
+        true => None,
+        false => Some(Shared::new(view.file()?, file.stat.size_bytes)),
+    };
+    let modified = file.stat.modified;
+    let year = match &shared {
+        Some(shared) => years::of_file(shared, start.from, modified, options)?,
+        None => years::of_archive(view.reader_at(start.from)?, modified, options),
+    };
+    let end = match &shared {
+        Some(shared) if keeps => end_of_last_line(shared, start.new_from)?,
+        _ => file.stat.size_bytes,
+    };
+    let bytes = match shared {
+        Some(shared) => Bytes::Plain(shared),
+        None => {
+            let reader = view.reader_at(start.from)?;
+            Bytes::Packed(Unpacking::new(reader, start.from, start.new_from).into())
+        }
+    };
+    let source = Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes };
+    Ok(FileReading {
+        source: Arc::new(source),
+        asked: VecDeque::new(),
+        next_from: start.from,
+        end,
+        ended: false,
+        path: Arc::clone(path),
+        clock: Clock::new(options.zone.clone(), year),
+        reached,
+        file: file.clone(),
+        packed,
+        done: (start.from, start.lines),
+        open: false,
+        failed: false,
+    })
+}
+
+fn head_of(tree: &RootedTree, file: &LogFile) -> Result<Vec<u8>, String> {
     let opened = tree.open_file(&file.path).map_err(|error| error.why.to_string())?;
     let mut head = Vec::new();
     opened.take(16).read_to_end(&mut head).map_err(|error| error.to_string())?;
     Ok(head)
+}
+
+/// The offset after the last line end, not before `from`.
+fn end_of_last_line(shared: &Shared, from: u64) -> Result<u64, String> {
+    const STEP: u64 = 64 << 10;
+    let mut buffer = Vec::new();
+    let mut end = shared.end();
+    while end > from {
+        let start = end.saturating_sub(STEP).max(from);
+        shared.bytes_in(start..end, &mut buffer).map_err(|error| error.to_string())?;
+        if let Some(at) = memchr::memrchr(b'\n', &buffer) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(from)
 }
 
 /// A file that can be read from its start as often as needed.
@@ -177,145 +354,154 @@ struct Fresh<'a> {
 }
 
 impl Fresh<'_> {
+    fn file(&self) -> Result<std::fs::File, String> {
+        self.tree.open_file(&self.file.path).map_err(|error| error.why.to_string())
+    }
+
     /// Its bytes, expanded, up to the size that it had when it was found.
-    fn reader_at(&self, offset: u64) -> Result<Box<dyn Read>, String> {
-        let file = self.tree.open_file(&self.file.path).map_err(|error| error.why.to_string())?;
+    fn reader_at(&self, offset: u64) -> Result<Box<dyn Read + Send>, String> {
         let size = self.file.stat.size_bytes;
         if !self.packed {
-            return Ok(Box::new(Positioned::new(file, offset, size)));
+            return Ok(Box::new(Positioned::new(self.file()?, offset, size)));
         }
-        let mut reader = gunzip(Positioned::new(file, 0, size), self.limit);
+        let mut reader = gunzip(Positioned::new(self.file()?, 0, size), self.limit);
         std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink())
             .map_err(|error| error.to_string())?;
         Ok(Box::new(reader))
     }
-
-    /// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
-    fn year(&self, offset: u64, options: &SweepOptions) -> Result<i16, String> {
-        let mut lines = Lines::new(self.reader_at(offset)?);
-        let mut walls: Vec<Wall> = Vec::new();
-        let mut looked = 0;
-        // Only the month's changes matter: keep the first line, each change, and the last line.
-        // A damaged archive says so when it is read for real.
-        while let Ok(Some(line)) = lines.next_line() {
-            looked += 1;
-            let stamp = parsers::log::syslog::stamp(line.bytes);
-            let Some((Stamp::Yearless(wall), _)) = stamp else {
-                if walls.is_empty() && looked >= 64 {
-                    return Ok(0);
-                }
-                continue;
-            };
-            match walls.as_slice() {
-                [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
-                    walls.pop();
-                    walls.push(wall);
-                }
-                _ => walls.push(wall),
-            }
-        }
-        let modified = match options.year {
-            // noon of 30 December: every day of that year is at most a day ahead
-            Some(year) => {
-                Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
-            }
-            None => self.file.stat.modified.min(options.now),
-        };
-        Ok(first_year(walls.into_iter(), modified, &options.zone))
-    }
 }
 
 impl FileReading {
-    /// Reads one line; `false` at the end.
-    fn read(
-        &mut self,
-        sweeper: &mut Sweeper<'_>,
-        pending: &mut VecDeque<Hit>,
-        last_at: &mut i64,
-    ) -> bool {
-        let line = match self.lines.next_line() {
-            Ok(Some(line)) => line,
-            Ok(None) => return false,
-            Err(error) => {
-                sweeper.incomplete(format!("{}: {error}", self.path));
-                return false;
+    /// The next part that holds something; `None` at the end.
+    fn next_part(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>) -> Option<Given> {
+        loop {
+            self.ask(hall);
+            let asked = self.asked.pop_front()?;
+            if self.failed {
+                continue;
             }
-        };
-        // With a checkpoint, a line that is still being written is left for the next sweep.
-        if !line.terminated && self.reached.is_some() && !self.packed {
-            return false;
+            let mut part = hall.pool.take(&asked, &mut hall.worker);
+            if let Some(error) = part.error.take() {
+                sweeper.incomplete(format!("{}: {error}", self.path));
+                self.failed = true;
+            }
+            self.ended |= part.last || self.failed;
+            if part.bytes == 0 {
+                hall.pool.give_back(part);
+                continue;
+            }
+            let lines = self.done.1;
+            let before = self.done.0;
+            self.done = (part.offset + part.bytes, lines + part.lines);
+            self.open = part.cut;
+            if !part.old {
+                let counts = &mut sweeper.outcome.summary;
+                counts.lines += part.lines;
+                counts.undecided += part.undecided;
+                counts.unparsed += part.unparsed;
+                counts.bytes += self.done.0.saturating_sub(before);
+            }
+            return Some(Given::new(part, lines));
         }
-        let old = line.offset < self.new_from;
-        let event = Event::read(line.bytes, &mut self.form);
-        let time = event.stamp.and_then(|stamp| self.clock.resolve(stamp));
-        let counts = &mut sweeper.outcome.summary;
-        if !old {
-            counts.lines += 1;
-            counts.undecided += u64::from(line.truncated);
-            counts.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
+    }
+
+    /// Asks for parts ahead; none spans the border between what was read before and what is new.
+    fn ask(&mut self, hall: &Hall<'_>) {
+        while self.asked.len() < hall.ahead && !self.ended {
+            let from = self.next_from;
+            if self.packed {
+                self.asked.push_back(hall.pool.ask(&self.source, 0..0));
+                continue;
+            }
+            let border = self.source.new_from;
+            let end = from.saturating_add(self.source.part_bytes as u64).min(self.end);
+            let end = if from < border { end.min(border) } else { end };
+            if from >= end {
+                self.ended = true;
+                return;
+            }
+            self.next_from = end;
+            self.asked.push_back(hall.pool.ask(&self.source, from..end));
         }
-        if let Some(time) = time {
-            *last_at = time;
-        }
-        let place = At { path: &self.path, line: line.number, offset: line.offset, old };
-        sweeper.judge(&event, time, *last_at, &place, pending);
-        let before = self.done.0;
-        self.done = (self.lines.offset(), self.lines.number());
-        if !old {
-            sweeper.outcome.summary.bytes += self.done.0.saturating_sub(before);
-        }
-        true
     }
 
     /// Keeps how far it was read.
-    fn save(self, tree: &RootedTree, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
-        let Some(reached) = self.reached else { return };
+    fn finish(
+        mut self,
+        tree: &RootedTree,
+        sweeper: &mut Sweeper<'_>,
+        checkpoint: Option<&mut Checkpoint>,
+    ) {
+        if !self.packed && !self.failed && self.done.0 < self.end {
+            // The rest of an over-long line was read and left out; otherwise the file was cut.
+            if self.open {
+                sweeper.outcome.summary.bytes += self.end - self.done.0;
+                self.done.0 = self.end;
+            } else {
+                sweeper.outcome.summary.gaps += 1;
+            }
+        }
+        let (Some(checkpoint), Some(reached)) = (checkpoint, self.reached) else { return };
         let limit = sweeper.options.expanded_bytes_max;
         let view = Fresh { tree, file: &self.file, packed: self.packed, limit };
         let (offset, lines) = self.done;
-        let kept = checkpoint.reached(reached, offset, lines, &|offset| view.reader_at(offset));
+        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
+        let kept = checkpoint.reached(reached, offset, lines, &reader);
         if let Err(reason) = kept {
             sweeper.incomplete(format!("{}: {reason}", self.path));
         }
     }
 }
 
-/// Reads one entry; `false` at the end.
-fn read_journal(
-    reader: &mut BufReader<&mut dyn Read>,
-    entries: &mut u64,
-    sweeper: &mut Sweeper<'_>,
-    pending: &mut VecDeque<Hit>,
-    last_at: &mut i64,
-) -> bool {
-    let entry = match journal::next_entry(reader) {
-        Ok(Some(entry)) => entry,
-        Ok(None) => return false,
-        Err(error) => {
-            sweeper.incomplete(format!("journal: {error}"));
-            return false;
+impl JournalReading<'_> {
+    /// The next entries; `None` at the end.
+    fn next_part(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>) -> Option<Given> {
+        let mut part = hall.pool.spare();
+        let before = self.entries;
+        let fits = |part: &Part| part.lines < ENTRIES_OF_PART && part.bytes < ENTRY_BYTES_OF_PART;
+        while !self.ended && fits(&part) {
+            self.read(hall, sweeper, &mut part);
         }
-    };
-    if *entries == 0 {
-        sweeper.outcome.sources.push("journal".into());
+        if part.lines == 0 {
+            hall.pool.give_back(part);
+            return None;
+        }
+        let counts = &mut sweeper.outcome.summary;
+        counts.lines += part.lines;
+        counts.undecided += part.undecided;
+        counts.unparsed += part.unparsed;
+        counts.bytes += part.bytes;
+        Some(Given::new(part, before))
     }
-    *entries += 1;
-    if let Some(cursor) = entry.field("__CURSOR") {
-        sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
+
+    /// Reads one entry.
+    fn read(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>, part: &mut Part) {
+        let entry = match journal::next_entry(&mut self.reader) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => {
+                self.ended = true;
+                return;
+            }
+            Err(error) => {
+                sweeper.incomplete(format!("journal: {error}"));
+                self.ended = true;
+                return;
+            }
+        };
+        if self.entries == 0 {
+            sweeper.outcome.sources.push("journal".into());
+        }
+        self.entries += 1;
+        if let Some(cursor) = entry.field("__CURSOR") {
+            sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
+        }
+        part.undecided += u64::from(entry.truncated);
+        let line = journal_line(&entry);
+        part.bytes += line.len() as u64;
+        match Event::of_journal(&entry, &line) {
+            Some(event) => hall.worker.examiner.entry(&event, part),
+            None => part.unparsed += 1,
+        }
+        part.lines += 1;
     }
-    let counts = &mut sweeper.outcome.summary;
-    counts.lines += 1;
-    counts.undecided += u64::from(entry.truncated);
-    let line = journal_line(&entry);
-    counts.bytes += line.len() as u64;
-    let Some(event) = Event::of_journal(&entry, &line) else {
-        counts.unparsed += 1;
-        return true;
-    };
-    let time = entry.time();
-    *last_at = time.unwrap_or(*last_at);
-    let path: Arc<str> = "journal".into();
-    let place = At { path: &path, line: *entries, offset: 0, old: false };
-    sweeper.judge(&event, time, *last_at, &place, pending);
-    true
 }
