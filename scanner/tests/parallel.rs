@@ -55,7 +55,7 @@ fn mixed_log(seed: u64, lines: usize) -> Vec<u8> {
     let mut dice = Dice(seed);
     let mut text = Vec::new();
     for number in 0..lines {
-        let minutes = number as u64 * 14 * 28 * 1440 / lines as u64;
+        let minutes = (number as u64 / 24 * 24) * 14 * 28 * 1440 / lines as u64;
         let (month, day) = (minutes / 1440 / 28 % 12, minutes / 1440 % 28 + 1);
         let minute = (minutes % 1440).saturating_sub(dice.below(3));
         let at = format!(
@@ -65,7 +65,7 @@ fn mixed_log(seed: u64, lines: usize) -> Vec<u8> {
             minute % 60,
             dice.below(60)
         );
-        let ip = format!("192.0.2.{}", dice.below(40));
+        let ip = format!("192.0.2.{}", number / 24 % 40);
         let user = ["root", "admin", "bob", "x y"][dice.below(4) as usize];
         let line = match dice.below(16) {
             0..5 => {
@@ -127,7 +127,9 @@ fn threads_and_parts_change_nothing() {
     std::fs::write(log.join("auth.log.2.gz"), gzip(&mixed_log(1, 900))).unwrap();
     std::fs::write(log.join("auth.log.1"), mixed_log(2, 2000)).unwrap();
     std::fs::write(log.join("auth.log"), mixed_log(3, 2500)).unwrap();
-    std::fs::write(log.join("syslog"), mixed_log(3, 2500)).unwrap();
+    // The same events in a second log.
+    let again = [&b"first line of another file\n"[..], &mixed_log(3, 2500)].concat();
+    std::fs::write(log.join("syslog"), again).unwrap();
     std::fs::write(log.join("nginx/access.log"), mixed_log(4, 800)).unwrap();
     let rules = content::rules();
     let once = |way| {
