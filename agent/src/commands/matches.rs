@@ -5,17 +5,18 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use parsers::map::{EXPANDED_BYTES_MAX, Lines, gunzip, is_gzip};
+use parsers::map::{Block, EXPANDED_BYTES_MAX, Lines, RawLine, Shared, gunzip, is_gzip};
 use parsers::time::{Clock, Stamp, first_year};
-use regex::bytes::{Regex, RegexBuilder};
 use scanner::RootedTree;
-use scanner::logs::RuleSet;
 use scanner::logs::conceal::Concealer;
 use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
+use scanner::logs::patterns::{Ask, Counts, Patterns, Searcher};
+use scanner::logs::{RuleSet, abreast};
 use serde_json::json;
 
 use crate::commands::{Global, rule_files, sweep};
@@ -24,9 +25,6 @@ use crate::pipeline::look::known_users;
 
 /// Most patterns of one file.
 const PATTERNS_MAX: usize = 10_000;
-
-/// Most bytes of a compiled pattern.
-const REGEX_BYTES_MAX: usize = 64 << 20;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -63,9 +61,15 @@ enum Format {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
-    let patterns = Patterns::load(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
+    let patterns = load_patterns(&tree, &args.patterns)?;
+    if args.rules.is_empty()
+        && args.count
+        && let Some(shared) = plain(&tree, &args.log)?
+    {
+        return count(&patterns, &shared, global);
+    }
+    let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
     let mut asked = Asked {
         conceal: Concealer::new(known_users(&tree)),
         zone: sweep::zone(args.tz.as_deref())?,
@@ -73,35 +77,83 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         args: &args,
         rules,
         patterns,
+        searcher: Searcher::default(),
         clock: None,
         scratch: Scratch::default(),
         truncated: 0,
     };
-    let reader = open(&tree, &args.log)?;
+    let shared = if args.rules.is_empty() { plain(&tree, &args.log)? } else { None };
+    let mut show = |out: &mut dyn Write| match &shared {
+        Some(shared) => asked.parts(shared, out),
+        None => asked.all(open(&tree, &args.log)?, out),
+    };
     let matched = match &global.output {
-        None => asked.all(reader, &mut BufWriter::new(std::io::stdout().lock()))?,
+        None => show(&mut BufWriter::new(std::io::stdout().lock()))?,
         Some(_) => {
             let mut out = Vec::new();
-            let matched = asked.all(reader, &mut out)?;
+            let matched = show(&mut out)?;
             crate::output::write(global.output.as_deref(), &out)?;
             matched
         }
     };
-    if asked.truncated > 0 && !global.quiet {
-        say!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
-    }
+    tell_truncated(asked.truncated, global);
     Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
+}
+
+fn tell_truncated(lines: u64, global: &Global) {
+    if lines > 0 && !global.quiet {
+        say!("wardmote: {lines} over-long lines were judged by their beginning");
+    }
+}
+
+/// A plain file, to be read in parts; `None` for what is read from its start to its end only: stdin,
+/// devices, archives.
+fn plain(tree: &RootedTree, log: &Path) -> anyhow::Result<Option<Shared>> {
+    if log == Path::new("-") {
+        return Ok(None);
+    }
+    let file = open_log(tree, log)?;
+    let found = file.metadata()?;
+    let mut head = [0; 16];
+    let read = file.read_at(&mut head, 0).unwrap_or(0);
+    if !found.is_file() || is_gzip(&head[..read]) {
+        return Ok(None);
+    }
+    Ok(Some(Shared::new(file, found.len())))
+}
+
+/// Only the number of lines that any pattern matches.
+fn count(patterns: &Patterns, shared: &Shared, global: &Global) -> anyhow::Result<Exit> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let (mut matched, mut truncated) = (0, 0);
+    abreast::each_part(
+        shared,
+        jobs,
+        Searcher::default,
+        |searcher, block| patterns.search(block.bytes, Ask::Any, searcher, |_, _| {}),
+        |counts| {
+            matched += counts.matched;
+            truncated += counts.truncated;
+            Ok(())
+        },
+    )?;
+    crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
+    tell_truncated(truncated, global);
+    Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
+}
+
+fn open_log(tree: &RootedTree, log: &Path) -> anyhow::Result<File> {
+    let path = std::path::absolute(log)?;
+    tree.open_file(&path).map_err(|error| {
+        exit::hinted(error.to_string(), "name a log file that this user can read, or `-`")
+    })
 }
 
 fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
     let mut raw: Box<dyn Read> = if log == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
-        let path = std::path::absolute(log)?;
-        let file: File = tree.open_file(&path).map_err(|error| {
-            exit::hinted(error.to_string(), "name a log file that this user can read, or `-`")
-        })?;
-        Box::new(file)
+        Box::new(open_log(tree, log)?)
     };
     let mut head = Vec::new();
     raw.by_ref().take(3).read_to_end(&mut head)?;
@@ -115,6 +167,7 @@ struct Asked<'a> {
     args: &'a Args,
     rules: RuleSet,
     patterns: Patterns,
+    searcher: Searcher,
     conceal: Concealer,
     zone: TimeZone,
     now: i64,
@@ -142,12 +195,11 @@ impl Asked<'_> {
                 });
                 seen = Some(event);
             }
-            if self.args.count && hits.is_empty() && self.patterns.any(line.bytes) {
-                matched += 1;
-                continue;
-            }
-            if !self.args.count {
-                hits.extend(self.patterns.each(line.bytes));
+            let ask = if self.args.count { Ask::Any } else { Ask::Each };
+            if !self.patterns.is_empty() && !(self.args.count && !hits.is_empty()) {
+                let patterns = &self.patterns;
+                let found = patterns.line(line.bytes, ask, &mut self.searcher);
+                hits.extend(found.iter().map(|one| patterns.source(*one).to_string()));
             }
             let time = seen.as_ref().and_then(|event| event.stamp).and_then(|s| self.time(s));
             if hits.is_empty() {
@@ -165,6 +217,54 @@ impl Asked<'_> {
         if self.args.count {
             writeln!(out, "{matched}")?;
         }
+        out.flush()?;
+        Ok(matched)
+    }
+
+    /// Holds patterns against every line of a plain file, part by part.
+    fn parts(&mut self, shared: &Shared, out: &mut dyn Write) -> anyhow::Result<u64> {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let patterns = std::mem::take(&mut self.patterns);
+        let (mut lines, mut matched) = (0, 0);
+        let mut failed = None;
+        let work = |searcher: &mut Searcher, block: Block<'_>| {
+            let mut hits = Vec::new();
+            let counts = patterns.search(block.bytes, Ask::Each, searcher, |line, found| {
+                hits.push((
+                    line.number,
+                    block.offset + line.offset,
+                    line.bytes.to_vec(),
+                    found.to_vec(),
+                ));
+            });
+            (counts, hits)
+        };
+        let mut take = |(counts, hits): (Counts, Vec<(u64, u64, Vec<u8>, Vec<u32>)>)| {
+            matched += counts.matched;
+            self.truncated += counts.truncated;
+            for (number, offset, bytes, found) in &hits {
+                let line = RawLine {
+                    number: lines + number + 1,
+                    offset: *offset,
+                    bytes,
+                    truncated: false,
+                    terminated: true,
+                };
+                for one in found {
+                    self.show(out, &line, patterns.source(*one), None, &BTreeMap::new())?;
+                }
+            }
+            lines += counts.lines;
+            Ok(())
+        };
+        abreast::each_part(shared, jobs, Searcher::default, work, |result| {
+            take(result).map_err(|error: anyhow::Error| {
+                let reason = std::io::Error::other(error.to_string());
+                failed = Some(error);
+                reason
+            })
+        })
+        .or_else(|error| Err(failed.take().unwrap_or_else(|| error.into())))?;
         out.flush()?;
         Ok(matched)
     }
@@ -193,7 +293,7 @@ impl Asked<'_> {
     fn show(
         &self,
         out: &mut dyn Write,
-        line: &parsers::map::RawLine<'_>,
+        line: &RawLine<'_>,
         rule: &str,
         time: Option<i64>,
         fields: &BTreeMap<&'static str, String>,
@@ -214,61 +314,30 @@ impl Asked<'_> {
     }
 }
 
-/// Plain regular expressions: one alternation says whether a line is worth a closer look.
-#[derive(Default)]
-struct Patterns {
-    any: Option<Regex>,
-    each: Vec<(String, Regex)>,
-}
-
-impl Patterns {
-    fn load(files: &[PathBuf]) -> anyhow::Result<Self> {
-        let tree = RootedTree::open(Path::new("/"))?;
-        let mut patterns = Self::default();
-        for file in files {
-            use parsers::tree::{CONFIG_BYTES_MAX, Tree};
-            let path = std::path::absolute(file)?;
-            let bytes = tree.read(&path, CONFIG_BYTES_MAX)?;
-            for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-                if line.is_empty() {
-                    continue;
-                }
-                let place = format!("{}:{}", file.display(), index + 1);
-                let regex = compile(line).map_err(|_| {
-                    let message = format!("{place}: not a regular expression, or too big");
-                    exit::hinted(message, "the syntax is that of the regex crate, as in ripgrep")
-                })?;
-                if patterns.each.len() == PATTERNS_MAX {
-                    let message = format!("{place}: more than {PATTERNS_MAX} patterns");
-                    return Err(exit::hinted(message, "split the file"));
-                }
-                patterns.each.push((line.to_string(), regex));
+/// The patterns of files, one a line.
+fn load_patterns(tree: &RootedTree, files: &[PathBuf]) -> anyhow::Result<Patterns> {
+    use parsers::tree::{CONFIG_BYTES_MAX, Tree};
+    let (mut sources, mut places) = (Vec::new(), Vec::new());
+    for file in files {
+        let path = std::path::absolute(file)?;
+        let bytes = tree.read(&path, CONFIG_BYTES_MAX)?;
+        for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+            if line.is_empty() {
+                continue;
             }
-        }
-        if !patterns.each.is_empty() {
-            let parts: Vec<String> =
-                patterns.each.iter().map(|(p, _)| format!("(?:{p})")).collect();
-            patterns.any = compile(&parts.join("|")).ok();
-        }
-        Ok(patterns)
-    }
-
-    fn any(&self, line: &[u8]) -> bool {
-        match &self.any {
-            Some(any) => any.is_match(line),
-            None => self.each.iter().any(|(_, regex)| regex.is_match(line)),
+            let place = (file, index + 1);
+            if sources.len() == PATTERNS_MAX {
+                let (file, line) = (file.display(), index + 1);
+                let message = format!("{file}:{line}: more than {PATTERNS_MAX} patterns");
+                return Err(exit::hinted(message, "split the file"));
+            }
+            sources.push(line.to_string());
+            places.push(place);
         }
     }
-
-    fn each(&self, line: &[u8]) -> Vec<String> {
-        if self.each.is_empty() || !self.any(line) {
-            return Vec::new();
-        }
-        let hits = self.each.iter().filter(|(_, regex)| regex.is_match(line));
-        hits.map(|(pattern, _)| pattern.clone()).collect()
-    }
-}
-
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build()
+    Patterns::new(sources).map_err(|wrong| {
+        let place = places.get(wrong).map(|(file, line)| format!("{}:{line}: ", file.display()));
+        let message = format!("{}not a regular expression, or too big", place.unwrap_or_default());
+        exit::hinted(message, "the syntax is that of the regex crate, as in ripgrep")
+    })
 }

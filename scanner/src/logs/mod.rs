@@ -6,6 +6,7 @@
 //! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
 //! the built-in rules, and [`history`] says who was known here before.
 
+pub mod abreast;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
@@ -17,6 +18,7 @@ pub mod history;
 pub mod literals;
 pub mod matcher;
 mod part;
+pub mod patterns;
 mod pool;
 mod prefilter;
 mod reading;

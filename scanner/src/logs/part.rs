@@ -300,7 +300,7 @@ impl<'a> Examiner<'a> {
 }
 
 /// A line's bytes without its line end, and whether it was cut.
-fn kept_of(line: &[u8]) -> (&[u8], bool) {
+pub(super) fn kept_of(line: &[u8]) -> (&[u8], bool) {
     let kept = &line[..line.len().min(LINE_BYTES_MAX)];
     (kept.strip_suffix(b"\r").unwrap_or(kept), line.len() > LINE_BYTES_MAX)
 }
