@@ -24,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
             modified: 0,
             device: 1,
             inode: 1,
+            born: None,
         };
         let reader = |offset: u64| {
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(CONTENT.len());

@@ -10,5 +10,6 @@ pub mod log;
 pub mod map;
 pub mod place;
 pub mod rules;
+mod sys;
 pub mod time;
 pub mod tree;

@@ -56,6 +56,8 @@ pub struct Stat {
     pub device: u64,
     /// Inode.
     pub inode: u64,
+    /// When it was made, nanoseconds since the epoch; only asked for where files have to be told apart.
+    pub born: Option<i64>,
 }
 
 /// One entry of a directory.
@@ -336,6 +338,7 @@ impl Tree for MemoryTree {
             modified: 0,
             device: 1,
             inode: 1,
+            born: None,
         })
     }
 

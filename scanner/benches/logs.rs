@@ -11,7 +11,6 @@ use divan::{Bencher, black_box};
 use parsers::map::Shared;
 use scanner::RootedTree;
 use scanner::logs::literals::Literals;
-use scanner::logs::patterns::{Ask, Patterns, Searcher};
 use scanner::logs::{SweepOptions, abreast, content, source, sweep};
 
 fn main() {
@@ -65,15 +64,6 @@ fn shared(dir: &Path, bytes: u64) -> Shared {
     Shared::new(std::fs::File::open(dir.join("log")).unwrap(), bytes)
 }
 
-const PATTERNS: [&str; 6] = [
-    "Failed password for (invalid user )?[^ ]+ from [0-9.]+ port [0-9]+ ssh2",
-    "Invalid user [^ ]* from [0-9.]+ port [0-9]+",
-    "user NOT in sudoers ;.*COMMAND=",
-    "COMMAND=.*(nc|ncat|netcat) .*-e /bin/(ba)?sh",
-    "\\[UFW BLOCK\\].*SRC=[0-9.]+ .*PROTO=TCP .*DPT=(22|23|3389) ",
-    "Out of memory: Killed process [0-9]+ \\(",
-];
-
 #[divan::bench(args = [1, 2])]
 fn lines_counted(bencher: Bencher, jobs: usize) {
     let (dir, bytes) = file(&auth_log(64 << 20));
@@ -92,16 +82,6 @@ fn texts_found(bencher: Bencher, count: usize) {
     bencher.counter(BytesCount::new(text.len())).bench_local(|| {
         found.clear();
         literals.find(black_box(text.as_bytes()), &mut found);
-    });
-}
-
-#[divan::bench]
-fn patterns_matched(bencher: Bencher) {
-    let text = auth_log(4 << 20);
-    let patterns = Patterns::new(PATTERNS.map(String::from).to_vec()).unwrap();
-    let mut searcher = Searcher::default();
-    bencher.counter(BytesCount::new(text.len())).bench_local(|| {
-        patterns.search(black_box(text.as_bytes()), Ask::Any, &mut searcher, |_, _| {})
     });
 }
 

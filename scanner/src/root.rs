@@ -164,6 +164,7 @@ fn facts(stat: &rustix::fs::Stat) -> Stat {
         modified: stat.st_mtime as i64,
         device: stat.st_dev as u64,
         inode: stat.st_ino as u64,
+        born: None,
     }
 }
 

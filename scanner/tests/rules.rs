@@ -82,7 +82,7 @@ fn every_file_of_the_content_is_embedded() {
         .map(|path| format!("content/rules/{}", path.file_name().unwrap().to_string_lossy()))
         .collect();
     files.sort();
-    assert_eq!(files, content::FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    assert_eq!(files, content::FILES.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
     for rule in &content::rules().rules {
         let header = &rule.rule.header;
         assert!(!header.description.is_empty() && !header.falsepositives.is_empty());

@@ -4,6 +4,7 @@
 
 mod crowd;
 mod figures;
+mod logs;
 
 use std::process::Command;
 
@@ -14,10 +15,13 @@ fn main() -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["figures"] => figures::all(),
+        ["figures", "logs", inputs @ ..] => logs::measure(inputs),
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
-        _ => bail!("usage: cargo xtask figures [NAME] | crowd | fuzz SECONDS"),
+        _ => bail!(
+            "usage: cargo xtask figures [NAME | logs --auth FILE --patterns FILE …] | crowd | fuzz SECONDS"
+        ),
     }
 }
 

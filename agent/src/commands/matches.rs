@@ -5,26 +5,22 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use parsers::map::{Block, EXPANDED_BYTES_MAX, Lines, RawLine, Shared, gunzip, is_gzip};
+use parsers::map::{EXPANDED_BYTES_MAX, Lines, Shared, gunzip, is_gzip};
 use parsers::time::{Clock, Stamp, first_year};
 use scanner::RootedTree;
+use scanner::logs::RuleSet;
 use scanner::logs::conceal::Concealer;
 use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
-use scanner::logs::patterns::{Ask, Counts, Patterns, Searcher};
-use scanner::logs::{RuleSet, abreast};
+use scanner::logs::patterns::{Asking, PATTERNS_MAX, PatternError, Patterns};
 use serde_json::json;
 
 use crate::commands::{Global, rule_files, sweep};
 use crate::exit::{self, Exit};
 use crate::pipeline::look::known_users;
-
-/// Most patterns of one file.
-const PATTERNS_MAX: usize = 10_000;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -61,99 +57,73 @@ enum Format {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let tree = RootedTree::open(Path::new("/"))?;
-    let patterns = load_patterns(&tree, &args.patterns)?;
-    if args.rules.is_empty()
-        && args.count
-        && let Some(shared) = plain(&tree, &args.log)?
-    {
-        return count(&patterns, &shared, global);
-    }
     let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
+    let patterns = load_patterns(&args.patterns)?;
+    let tree = RootedTree::open(Path::new("/"))?;
+    if args.count
+        && args.rules.is_empty()
+        && let Some(matched) = count_in_file(&tree, &args.log, &patterns)?
+    {
+        crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
+        return Ok(if matched > 0 { Exit::Clean } else { Exit::Found });
+    }
     let mut asked = Asked {
         conceal: Concealer::new(known_users(&tree)),
         zone: sweep::zone(args.tz.as_deref())?,
         now: args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
         args: &args,
         rules,
-        patterns,
-        searcher: Searcher::default(),
+        asking: patterns.asking(),
+        patterns: &patterns,
         clock: None,
         scratch: Scratch::default(),
         truncated: 0,
     };
-    let shared = if args.rules.is_empty() { plain(&tree, &args.log)? } else { None };
-    let mut show = |out: &mut dyn Write| match &shared {
-        Some(shared) => asked.parts(shared, out),
-        None => asked.all(open(&tree, &args.log)?, out),
-    };
+    let reader = open(&tree, &args.log)?;
     let matched = match &global.output {
-        None => show(&mut BufWriter::new(std::io::stdout().lock()))?,
+        None => asked.all(reader, &mut BufWriter::new(std::io::stdout().lock()))?,
         Some(_) => {
             let mut out = Vec::new();
-            let matched = show(&mut out)?;
+            let matched = asked.all(reader, &mut out)?;
             crate::output::write(global.output.as_deref(), &out)?;
             matched
         }
     };
-    tell_truncated(asked.truncated, global);
+    if asked.truncated > 0 && !global.quiet {
+        say!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
+    }
     Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
 }
 
-fn tell_truncated(lines: u64, global: &Global) {
-    if lines > 0 && !global.quiet {
-        say!("wardmote: {lines} over-long lines were judged by their beginning");
-    }
-}
-
-/// A plain file, to be read in parts; `None` for what is read from its start to its end only: stdin,
-/// devices, archives.
-fn plain(tree: &RootedTree, log: &Path) -> anyhow::Result<Option<Shared>> {
+/// The lines of a plain file that match, on all processors; `None` for what is no plain file.
+fn count_in_file(
+    tree: &RootedTree,
+    log: &Path,
+    patterns: &Patterns,
+) -> anyhow::Result<Option<u64>> {
     if log == Path::new("-") {
         return Ok(None);
     }
-    let file = open_log(tree, log)?;
-    let found = file.metadata()?;
-    let mut head = [0; 16];
-    let read = file.read_at(&mut head, 0).unwrap_or(0);
-    if !found.is_file() || is_gzip(&head[..read]) {
+    let Ok(file) = tree.open_file(&std::path::absolute(log)?) else { return Ok(None) };
+    let mut head = Vec::new();
+    file.try_clone()?.take(3).read_to_end(&mut head)?;
+    if is_gzip(&head) {
         return Ok(None);
     }
-    Ok(Some(Shared::new(file, found.len())))
-}
-
-/// Only the number of lines that any pattern matches.
-fn count(patterns: &Patterns, shared: &Shared, global: &Global) -> anyhow::Result<Exit> {
+    let size = file.metadata()?.len();
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let (mut matched, mut truncated) = (0, 0);
-    abreast::each_part(
-        shared,
-        jobs,
-        Searcher::default,
-        |searcher, block| patterns.search(block.bytes, Ask::Any, searcher, |_, _| {}),
-        |counts| {
-            matched += counts.matched;
-            truncated += counts.truncated;
-            Ok(())
-        },
-    )?;
-    crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
-    tell_truncated(truncated, global);
-    Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
-}
-
-fn open_log(tree: &RootedTree, log: &Path) -> anyhow::Result<File> {
-    let path = std::path::absolute(log)?;
-    tree.open_file(&path).map_err(|error| {
-        exit::hinted(error.to_string(), "name a log file that this user can read, or `-`")
-    })
+    Ok(Some(patterns.count(&Shared::new(file, size), jobs)?))
 }
 
 fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
     let mut raw: Box<dyn Read> = if log == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
-        Box::new(open_log(tree, log)?)
+        let path = std::path::absolute(log)?;
+        let file: File = tree.open_file(&path).map_err(|error| {
+            exit::hinted(error.to_string(), "name a log file that this user can read, or `-`")
+        })?;
+        Box::new(file)
     };
     let mut head = Vec::new();
     raw.by_ref().take(3).read_to_end(&mut head)?;
@@ -166,8 +136,8 @@ fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
 struct Asked<'a> {
     args: &'a Args,
     rules: RuleSet,
-    patterns: Patterns,
-    searcher: Searcher,
+    patterns: &'a Patterns,
+    asking: Asking<'a>,
     conceal: Concealer,
     zone: TimeZone,
     now: i64,
@@ -195,11 +165,13 @@ impl Asked<'_> {
                 });
                 seen = Some(event);
             }
-            let ask = if self.args.count { Ask::Any } else { Ask::Each };
-            if !self.patterns.is_empty() && !(self.args.count && !hits.is_empty()) {
-                let patterns = &self.patterns;
-                let found = patterns.line(line.bytes, ask, &mut self.searcher);
-                hits.extend(found.iter().map(|one| patterns.source(*one).to_string()));
+            if self.args.count && hits.is_empty() && self.asking.matches(line.bytes) {
+                matched += 1;
+                continue;
+            }
+            if !self.args.count {
+                let found = self.asking.which(line.bytes);
+                hits.extend(found.map(|pattern| self.patterns.source(pattern).to_string()));
             }
             let time = seen.as_ref().and_then(|event| event.stamp).and_then(|s| self.time(s));
             if hits.is_empty() {
@@ -217,54 +189,6 @@ impl Asked<'_> {
         if self.args.count {
             writeln!(out, "{matched}")?;
         }
-        out.flush()?;
-        Ok(matched)
-    }
-
-    /// Holds patterns against every line of a plain file, part by part.
-    fn parts(&mut self, shared: &Shared, out: &mut dyn Write) -> anyhow::Result<u64> {
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let patterns = std::mem::take(&mut self.patterns);
-        let (mut lines, mut matched) = (0, 0);
-        let mut failed = None;
-        let work = |searcher: &mut Searcher, block: Block<'_>| {
-            let mut hits = Vec::new();
-            let counts = patterns.search(block.bytes, Ask::Each, searcher, |line, found| {
-                hits.push((
-                    line.number,
-                    block.offset + line.offset,
-                    line.bytes.to_vec(),
-                    found.to_vec(),
-                ));
-            });
-            (counts, hits)
-        };
-        let mut take = |(counts, hits): (Counts, Vec<(u64, u64, Vec<u8>, Vec<u32>)>)| {
-            matched += counts.matched;
-            self.truncated += counts.truncated;
-            for (number, offset, bytes, found) in &hits {
-                let line = RawLine {
-                    number: lines + number + 1,
-                    offset: *offset,
-                    bytes,
-                    truncated: false,
-                    terminated: true,
-                };
-                for one in found {
-                    self.show(out, &line, patterns.source(*one), None, &BTreeMap::new())?;
-                }
-            }
-            lines += counts.lines;
-            Ok(())
-        };
-        abreast::each_part(shared, jobs, Searcher::default, work, |result| {
-            take(result).map_err(|error: anyhow::Error| {
-                let reason = std::io::Error::other(error.to_string());
-                failed = Some(error);
-                reason
-            })
-        })
-        .or_else(|error| Err(failed.take().unwrap_or_else(|| error.into())))?;
         out.flush()?;
         Ok(matched)
     }
@@ -293,7 +217,7 @@ impl Asked<'_> {
     fn show(
         &self,
         out: &mut dyn Write,
-        line: &RawLine<'_>,
+        line: &parsers::map::RawLine<'_>,
         rule: &str,
         time: Option<i64>,
         fields: &BTreeMap<&'static str, String>,
@@ -314,30 +238,28 @@ impl Asked<'_> {
     }
 }
 
-/// The patterns of files, one a line.
-fn load_patterns(tree: &RootedTree, files: &[PathBuf]) -> anyhow::Result<Patterns> {
+/// One expression a line of each file; empty lines are left out.
+fn load_patterns(files: &[PathBuf]) -> anyhow::Result<Patterns> {
     use parsers::tree::{CONFIG_BYTES_MAX, Tree};
+    let tree = RootedTree::open(Path::new("/"))?;
     let (mut sources, mut places) = (Vec::new(), Vec::new());
     for file in files {
-        let path = std::path::absolute(file)?;
-        let bytes = tree.read(&path, CONFIG_BYTES_MAX)?;
+        let bytes = tree.read(&std::path::absolute(file)?, CONFIG_BYTES_MAX)?;
         for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-            if line.is_empty() {
-                continue;
+            if !line.is_empty() {
+                sources.push(line.to_string());
+                places.push(format!("{}:{}", file.display(), index + 1));
             }
-            let place = (file, index + 1);
-            if sources.len() == PATTERNS_MAX {
-                let (file, line) = (file.display(), index + 1);
-                let message = format!("{file}:{line}: more than {PATTERNS_MAX} patterns");
-                return Err(exit::hinted(message, "split the file"));
-            }
-            sources.push(line.to_string());
-            places.push(place);
         }
     }
-    Patterns::new(sources).map_err(|wrong| {
-        let place = places.get(wrong).map(|(file, line)| format!("{}:{line}: ", file.display()));
-        let message = format!("{}not a regular expression, or too big", place.unwrap_or_default());
-        exit::hinted(message, "the syntax is that of the regex crate, as in ripgrep")
+    Patterns::new(sources).map_err(|error| match error {
+        PatternError::Syntax(index) => exit::hinted(
+            format!("{}: not a regular expression", places[index]),
+            "the syntax is that of the regex crate, as in ripgrep",
+        ),
+        PatternError::TooBig => exit::hinted(
+            format!("{}: {error}", places.get(PATTERNS_MAX).or(places.last()).map_or("", |p| p)),
+            "split the file",
+        ),
     })
 }

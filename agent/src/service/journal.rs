@@ -153,6 +153,7 @@ mod tests {
             addresses: 1,
             entered: Vec::new(),
             succeeded: false,
+            requests: None,
             rhythm_s: None,
             samples: Vec::new(),
             also: Vec::new(),

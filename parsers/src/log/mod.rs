@@ -7,6 +7,7 @@ pub mod access;
 pub mod audit;
 pub mod journal;
 pub mod json;
+mod own;
 pub mod syslog;
 pub mod utmp;
 

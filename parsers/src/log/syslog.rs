@@ -2,8 +2,10 @@
 //! RFC 5424; with and without `<PRI>`, with and without a host.
 //!
 //! `message repeated N times: [ … ]` (rsyslog's RepeatedMsgReduction) is opened: the message is the
-//! inner one and `weight` is N.
+//! inner one and `weight` is N. The classic `last message repeated N times` stands for N more of the line
+//! before it: see [`repeats_last`]. Logs that daemons write by themselves are read by `own`.
 
+use super::own;
 use crate::time::{self, Stamp};
 
 /// Most repetitions that one line may claim.
@@ -34,21 +36,45 @@ pub fn parse(line: &[u8]) -> Option<SyslogRecord<'_>> {
     {
         return Some(record);
     }
-    let (stamp, used) = stamp(line)?;
-    let rest = trim(line.get(used..)?);
-    let (first, after) = word(rest);
-    // `sshd[7]: text` right after the stamp: there is no host.
-    let (host, tagged) = if is_tag(first) { (&b""[..], rest) } else { (first, trim(after)) };
+    let Some((stamp, used)) = stamp(line) else { return own::redis(line) };
+    let rest = line.get(used..)?;
+    if let Some(record) = own::after_stamp(stamp, trim(rest)) {
+        return Some(record);
+    }
+    let (host, tagged) = host(rest);
     let (program, pid, message) = tag(tagged);
     Some(opened(SyslogRecord { stamp, host, program, pid, message, weight: 1 }))
+}
+
+/// Program and message of what follows the stamp; `message repeated` is left as it is.
+pub fn body(after_stamp: &[u8]) -> (&[u8], &[u8]) {
+    let (program, _, message) = tag(host(after_stamp).1);
+    (program, message)
+}
+
+/// The host and what follows it. `sshd[7]: text` right after the stamp: there is no host.
+fn host(after_stamp: &[u8]) -> (&[u8], &[u8]) {
+    let rest = trim(after_stamp);
+    let (first, after) = word(rest);
+    if is_tag(first) { (b"", rest) } else { (first, trim(after)) }
 }
 
 /// The stamp at the start of a syslog line, and its length.
 pub fn stamp(line: &[u8]) -> Option<(Stamp, usize)> {
     match line.first()? {
-        b'0'..=b'9' => time::iso(line).or_else(|| time::epoch(line)),
-        _ => time::rfc3164(line),
+        b'0'..=b'9' => time::iso(line).or_else(|| spaced(line)).or_else(|| time::epoch(line)),
+        _ => time::rfc3164(line).or_else(|| time::asctime(line)),
     }
+}
+
+/// `2015-10-07  8:25:38`: MariaDB pads the hour with a space.
+fn spaced(line: &[u8]) -> Option<(Stamp, usize)> {
+    let mut padded: [u8; 19] = line.get(..19)?.try_into().ok()?;
+    if padded[10..12] != *b"  " {
+        return None;
+    }
+    padded[11] = b'0';
+    time::iso(&padded)
 }
 
 /// Opens `message repeated N times: [ … ]`.
@@ -60,11 +86,28 @@ pub fn opened(record: SyslogRecord<'_>) -> SyslogRecord<'_> {
 }
 
 fn repeated(message: &[u8]) -> Option<(u64, &[u8])> {
-    let rest = message.strip_prefix(b"message repeated ")?;
-    let digits = rest.iter().take(12).take_while(|byte| byte.is_ascii_digit()).count();
-    let count: u64 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-    let inner = rest[digits..].strip_prefix(b" times: [ ")?;
-    Some((count.clamp(1, REPEATED_MAX), inner.strip_suffix(b"]").unwrap_or(inner)))
+    let (count, rest) = count(message.strip_prefix(b"message repeated ")?)?;
+    let inner = rest.strip_prefix(b" times: [ ")?;
+    Some((count, inner.strip_suffix(b"]").unwrap_or(inner)))
+}
+
+/// How many further times the line before this one happened: `last message repeated N times`, as
+/// syslogd and old rsyslog write it in the place of a tag and message. The line before it is that of the
+/// same file, whatever program wrote it: the daemon compares what it writes.
+pub fn repeats_last(record: &SyslogRecord<'_>) -> Option<u64> {
+    // A program that says so of itself means its own counting.
+    if !matches!(record.program, b"" | b"syslogd" | b"rsyslogd") {
+        return None;
+    }
+    let (count, rest) = count(record.message.strip_prefix(b"last message repeated ")?)?;
+    (rest == b" times" || rest == b" times.").then_some(count)
+}
+
+/// A count of repetitions, kept within bounds, and what follows it.
+fn count(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take(12).take_while(|byte| byte.is_ascii_digit()).count();
+    let count: u64 = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    Some((count.clamp(1, REPEATED_MAX), &text[digits..]))
 }
 
 fn without_priority(line: &[u8]) -> &[u8] {
@@ -160,12 +203,12 @@ fn bare(name: &[u8]) -> &[u8] {
     }
 }
 
-fn word(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b' ', text).unwrap_or(text.len());
     text.split_at(end)
 }
 
-fn trim(text: &[u8]) -> &[u8] {
+pub(super) fn trim(text: &[u8]) -> &[u8] {
     let spaces = text.iter().take_while(|byte| **byte == b' ').count();
     &text[spaces..]
 }
@@ -238,6 +281,21 @@ mod tests {
             ),
         ] {
             assert_eq!(read(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_classic_repetition_says_how_often() {
+        for (line, count) in [
+            ("Dec 10 06:55:46 web last message repeated 2 times", Some(2)),
+            ("Dec 10 06:55:46 web last message repeated 99999999999 times", Some(REPEATED_MAX)),
+            ("Dec 10 06:55:46 web last message repeated 0 times", Some(1)),
+            ("Dec 10 06:55:46 web last message repeated x times", None),
+            ("Dec 10 06:55:46 web last message repeated 2 times or more", None),
+            ("Dec 10 06:55:46 web sshd[1]: last message repeated 2 times", None),
+        ] {
+            let record = parse(line.as_bytes()).unwrap();
+            assert_eq!(repeats_last(&record), count, "{line}");
         }
     }
 

@@ -7,9 +7,11 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use super::LINE_BYTES_MAX;
+use super::cache::{Manners, is_warm};
+use super::mapped::Mapped;
+use super::proof::{Proof, asked};
 
 /// Whole lines that follow each other in one file (of an archive: expanded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +25,25 @@ pub struct Block<'a> {
 }
 
 /// A file that is read by position, by any number of threads, never past the size that it had when it
-/// was found.
+/// was found. Each block is asked about after it was read: what was cut meanwhile is an error
+/// ([`super::Torn`]), never torn lines.
 #[derive(Debug)]
 pub struct Shared {
     file: File,
     end: u64,
+    proof: io::Result<Proof>,
+    manners: Manners,
 }
 
 impl Shared {
     /// Reads `file` up to `end`.
     pub fn new(file: File, end: u64) -> Self {
-        Self { file, end }
+        Self::with(file, end, Manners::new(end))
+    }
+
+    pub(super) fn with(file: File, end: u64, manners: Manners) -> Self {
+        let proof = Proof::new(&file, end);
+        Self { file, end, proof, manners }
     }
 
     /// Where it ends.
@@ -61,6 +71,7 @@ impl Shared {
         {
             cut = self.finish_line(from + buffer.len() as u64, buffer)?;
         }
+        asked(&self.proof)?.holds(&self.file, from + skipped as u64)?;
         Ok(Block { offset: from + skipped as u64, bytes: &buffer[skipped..], cut })
     }
 
@@ -86,7 +97,7 @@ impl Shared {
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(from + ((buffer.len() - start) as u64) < self.end)
     }
 
     /// Appends up to `length` bytes from `from` on; fewer when the file ends.
@@ -97,7 +108,7 @@ impl Shared {
         let mut filled = start;
         while filled < buffer.len() {
             let at = from + (filled - start) as u64;
-            match self.file.read_at(&mut buffer[filled..], at) {
+            match self.manners.read_at(&self.file, &mut buffer[filled..], at) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -106,6 +117,70 @@ impl Shared {
         }
         buffer.truncate(filled);
         Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.manners.restore(&self.file);
+    }
+}
+
+/// A file as blocks, by whichever way is right for it.
+#[derive(Debug)]
+pub enum Source {
+    /// Mapped: for files that nobody writes any more, and files that are read once.
+    Mapped(Mapped),
+    /// Copied block by block: for logs that are being written.
+    Copied(Shared),
+}
+
+impl Source {
+    /// Maps the first `end` bytes of `file` if they are all in memory, else reads them by position: a
+    /// mapping would leave what it fetches in the page cache.
+    pub fn mapped(file: File, end: u64) -> io::Result<Self> {
+        if !is_warm(&file, end) {
+            return Ok(Self::copied(file, end));
+        }
+        let again = file.try_clone()?;
+        Ok(match Mapped::new(file, end) {
+            Ok(mapped) => Self::Mapped(mapped),
+            Err(_) => Self::copied(again, end),
+        })
+    }
+
+    /// Reads `file` up to `end` by position.
+    pub fn copied(file: File, end: u64) -> Self {
+        Self::Copied(Shared::new(file, end))
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        match self {
+            Self::Mapped(mapped) => mapped.end(),
+            Self::Copied(shared) => shared.end(),
+        }
+    }
+
+    /// The lines that begin in `part`; `buffer` is used where bytes have to be copied.
+    pub fn lines_in<'b>(
+        &'b self,
+        part: Range<u64>,
+        buffer: &'b mut Vec<u8>,
+    ) -> io::Result<Block<'b>> {
+        match self {
+            Self::Mapped(mapped) => Ok(mapped.lines_in(part)),
+            Self::Copied(shared) => shared.lines_in(part, buffer),
+        }
+    }
+
+    /// Whether a block was whole while it was used: to be asked before what was found in it is
+    /// believed. A copied block was asked about when it was read.
+    pub fn holds(&self, block: &Block<'_>) -> io::Result<()> {
+        match self {
+            Self::Mapped(mapped) => mapped.holds(block),
+            Self::Copied(_) => Ok(()),
+        }
     }
 }
 

@@ -1,21 +1,31 @@
-//! Files that may change under us, read as lines from one bounded buffer.
+//! Files that may change under us, read as lines and blocks of lines.
 //!
-//! A log that another process truncates under a memory mapping kills the reader with SIGBUS
-//! (`MAP_PRIVATE` too), and one that is truncated and written again shows torn lines. So nothing is
-//! mapped here: files are read with `pread(2)` at offsets of our own into one reused buffer, which
-//! costs a copy and is safe for live logs. Compressed siblings come through the same [`Lines`].
-//! Refuses: lines over [`LINE_BYTES_MAX`] (cut and tagged), archives that expand beyond the caller's
-//! bound (an error after the lines before it).
+//! A log that another process truncates under a memory mapping raises SIGBUS (`MAP_PRIVATE` too), and
+//! one that is truncated and written again shows torn lines. So a file is either copied block by block
+//! with `pread(2)` into a reused buffer ([`Shared`], [`Lines`]), or mapped with a guard ([`Mapped`]); in
+//! both, nothing is believed before the file was asked whether it still is what it was ([`Torn`]).
+//! Compressed siblings come through [`Packing`]. Refuses: lines over [`LINE_BYTES_MAX`] (cut and
+//! tagged), archives that expand beyond the caller's bound (an error after the lines before it).
 
+mod archive;
 mod block;
+mod cache;
+mod flow;
+mod mapped;
+mod proof;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
-use flate2::read::MultiGzDecoder;
+pub use archive::{EXPANDED_BYTES_MAX, MAGIC_BYTES, Packing, WINDOW_BYTES_MAX, gunzip, is_gzip};
+pub use block::{Block, Shared, Source};
+pub use cache::SPARED_BYTES_MIN;
+pub use flow::Flow;
+pub use mapped::Mapped;
+pub use proof::Torn;
 
-pub use block::{Block, Shared};
+use cache::Manners;
+use proof::Proof;
 
 /// Bytes asked for at once: fits the second-level cache of small servers.
 pub const BLOCK_BYTES: usize = 256 << 10;
@@ -23,21 +33,22 @@ pub const BLOCK_BYTES: usize = 256 << 10;
 /// Longest line that is kept; of a longer one the first bytes are kept and it is tagged.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Most bytes that one archive may expand to, unless the caller says otherwise (2 GiB).
-pub const EXPANDED_BYTES_MAX: u64 = 2 << 30;
-
-/// A file read by position, never past `end`: bytes that a writer adds meanwhile are for next time.
+/// A file read by position, never past `end`: bytes that a writer adds meanwhile are for next time. A
+/// file that is cut meanwhile is an error ([`Torn`]) after the bytes before.
 #[derive(Debug)]
 pub struct Positioned {
     file: File,
     offset: u64,
     end: u64,
+    proof: io::Result<Proof>,
+    manners: Manners,
 }
 
 impl Positioned {
     /// Reads `file` from `offset` up to `end` (its size when the sweep began).
     pub fn new(file: File, offset: u64, end: u64) -> Self {
-        Self { file, offset, end }
+        let proof = Proof::new(&file, end);
+        Self { file, offset, end, proof, manners: Manners::new(end) }
     }
 }
 
@@ -45,43 +56,19 @@ impl Read for Positioned {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let left = self.end.saturating_sub(self.offset);
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(into.len());
-        let read = self.file.read_at(&mut into[..wanted], self.offset)?;
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let read = self.manners.read_at(&self.file, &mut into[..wanted], self.offset)?;
+        proof::asked(&self.proof)?.holds(&self.file, self.offset)?;
         self.offset += read as u64;
         Ok(read)
     }
 }
 
-/// The bytes of a gzip file (several members too), at most `limit` of them.
-pub fn gunzip<R: Read>(reader: R, limit: u64) -> impl Read {
-    Bounded { inner: MultiGzDecoder::new(reader), left: limit, limit }
-}
-
-/// Whether these first bytes of a file say that it is gzip (RFC 1952).
-pub fn is_gzip(head: &[u8]) -> bool {
-    head.starts_with(&[0x1f, 0x8b, 0x08])
-}
-
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    limit: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        if self.left == 0 {
-            return match self.inner.read(&mut [0])? {
-                0 => Ok(0),
-                _ => Err(io::Error::other(format!("expands beyond {} bytes", self.limit))),
-            };
-        }
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
-        let read = self.inner.read(&mut into[..wanted])?;
-        self.left -= read as u64;
-        Ok(read)
+impl Drop for Positioned {
+    fn drop(&mut self) {
+        self.manners.restore(&self.file);
     }
 }
 
@@ -309,6 +296,6 @@ mod tests {
         assert!(lines.next_line().unwrap().is_none());
         let mut cut = Lines::new(Positioned::new(file.try_clone().unwrap(), 0, 14));
         file.set_len(0).unwrap();
-        assert!(cut.next_line().unwrap().is_none());
+        assert_eq!(Torn::of(&cut.next_line().unwrap_err()), Some(Torn { from: 0 }));
     }
 }

@@ -1,3 +1,4 @@
 //! Rule formats (deciding is the scanner's).
 
+pub mod fail2ban;
 pub mod sigma;

@@ -1,21 +1,26 @@
 //! Where a sweep got to in each file, so that the next one reads each line exactly once.
 //!
-//! A file is known again by device and inode together with its content: the hash of its first bytes
-//! and the hash of the bytes right before the place that was reached. So a renamed file goes on where
-//! it was, a copy made by logrotate's `copytruncate` (and its gzip form) is recognised by content, and
-//! a file that was cut and grew again, or got a dead file's inode, is read from its start. What was cut
-//! away unread is a gap and is said. The state is one versioned JSON document.
+//! A file is known again by device, inode and birth time together with its content: the hash of its
+//! first bytes and the hash of the bytes right before the place that was reached. So a renamed file goes
+//! on where it was, a copy made by logrotate's `copytruncate` (and its compressed form) is recognised by
+//! content, and a file that was cut and grew again, or got a dead file's inode, is read from its start.
+//! The mark of what was cut stays, for a copy that turns up later. What was cut away unread, or left
+//! with its file, is a gap and is said. What nobody can see is what a writer adds between a copy and the
+//! truncation that follows it: `copytruncate` itself loses that. The state is one versioned JSON document.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use parsers::map::{LINE_BYTES_MAX, Lines};
 use parsers::tree::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Version of the document.
-pub const VERSION: u32 = 1;
+use super::source::is_live;
+
+/// Version of the document. Version 1, which had no birth times and carried nothing, is read too.
+pub const VERSION: u32 = 2;
 
 /// Most bytes of a state file.
 pub const STATE_BYTES_MAX: usize = 16 << 20;
@@ -32,8 +37,17 @@ pub const TAIL_BYTES: usize = 64;
 /// Bytes before the place reached that are read again as context for correlations.
 pub const CONTEXT_BYTES: u64 = 1 << 20;
 
+/// Most bytes of what is carried from one sweep to the next.
+pub const CARRIED_BYTES_MAX: usize = 8 << 20;
+
 /// Sweeps after which a file that was not seen any more is forgotten.
 pub const UNSEEN_MAX: u32 = 100;
+
+/// What is said of a file that was cut and of which no copy is there.
+pub const CUT: &str = "cut since the last sweep: lines may be missing";
+
+/// What is said of a file that was being written at the last sweep and is nowhere now.
+pub const VANISHED: &str = "gone since the last sweep, under any name: lines may be missing";
 
 /// The state of all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +61,44 @@ pub struct Checkpoint {
     /// What was said about unreadable sources last time.
     #[serde(default)]
     pub said: Vec<String>,
+    /// What the next sweep must know of windows and sessions that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
+    /// A sweep has begun with this: marks that it does not meet grow older.
+    #[serde(skip)]
+    begun: bool,
+}
+
+/// What one sweep leaves to the next, in a form that only whoever wrote it reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Carried {
+    /// The writer's version of the form.
+    pub version: u32,
+    body: serde_json::Value,
+}
+
+impl Carried {
+    /// Takes a value; `None` when it has more than [`CARRIED_BYTES_MAX`] bytes as JSON, or no form there.
+    pub fn new(version: u32, value: &impl Serialize) -> Option<Self> {
+        let body = serde_json::to_value(value).ok()?;
+        let carried = Self { version, body };
+        carried.fits().then_some(carried)
+    }
+
+    /// The value, if it is of this version and holds.
+    pub fn read<T: serde::de::DeserializeOwned>(&self, version: u32) -> Option<T> {
+        (self.version == version).then(|| T::deserialize(&self.body).ok())?
+    }
+
+    fn fits(&self) -> bool {
+        serde_json::to_vec(&self.body).is_ok_and(|bytes| bytes.len() <= CARRIED_BYTES_MAX)
+    }
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    version: u32,
 }
 
 /// How far one file was read.
@@ -56,6 +108,9 @@ struct Mark {
     path: String,
     device: u64,
     inode: u64,
+    /// Nanoseconds since the epoch, where the file system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    born: Option<i64>,
     size: u64,
     modified: i64,
     head_bytes: usize,
@@ -66,9 +121,16 @@ struct Mark {
     tail: String,
     #[serde(default)]
     unseen: u32,
+    /// The file holds other content now, or its inode is another file's: only copies have what this
+    /// mark speaks of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
     /// Set while a sweep runs: this mark was met.
     #[serde(skip)]
     met: bool,
+    /// Set while a sweep runs: a copy goes on where this mark is.
+    #[serde(skip)]
+    copied: bool,
 }
 
 /// Where to begin in a file.
@@ -89,6 +151,9 @@ pub struct Reached {
     pub start: Start,
     /// Whether lines were lost: the file was cut and what it held is nowhere else.
     pub gap: bool,
+    /// The file's first bytes when it was found.
+    head: Vec<u8>,
+    packed: bool,
     mark: Mark,
 }
 
@@ -114,28 +179,47 @@ impl Checkpoint {
 
     /// Reads a state.
     pub fn from_json(bytes: &[u8]) -> Result<Self, StateError> {
-        let state: Self = serde_json::from_slice(bytes).map_err(|_| StateError::Damaged)?;
-        if state.version != VERSION {
-            return Err(StateError::Version(state.version));
+        let damaged = |_| StateError::Damaged;
+        let Numbered { version } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if !(1..=VERSION).contains(&version) {
+            return Err(StateError::Version(version));
         }
-        if state.files.len() > FILES_MAX || !state.files.iter().all(Mark::is_possible) {
+        let mut state: Self = serde_json::from_slice(bytes).map_err(damaged)?;
+        let carried = state.carried.as_ref().is_none_or(Carried::fits);
+        let few = state.files.len() <= FILES_MAX;
+        if !few || !carried || !state.files.iter().all(Mark::is_possible) {
             return Err(StateError::Damaged);
         }
+        state.version = VERSION;
         Ok(state)
     }
 
     /// Writes it; marks of files that were not met for long are dropped.
     pub fn to_json(&self) -> Vec<u8> {
         let mut state = self.clone();
-        state.files.retain_mut(|mark| {
-            mark.unseen = if mark.met { 0 } else { mark.unseen.saturating_add(1) };
-            mark.unseen <= UNSEEN_MAX
-        });
+        state.begin();
+        if state.carried.as_ref().is_some_and(|carried| !carried.fits()) {
+            state.carried = None;
+        }
         state.files.sort_by(|a, b| (a.unseen, &a.path, a.inode).cmp(&(b.unseen, &b.path, b.inode)));
         state.files.truncate(FILES_MAX);
         let mut json = serde_json::to_vec_pretty(&state).unwrap_or_default();
         json.push(b'\n');
         json
+    }
+
+    /// A sweep begins, or has ended: marks that the one before did not meet grow older and are
+    /// forgotten in the end.
+    pub fn begin(&mut self) {
+        let begun = std::mem::replace(&mut self.begun, true);
+        self.files.retain_mut(|mark| {
+            let met = std::mem::take(&mut mark.met);
+            mark.copied = false;
+            if begun {
+                mark.unseen = if met { 0 } else { mark.unseen.saturating_add(1) };
+            }
+            mark.unseen <= UNSEEN_MAX
+        });
     }
 
     /// Where to begin in a file.
@@ -146,40 +230,70 @@ impl Checkpoint {
         packed: bool,
         reader: ReaderAt<'_>,
     ) -> Result<Reached, String> {
-        let same_inode =
-            |mark: &Mark| (mark.device, mark.inode) == (stat.device, stat.inode) && !mark.met;
-        let own = self.files.iter().position(same_inode);
-        // An archive that has not changed was read to its end.
-        if let Some(own) = own
-            && packed
-            && (self.files[own].size, self.files[own].modified) == (stat.size_bytes, stat.modified)
-        {
-            return Ok(self.resume(own, path, stat));
+        self.begun = true;
+        let found = self.place_in(path, stat, packed, reader);
+        if found.is_err() {
+            // It is there, though it could not be read: nothing of it is lost yet.
+            for mark in self.files.iter_mut().filter(|mark| mark.is_of(stat)) {
+                mark.met = true;
+            }
         }
+        found
+    }
+
+    fn place_in(
+        &mut self,
+        path: &str,
+        stat: &Stat,
+        packed: bool,
+        reader: ReaderAt<'_>,
+    ) -> Result<Reached, String> {
+        let own = self.files.iter().position(|mark| mark.is_of(stat) && !mark.met);
         let head = Head::new(bytes_at(reader, 0, HEAD_BYTES)?);
-        if let Some(own) = own
-            && self.files[own].is_beginning_of(&head, stat, packed, reader)?
-        {
-            return Ok(self.resume(own, path, stat));
+        if let Some(own) = own {
+            let known = &self.files[own];
+            // An archive that has not changed was read to its end.
+            let same = packed && (known.size, known.modified) == (stat.size_bytes, stat.modified);
+            if same || known.is_beginning_of(&head, stat, packed, reader)? {
+                return Ok(self.resume(own, path, stat, packed, head));
+            }
         }
         // A copy, or its archive: the same content up to the place that was reached.
-        for index in 0..self.files.len() {
-            let mark = &self.files[index];
+        let mut copy: Option<usize> = None;
+        for (index, mark) in self.files.iter().enumerate() {
+            let further = copy.is_none_or(|best| self.files[best].offset < mark.offset);
             if Some(index) != own
+                && further
                 && mark.offset > 0
                 && mark.is_beginning_of(&head, stat, packed, reader)?
             {
-                let mut reached = self.resume(index, path, stat);
-                // The original may still be there under its own inode: it keeps its mark.
-                self.files[index].met = false;
-                reached.mark.met = true;
-                return Ok(reached);
+                copy = Some(index);
             }
         }
-        let cut = own.map(|own| self.files[own].clone());
-        let gap = cut.is_some_and(|mark| mark.path == path && mark.offset > 0)
-            && !self.is_held_elsewhere(own);
-        Ok(Reached { start: Start::default(), gap, mark: Mark::new(path, stat) })
+        let gap = own.is_some_and(|own| self.is_cut_away(own, path, stat));
+        if let (Some(own), None, false) = (own, copy, packed) {
+            let left = self.files[own].left_in(&head, stat, reader)?;
+            if let Some((from, lines)) = left {
+                self.files[own].cut = true;
+                let start = Start { from, lines, new_from: from };
+                let mark = Mark::new(path, stat);
+                return Ok(Reached { start, gap: true, head: head.bytes, packed, mark });
+            }
+        }
+        if let Some(own) = own {
+            self.files[own].cut = true;
+        }
+        if let Some(index) = copy {
+            // The original may still be there under its own inode: it keeps its mark.
+            let met = self.files[index].met;
+            let mut reached = self.resume(index, path, stat, packed, head);
+            self.files[index].met = met;
+            self.files[index].copied = true;
+            (reached.mark.met, reached.mark.cut) = (true, false);
+            return Ok(Reached { gap, ..reached });
+        }
+        let mark = Mark::new(path, stat);
+        Ok(Reached { start: Start::default(), gap, head: head.bytes, packed, mark })
     }
 
     /// Keeps that a file was read up to `offset`, after so many lines, in place of what was known.
@@ -190,40 +304,78 @@ impl Checkpoint {
         lines: u64,
         reader: ReaderAt<'_>,
     ) -> Result<(), String> {
-        let mut mark = reached.mark;
+        let Reached { mut mark, head, packed, .. } = reached;
         if offset != mark.offset || mark.head.is_empty() {
             let size = usize::try_from(offset).unwrap_or(usize::MAX);
-            let head = bytes_at(reader, 0, HEAD_BYTES.min(size))?;
-            let tail =
-                bytes_at(reader, offset.saturating_sub(TAIL_BYTES as u64), TAIL_BYTES.min(size))?;
-            (mark.head_bytes, mark.head) = (head.len(), hash(&head));
+            // What the file began with when it was found: if it was cut since, it begins otherwise now.
+            let head = &head[..HEAD_BYTES.min(size).min(head.len())];
+            (mark.head_bytes, mark.head) = (head.len(), hash(head));
+            // An archive does not change; reading its end again would expand all of it again.
+            let tail = if packed { Vec::new() } else { tail_before(offset, head, reader) };
             (mark.tail_bytes, mark.tail) = (tail.len(), hash(&tail));
             (mark.offset, mark.lines) = (offset, lines);
         }
         mark.met = true;
-        self.files.retain(|known| (known.device, known.inode) != (mark.device, mark.inode));
+        self.files.retain(|known| known.cut || !known.is_same_as(&mark));
         self.files.push(mark);
         Ok(())
     }
 
-    fn resume(&mut self, index: usize, path: &str, stat: &Stat) -> Reached {
+    /// The files whose end nobody has seen: they were being written at the last sweep and are gone now,
+    /// and no file of this sweep holds what they held. To be asked once, when all files were found;
+    /// `is_asked` tells whether this sweep looked at a path, `is_there` whether something stands there.
+    pub fn vanished(
+        &self,
+        is_asked: &dyn Fn(&str) -> bool,
+        is_there: &dyn Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let lost = |mark: &&Mark| {
+            // A rotated file that ends in half a line was read as far as it goes.
+            let left = mark.size.saturating_sub(mark.offset);
+            let unfinished = is_live(&mark.path) || left > LINE_BYTES_MAX as u64;
+            let gone = !mark.met && !mark.copied && !mark.cut && mark.unseen == 0;
+            let held = || {
+                self.files.iter().any(|other| {
+                    other.met && other.head == mark.head && other.offset >= mark.offset
+                })
+            };
+            unfinished
+                && gone
+                && mark.offset > 0
+                && (is_asked(&mark.path) || !is_there(&mark.path))
+                && !held()
+        };
+        self.files.iter().filter(lost).map(|mark| mark.path.clone()).collect()
+    }
+
+    fn resume(
+        &mut self,
+        index: usize,
+        path: &str,
+        stat: &Stat,
+        packed: bool,
+        head: Head,
+    ) -> Reached {
         self.files[index].met = true;
         let known = &self.files[index];
         let mut mark = known.clone();
         mark.path = path.to_string();
-        (mark.device, mark.inode) = (stat.device, stat.inode);
+        (mark.device, mark.inode, mark.born) = (stat.device, stat.inode, stat.born);
         (mark.size, mark.modified) = (stat.size_bytes, stat.modified);
         let start = Start { from: known.offset, lines: known.lines, new_from: known.offset };
-        Reached { start, gap: false, mark }
+        Reached { start, gap: false, head: head.bytes, packed, mark }
     }
 
-    /// Whether a file of this sweep, met already, holds what the cut file held.
-    fn is_held_elsewhere(&self, own: Option<usize>) -> bool {
-        let Some(own) = own else { return false };
+    /// Whether lines were lost with what this file held: it was cut in place, and no file of this sweep
+    /// holds what it held.
+    fn is_cut_away(&self, own: usize, path: &str, stat: &Stat) -> bool {
         let cut = &self.files[own];
-        self.files.iter().enumerate().any(|(index, mark)| {
+        // Without birth times, under another name, it is rather another file with a dead file's inode.
+        let same = cut.path == path || cut.born.is_some() && cut.born == stat.born;
+        let held = |(index, mark): (usize, &Mark)| {
             index != own && mark.met && mark.head == cut.head && mark.offset >= cut.offset
-        })
+        };
+        same && cut.offset > 0 && !self.files.iter().enumerate().any(held)
     }
 }
 
@@ -233,6 +385,7 @@ impl Mark {
             path: path.to_string(),
             device: stat.device,
             inode: stat.inode,
+            born: stat.born,
             size: stat.size_bytes,
             modified: stat.modified,
             head_bytes: 0,
@@ -242,8 +395,46 @@ impl Mark {
             tail_bytes: 0,
             tail: String::new(),
             unseen: 0,
+            cut: false,
             met: true,
+            copied: false,
         }
+    }
+
+    /// Whether this speaks of the file with these facts: another birth is another file.
+    fn is_of(&self, stat: &Stat) -> bool {
+        !self.cut
+            && (self.device, self.inode) == (stat.device, stat.inode)
+            && (self.born == stat.born || self.born.is_none() || stat.born.is_none())
+    }
+
+    /// Of a file that was cut in the middle, and may have grown again: where the last line ends that can
+    /// have been read before, and how many lines that makes. Its whole head must still be there: then
+    /// what followed it, up to where it was cut, is what was read.
+    fn left_in(
+        &self,
+        head: &Head,
+        stat: &Stat,
+        reader: ReaderAt<'_>,
+    ) -> Result<Option<(u64, u64)>, String> {
+        if self.head_bytes < HEAD_BYTES || !head.begins_with(self.head_bytes, &self.head) {
+            return Ok(None);
+        }
+        let before = self.offset.min(stat.size_bytes);
+        let mut lines = Lines::new(reader(0)?.take(before));
+        let (mut end, mut count) = (0, 0);
+        loop {
+            let ended = lines.next_line().map_err(|error| error.to_string())?.map(|l| l.terminated);
+            if ended != Some(true) {
+                return Ok(Some((end, count)));
+            }
+            (end, count) = (lines.offset(), lines.number());
+        }
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        (self.device, self.inode, self.born) == (other.device, other.inode, other.born)
+            || (self.device, self.inode) == (other.device, other.inode) && self.born.is_none()
     }
 
     /// Whether a sweep can have written this: what proves the place lies before it.
@@ -261,11 +452,15 @@ impl Mark {
         reader: ReaderAt<'_>,
     ) -> Result<bool, String> {
         if self.offset == 0 {
-            return Ok(self.device == stat.device && self.inode == stat.inode);
+            return Ok(self.is_of(stat));
         }
         let fits = packed || stat.size_bytes >= self.offset;
         if !fits || !head.begins_with(self.head_bytes, &self.head) {
             return Ok(false);
+        }
+        if self.tail_bytes == 0 {
+            // Nothing but its length proves the place: the file reaches it.
+            return Ok(bytes_at(reader, self.offset - 1, 1)?.len() == 1);
         }
         let tail = bytes_at(reader, self.offset - self.tail_bytes as u64, self.tail_bytes)?;
         Ok(tail.len() == self.tail_bytes && hash(&tail) == self.tail)
@@ -306,6 +501,14 @@ impl Start {
         let lines = self.lines.saturating_sub(lines);
         Ok(Self { from: from + skipped as u64, lines, new_from: self.new_from })
     }
+}
+
+/// The bytes before `offset`, if the file still begins as it did; else none.
+fn tail_before(offset: u64, head: &[u8], reader: ReaderAt<'_>) -> Vec<u8> {
+    let length = usize::try_from(offset).unwrap_or(usize::MAX).min(TAIL_BYTES);
+    let tail = bytes_at(reader, offset - length as u64, length);
+    let same = bytes_at(reader, 0, head.len()).is_ok_and(|now| now == head);
+    tail.ok().filter(|tail| same && tail.len() == length).unwrap_or_default()
 }
 
 fn bytes_at(reader: ReaderAt<'_>, offset: u64, length: usize) -> Result<Vec<u8>, String> {

@@ -1,8 +1,7 @@
 //! One line as an event: its kind, its time as written, and its fields by the names that rules use.
 //!
 //! The names are Sigma's for each log source (`c-uri`, `sc-status`, `a0` …) and, for syslog, `program`,
-//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: `user`, `src_ip`, `target_user`,
-//! `command`, `group`, `uid`, `unit`, `auth_method`.
+//! `message`, `host`, `pid` and what [`extract`](super::extract) finds: its `FIELDS`.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -11,7 +10,10 @@ use parsers::log::journal::Entry;
 use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json, syslog};
 use parsers::time::Stamp;
 
-use super::extract::{Ended, Extracted, canonical_program, extract};
+use super::audit::Joined;
+use super::extract::{Ended, Extracted, canonical_program, extract, named};
+use super::taxonomy::{self, Origin};
+use super::web::request::Request;
 
 /// Sort of record; rules are routed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +24,10 @@ pub enum Class {
     Web,
     /// Linux audit.
     Audit,
-    /// JSON lines.
+    /// Lines with named fields: JSON, the pairs of network devices, Sysmon's XML.
     Json,
+    /// Audit records that were joined (see [`audit`](super::audit)).
+    Joined,
 }
 
 /// A line and what was read from it.
@@ -40,10 +44,11 @@ pub struct Event<'a> {
 enum Record<'a> {
     /// What it names is read when a rule asks.
     Syslog(SyslogRecord<'a>, OnceCell<Extracted<'a>>),
-    Access(AccessRecord<'a>, OnceCell<Option<Vec<u8>>>),
+    Access(AccessRecord<'a>, Request),
     Error(ErrorRecord<'a>),
     Audit(audit::AuditRecord<'a>),
-    Json(Vec<(String, String)>),
+    Json(Vec<(String, String)>, Origin),
+    Joined(&'a Joined),
     Raw,
 }
 
@@ -83,7 +88,9 @@ impl<'a> Event<'a> {
         match raw.first() {
             Some(b'{') => {
                 if let Some(fields) = json::parse(raw) {
-                    return plain(json_stamp(&fields), Record::Json(fields));
+                    let pairs = fields.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+                    let origin = taxonomy::origin(pairs);
+                    return plain(json_stamp(&fields), Record::Json(fields, origin));
                 }
             }
             Some(b't' | b'n') => {
@@ -121,7 +128,7 @@ impl<'a> Event<'a> {
                 raw,
                 stamp: Some(record.stamp),
                 weight: 1,
-                record: Record::Access(record, OnceCell::new()),
+                record: Record::Access(record, Request::default()),
             }),
             Form::Error => access::parse_error(raw).map(|record| Self {
                 raw,
@@ -134,17 +141,68 @@ impl<'a> Event<'a> {
 
     fn of_syslog(raw: &'a [u8], record: SyslogRecord<'a>) -> Self {
         let (stamp, weight) = (Some(record.stamp), record.weight);
+        if let Some(record) = inner(&record) {
+            return Self { raw, stamp, weight, record };
+        }
         Self { raw, stamp, weight, record: Record::Syslog(record, OnceCell::new()) }
     }
 
     /// An entry of the journal; `line` is its text form (see [`journal_line`]).
     pub fn of_journal(entry: &'a Entry, line: &'a [u8]) -> Option<Self> {
         let stamp = Stamp::Exact(entry.time()?);
+        if entry.field("_AUDIT_ID").is_some()
+            && let Some(record) = audit::parse(line)
+        {
+            return Some(Self {
+                raw: line,
+                stamp: Some(stamp),
+                weight: 1,
+                record: Record::Audit(record),
+            });
+        }
         let host = entry.field("_HOSTNAME").unwrap_or_default();
         let (program, pid) = (entry.program(), entry.pid());
         let message = &line[line.len() - entry.message().len()..];
         let record = SyslogRecord { stamp, host, program, pid, message, weight: 1 };
         Some(Self::of_syslog(line, syslog::opened(record)))
+    }
+
+    /// Audit records that were joined.
+    pub fn of_joined(joined: &'a Joined) -> Self {
+        let stamp = Some(Stamp::Exact(joined.at));
+        Self { raw: &joined.text, stamp, weight: 1, record: Record::Joined(joined) }
+    }
+
+    /// The audit record that the line is.
+    pub fn audit_record(&self) -> Option<&audit::AuditRecord<'a>> {
+        match &self.record {
+            Record::Audit(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The audit records that were joined.
+    pub fn joined(&self) -> Option<&'a Joined> {
+        match self.record {
+            Record::Joined(joined) => Some(joined),
+            _ => None,
+        }
+    }
+
+    /// Where a line with named fields comes from.
+    pub fn origin(&self) -> Origin {
+        match self.record {
+            Record::Json(_, origin) => origin,
+            _ => Origin::Unknown,
+        }
+    }
+
+    /// The message of a syslog record.
+    pub fn message(&self) -> Option<&'a [u8]> {
+        match &self.record {
+            Record::Syslog(record, _) => Some(record.message),
+            _ => None,
+        }
     }
 
     /// Its sort.
@@ -153,7 +211,8 @@ impl<'a> Event<'a> {
             Record::Syslog(..) | Record::Raw => Class::Syslog,
             Record::Access(..) | Record::Error(_) => Class::Web,
             Record::Audit(_) => Class::Audit,
-            Record::Json(_) => Class::Json,
+            Record::Json(..) => Class::Json,
+            Record::Joined(_) => Class::Joined,
         }
     }
 
@@ -181,7 +240,20 @@ impl<'a> Event<'a> {
     /// A text besides `raw` in which what rules look for may stand: the decoded URI.
     pub fn decoded(&self) -> Option<&[u8]> {
         match &self.record {
-            Record::Access(record, opened) => opening(record, opened),
+            Record::Access(record, request) => request.text(record),
+            _ => None,
+        }
+    }
+
+    /// Whether fields that are derived from the line (see [`web`](super::web)) can exist.
+    pub fn is_suspect(&self) -> bool {
+        matches!(&self.record, Record::Access(record, _) if Request::is_suspect(record))
+    }
+
+    /// The client of a web request, as written.
+    pub fn client(&self) -> Option<&[u8]> {
+        match &self.record {
+            Record::Access(record, _) => Some(record.client),
             _ => None,
         }
     }
@@ -189,23 +261,32 @@ impl<'a> Event<'a> {
     /// A field by the name that rules use; `None` when the event does not have it.
     pub fn field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let value = match &self.record {
-            Record::Syslog(record, found) => syslog_field(record, found, name)?,
-            Record::Access(record, opened) => access_field(record, opened, name)?,
+            Record::Syslog(record, found) => syslog_field(record, found, name)
+                .or_else(|| taxonomy::syslog_field(record, name).map(Cow::Borrowed))?,
+            Record::Access(record, request) => request.field(record, name)?,
             Record::Error(record) => Cow::Borrowed(match name {
                 "message" => record.message,
                 "level" => record.level,
                 "src_ip" | "c-ip" => given(record.client)?,
                 _ => return None,
             }),
-            Record::Audit(record) => Cow::Borrowed(record.field(name.as_bytes())?),
-            Record::Json(fields) => {
-                let value = fields.iter().find(|(key, _)| key == name).map(|(_, value)| value)?;
-                Cow::Borrowed(value.as_bytes())
-            }
+            Record::Audit(record) => Cow::Borrowed(audit_field(record, name)?),
+            Record::Json(fields, _) => Cow::Borrowed(json_values(fields, name).next()?),
+            Record::Joined(joined) => Cow::Borrowed(joined.values(name).next()?),
             Record::Raw if name == "message" => Cow::Borrowed(self.raw),
             Record::Raw => return None,
         };
         Some(value)
+    }
+
+    /// Whether one of a field's values is accepted (a list in JSON has several); `None` when the event
+    /// does not have the field.
+    pub fn any_value(&self, name: &str, mut accepts: impl FnMut(&[u8]) -> bool) -> Option<bool> {
+        match &self.record {
+            Record::Json(fields, _) => any(json_values(fields, name), accepts),
+            Record::Joined(joined) => any(joined.values(name), accepts),
+            _ => self.field(name).map(|value| accepts(&value)),
+        }
     }
 
     /// Every text in which a keyword is looked for: the line, or the values of a decoded record.
@@ -214,9 +295,9 @@ impl<'a> Event<'a> {
             return true;
         }
         match &self.record {
-            Record::Json(fields) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
+            Record::Json(fields, _) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
             Record::Audit(record) => record.fields.iter().any(|(_, value)| accepts(value)),
-            Record::Access(record, opened) => opening(record, opened).is_some_and(accepts),
+            Record::Access(record, request) => request.text(record).is_some_and(accepts),
             _ => false,
         }
     }
@@ -246,7 +327,8 @@ impl<'a> Event<'a> {
             },
             Record::Error(_) => Who { ip: text("src_ip"), ..Who::default() },
             Record::Audit(_) => Who { ip: text("addr"), user: text("acct"), ..Who::default() },
-            Record::Json(_) => {
+            Record::Joined(_) => Who { user: text("User"), ..Who::default() },
+            Record::Json(..) => {
                 let first = |names: &[&str]| names.iter().find_map(|name| text(name));
                 Who {
                     ip: first(&["src_ip", "c-ip", "client_ip", "remote_addr", "request.remote_ip"]),
@@ -260,8 +342,12 @@ impl<'a> Event<'a> {
     }
 }
 
-/// An entry of the journal as a line, for keywords and for showing.
+/// An entry of the journal as a line, for keywords and for showing. What the journal had from audit has
+/// the form that auditd gives it.
 pub fn journal_line(entry: &Entry) -> Vec<u8> {
+    if let Some(line) = journal_audit_line(entry) {
+        return line;
+    }
     let mut line = entry.program().to_vec();
     if let Some(pid) = entry.pid() {
         line.extend_from_slice(format!("[{pid}]").as_bytes());
@@ -271,17 +357,83 @@ pub fn journal_line(entry: &Entry) -> Vec<u8> {
     line
 }
 
+/// `SYSCALL arch=… syscall=…` with its serial number in a field of its own, as auditd would write it.
+fn journal_audit_line(entry: &Entry) -> Option<Vec<u8>> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let serial: u64 = text(entry.field("_AUDIT_ID")?).parse().ok()?;
+    let message = entry.message();
+    let end = memchr::memchr(b' ', message)?;
+    let name = entry.field("_AUDIT_TYPE_NAME").unwrap_or(&message[..end]);
+    let head = format!("type={} msg=audit({}.000:{serial}): ", text(name), entry.time()?);
+    Some([head.as_bytes(), &message[end + 1..]].concat())
+}
+
 /// What a message names, read once.
 fn naming<'a>(record: &SyslogRecord<'a>, found: &OnceCell<Extracted<'a>>) -> Extracted<'a> {
     *found.get_or_init(|| extract(canonical_program(record.program), record.message))
 }
 
-/// The decoded URI, read once.
-fn opening<'c>(
-    record: &AccessRecord<'_>,
-    opened: &'c OnceCell<Option<Vec<u8>>>,
-) -> Option<&'c [u8]> {
-    opened.get_or_init(|| decoded(record.uri)).as_deref()
+/// What a syslog line carries: an audit record, a FortiGate's pairs, an event of Sysmon.
+fn inner<'a>(record: &SyslogRecord<'a>) -> Option<Record<'a>> {
+    match record.message.first()? {
+        // what auditd's own dispatcher sends on; the kernel's few lines stay the kernel's
+        b't' | b'n' => audit::parse(record.message).map(Record::Audit),
+        b'd' => {
+            let pairs = taxonomy::fortigate(record.message)?;
+            let own = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+            Some(Record::Json(pairs.iter().map(own).collect(), Origin::Fortigate))
+        }
+        b'<' if record.program == b"sysmon" => {
+            let fields = taxonomy::sysmon(record.message)?;
+            let pairs = fields.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let origin = taxonomy::origin(pairs);
+            Some(Record::Json(fields, origin))
+        }
+        _ => None,
+    }
+}
+
+/// A field of an audit record; the name of the call where only its number is written.
+fn audit_field<'r>(record: &'r audit::AuditRecord<'_>, name: &str) -> Option<&'r [u8]> {
+    record.field(name.as_bytes()).or_else(|| {
+        let call = name == "SYSCALL" && record.kind == b"SYSCALL";
+        let (arch, number) =
+            call.then(|| record.field(b"arch").zip(record.field(b"syscall")))??;
+        super::syscalls::name(arch, number).map(str::as_bytes)
+    })
+}
+
+/// The values of a field: of that name, else below an envelope, else by another maker's name.
+fn json_values<'f, 'n>(
+    fields: &'f [(String, String)],
+    name: &'n str,
+) -> impl Iterator<Item = &'f [u8]> + use<'f, 'n> {
+    let known = |wanted: &str| fields.iter().any(|(key, _)| key == wanted);
+    let below = |key: &str| taxonomy::is_below(key, name);
+    let (name, inside) = if known(name) {
+        (name, false)
+    } else if fields.iter().any(|(key, _)| below(key)) {
+        (name, true)
+    } else {
+        let other = taxonomy::names(name).iter().find(|other| known(other));
+        (other.copied().unwrap_or(name), false)
+    };
+    let wanted = move |key: &str| if inside { taxonomy::is_below(key, name) } else { key == name };
+    fields.iter().filter(move |(key, _)| wanted(key)).map(|(_, value)| value.as_bytes())
+}
+
+fn any<'f>(
+    values: impl Iterator<Item = &'f [u8]>,
+    mut accepts: impl FnMut(&[u8]) -> bool,
+) -> Option<bool> {
+    let mut found = None;
+    for value in values {
+        if accepts(value) {
+            return Some(true);
+        }
+        found = Some(false);
+    }
+    found
 }
 
 fn given(value: &[u8]) -> Option<&[u8]> {
@@ -293,96 +445,18 @@ fn syslog_field<'a>(
     found: &OnceCell<Extracted<'a>>,
     name: &str,
 ) -> Option<Cow<'a, [u8]>> {
-    let text = |value: Option<&'a str>| value.map(|value| Cow::Borrowed(value.as_bytes()));
     match name {
         "message" => Some(Cow::Borrowed(record.message)),
         "program" => Some(Cow::Borrowed(canonical_program(record.program))),
         "host" | "hostname" => given(record.host).map(Cow::Borrowed),
         "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
-        "src_ip" => text(naming(record, found).ip),
-        "user" => text(naming(record, found).user),
-        "target_user" => text(naming(record, found).target),
-        "auth_method" => text(naming(record, found).method),
-        "command" => text(naming(record, found).command),
-        "group" => text(naming(record, found).group),
-        "uid" => text(naming(record, found).uid),
-        "unit" => text(naming(record, found).unit),
-        _ => None,
-    }
-}
-
-fn access_field<'a>(
-    record: &AccessRecord<'a>,
-    opened: &'a OnceCell<Option<Vec<u8>>>,
-    name: &str,
-) -> Option<Cow<'a, [u8]>> {
-    let query = memchr::memchr(b'?', record.uri).map(|at| &record.uri[at + 1..]);
-    let stem = &record.uri[..memchr::memchr(b'?', record.uri).unwrap_or(record.uri.len())];
-    let value = match name {
-        "src_ip" | "c-ip" | "client_ip" => record.client,
-        // SigmaHQ's rules look for paths in cs-uri-query: it is the whole request target there.
-        "c-uri" | "cs-uri" | "cs-uri-query" | "c-uri-query" | "uri" => record.uri,
-        "uri_decoded" => opening(record, opened).unwrap_or(record.uri),
-        "uri_query" => query?,
-        "cs-uri-stem" | "c-uri-stem" => stem,
-        "c-uri-extension" => {
-            let name = stem.rsplit(|byte| *byte == b'/').next()?;
-            let dot = memchr::memrchr(b'.', name)?;
-            &name[dot + 1..]
-        }
-        "cs-method" => given(record.method)?,
-        "sc-status" | "status" => {
-            return Some(Cow::Owned(record.status.to_string().into_bytes()));
-        }
-        "sc-bytes" => given(record.size)?,
-        "c-useragent" | "cs-user-agent" | "c-user-agent" => given(record.agent)?,
-        "cs-referer" | "cs-referrer" | "c-referer" => given(record.referer)?,
-        "cs-host" => given(record.host)?,
-        "cs-username" | "user" => given(record.user)?,
-        "cs-version" => given(record.protocol)?,
-        _ => return None,
-    };
-    Some(Cow::Borrowed(value))
-}
-
-/// The URI with percent escapes (up to three layers), `\xNN` as Apache and nginx write it, and `+`
-/// opened; `None` when there is nothing to open.
-fn decoded(uri: &[u8]) -> Option<Vec<u8>> {
-    memchr::memchr3(b'%', b'+', b'\\', uri)?;
-    let mut text = uri.to_vec();
-    for _layer in 0..3 {
-        if memchr::memchr2(b'%', b'\\', &text).is_none() {
-            break;
-        }
-        text = decoded_once(&text);
-    }
-    text.iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');
-    Some(text)
-}
-
-fn decoded_once(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let escape = match text[at] {
-            b'%' => Some(at + 1),
-            b'\\' if text.get(at + 1) == Some(&b'x') => Some(at + 2),
-            _ => None,
-        };
-        let pair = escape.and_then(|from| Some((from + 2, digit(from)? << 4 | digit(from + 1)?)));
-        match pair {
-            Some((next, byte)) => {
-                out.push(u8::try_from(byte).unwrap_or(b'?'));
-                at = next;
-            }
-            None => {
-                out.push(text[at]);
-                at += 1;
-            }
+        _ => {
+            let value = naming(record, found)
+                .field(name)
+                .or_else(|| named(canonical_program(record.program), record.message, name));
+            value.map(|value| Cow::Borrowed(value.as_bytes()))
         }
     }
-    out
 }
 
 /// The first field that sounds like a time and reads as one.
@@ -413,7 +487,9 @@ mod tests {
             ("uri_decoded", Some("/a.PHP?q=.. x")),
             ("c-uri-extension", Some("PHP")),
             ("cs-uri-stem", Some("/a.PHP")),
-            ("uri_query", Some("q=%252e%2e+x")),
+            ("uri_query", Some("q=.. x")),
+            ("uri_path", Some("/a.PHP")),
+            ("uri_tricks", Some("layered")),
             ("sc-status", Some("404")),
             ("cs-referer", None),
             ("nonsense", None),

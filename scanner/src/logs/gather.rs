@@ -18,6 +18,7 @@ use super::matcher::{Reference, RuleSet};
 use super::part::{LineHit, Part, RuleHit};
 use super::story::{About, Detection, Distinct, Hit, Name, Opening, Tally, one_story_an_address};
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
+use super::web::census::Census;
 use super::window::{Feed, GROUPS_BYTES_MAX, Window, field_for};
 
 /// Hits kept to recognise the same event in a second log.
@@ -49,6 +50,8 @@ pub(super) struct Sweeper<'a> {
     conceal: Concealer,
     learnt: HashSet<u64, Hashed>,
     feeds: u32,
+    /// New requests of each client, also those that no rule named.
+    pub(super) census: Census,
     pub(super) outcome: SweepOutcome,
 }
 
@@ -103,6 +106,7 @@ impl<'a> Sweeper<'a> {
             conceal: Concealer::new(options.known_users.iter().cloned()),
             learnt: HashSet::default(),
             feeds: 0,
+            census: Census::default(),
             outcome: SweepOutcome::default(),
         }
     }
@@ -300,6 +304,7 @@ impl<'a> Sweeper<'a> {
     /// The stories, worst first, and the counts.
     pub(super) fn finish(mut self) -> SweepOutcome {
         let mut detections = Vec::new();
+        let mut everybody = Vec::new();
         let singles = std::mem::take(&mut self.singles).into_iter();
         let mut singles: Vec<_> =
             singles.map(|((rule, ..), (subject, tally))| (rule, subject, tally)).collect();
@@ -323,7 +328,9 @@ impl<'a> Sweeper<'a> {
             let joins_success = correlated.reads.len() > 1;
             let about = About { header, service: correlated.service, joins_success };
             for story in window.fired() {
-                if story.tally.fresh > 0 {
+                if story.tally.fresh > 0 && story.values.is_empty() {
+                    everybody.push((about.clone(), story.tally));
+                } else if story.tally.fresh > 0 {
                     let fields = &correlated.correlation.group_by;
                     let subject = self.shown(subject_by(fields, &story.values));
                     detections.push(Detection::new(&about, subject, &story.tally, &self.conceal));
@@ -331,6 +338,19 @@ impl<'a> Sweeper<'a> {
             }
         }
         let mut detections = one_story_an_address(detections);
+        // A story about everybody says nothing new when each address in it has a story of its own.
+        let told = detections.iter().filter_map(|detection| detection.subject.ip.as_deref());
+        let told: HashSet<u64> = told.map(|ip| self.hasher.hash_one(ip.as_bytes())).collect();
+        everybody.retain(|(_, tally)| !tally.is_only_of(&told));
+        for (about, tally) in &everybody {
+            let subject = Subject::default();
+            detections.push(Detection::new(about, subject, tally, &self.conceal));
+        }
+        for detection in detections.iter_mut().filter(|detection| detection.service == "http") {
+            let requests = detection.subject.ip.as_deref().map(|ip| self.census.count(ip));
+            detection.requests = requests.filter(|requests| *requests > 0);
+        }
+        self.outcome.summary.evicted += self.census.evicted;
         detections.sort_by(|a, b| {
             (b.level, b.succeeded, b.count, &a.rule, a.key()).cmp(&(
                 a.level,

@@ -2,16 +2,19 @@
 //!
 //! In the order in which data goes through: [`source`] finds the files, `reading` reads them from where
 //! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
-//! that its `prefilter` left, `gather` takes their hits, [`window`] correlates them, [`story`] tells
+//! that its `prefilter` left ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells
 //! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
 //! the built-in rules, and [`history`] says who was known here before.
 
 pub mod abreast;
+pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
 pub mod event;
 pub mod extract;
+pub mod fail2ban;
+pub mod features;
 mod gather;
 mod groups;
 pub mod history;
@@ -22,9 +25,14 @@ pub mod patterns;
 mod pool;
 mod prefilter;
 mod reading;
+pub mod rotation;
 pub mod source;
 pub mod story;
 pub mod sweep;
+mod syscalls;
+pub mod taxonomy;
+pub mod templates;
+pub mod web;
 pub mod window;
 mod years;
 

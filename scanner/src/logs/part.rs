@@ -9,14 +9,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use parsers::map::LINE_BYTES_MAX;
+use parsers::map::{Block, LINE_BYTES_MAX};
 use parsers::time::{Stamp, Wall};
 
+use super::audit::Note;
 use super::event::{Class, Event, Form};
 use super::extract::Ended;
 use super::literals::Found;
 use super::matcher::{RuleSet, Scratch};
 use super::story::TEXT_BYTES_MAX;
+use super::web::census::Census;
 
 /// How the lines of a file are read, told by its first lines: the same for all its parts.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +107,12 @@ pub(super) struct Part {
     pub(super) cut: bool,
     /// Of an archive: no more come after it.
     pub(super) last: bool,
+    /// Its file was cut while it was read.
+    pub(super) torn: bool,
+    /// What audit records add to their events, by line, with its offset.
+    pub(super) notes: Vec<(u64, u64, Note)>,
+    /// Requests of each client.
+    pub(super) census: Census,
     /// Why it could not be read to its end.
     pub(super) error: Option<String>,
 }
@@ -135,6 +143,7 @@ impl Part {
             rules: emptied(old.rules),
             values: emptied(old.values),
             text: emptied(old.text),
+            notes: emptied(old.notes),
             ..Self::default()
         };
     }
@@ -154,6 +163,8 @@ fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
 /// Holds lines against rules; one a thread.
 pub(super) struct Examiner<'a> {
     rules: &'a RuleSet,
+    since: Option<i64>,
+    joins_audit: bool,
     hasher: &'a RandomState,
     scratch: Scratch,
     found: Vec<Found>,
@@ -161,12 +172,15 @@ pub(super) struct Examiner<'a> {
 
 impl<'a> Examiner<'a> {
     /// Hashes are those of `hasher`: all examiners of a sweep share it.
-    pub(super) fn new(rules: &'a RuleSet, hasher: &'a RandomState) -> Self {
-        Self { rules, hasher, scratch: Scratch::default(), found: Vec::new() }
+    pub(super) fn new(rules: &'a RuleSet, since: Option<i64>, hasher: &'a RandomState) -> Self {
+        let (scratch, found) = (Scratch::default(), Vec::new());
+        Self { rules, since, joins_audit: rules.joins_audit(), hasher, scratch, found }
     }
 
     /// Looks through whole lines; `part` is empty and receives what they hold.
-    pub(super) fn lines(&mut self, block: &[u8], manner: Manner, part: &mut Part) {
+    pub(super) fn lines(&mut self, whole: Block<'_>, manner: Manner, part: &mut Part) {
+        let block = whole.bytes;
+        (part.offset, part.cut) = (whole.offset, whole.cut);
         self.found.clear();
         let mut found = std::mem::take(&mut self.found);
         if manner.class != Class::Json {
@@ -184,7 +198,8 @@ impl<'a> Examiner<'a> {
                 next += 1;
             }
             let (line, cut) = kept_of(&block[start..end]);
-            part.undecided += u64::from(cut);
+            let open = whole.cut && end == block.len();
+            part.undecided += u64::from(cut || open);
             let here = Here { line, offset: start as u64, block, manner };
             self.line(&here, &found[first..next], &mut pace, part);
             part.lines += 1;
@@ -211,7 +226,25 @@ impl<'a> Examiner<'a> {
                 pace.begins(here, stamp, event.class() == Class::Syslog, part);
             }
         }
+        self.count_client(&event, part);
+        if self.joins_audit
+            && let Some(note) = event.audit_record().and_then(Note::of)
+        {
+            part.notes.push((part.lines, here.offset, note));
+        }
         self.ask(&event, here, found, pace, part);
+    }
+
+    /// Counts a request; one whose stamp names no zone is counted whatever its time.
+    fn count_client(&self, event: &Event<'_>, part: &mut Part) {
+        let Some(client) = event.client() else { return };
+        let early = match (event.stamp, self.since) {
+            (Some(Stamp::Exact(at)), Some(since)) => at < since,
+            _ => false,
+        };
+        if !early && !part.old {
+            part.census.take(client, event.weight);
+        }
     }
 
     /// Asks the rules about a line that was read.
@@ -249,9 +282,7 @@ impl<'a> Examiner<'a> {
             for one in found {
                 filter.rules_of(*one).iter().for_each(|rule| scratch.add(*rule));
             }
-            if let Some(decoded) = event.decoded() {
-                filter.mark(decoded, &mut scratch);
-            }
+            rules.mark_unwritten(event, &mut scratch);
             rules.each_of(event, &mut scratch, &mut hit);
         } else {
             rules.each_match(event, &mut scratch, &mut hit);
@@ -291,7 +322,8 @@ impl<'a> Examiner<'a> {
         });
     }
 
-    /// One entry of the journal, as a line of a part.
+    /// One event that is no line of a block (an entry of the journal, joined audit records), as a line
+    /// of a part.
     pub(super) fn entry(&mut self, event: &Event<'_>, part: &mut Part) {
         let manner = Manner { form: Form::Syslog, class: Class::Json };
         let here = Here { line: event.raw, offset: 0, block: &[], manner };
@@ -319,13 +351,16 @@ const MINUTES_BYTES: usize = 6;
 const HOUR_BYTES: usize = 9;
 /// `2024-05-01T10`.
 const ISO_HOUR_BYTES: usize = 13;
+/// Longest stretch of time between two lines that a clock sees; far less than clocks are ever moved.
+const STRETCH_SECONDS: u32 = 600;
 /// Longest fraction and offset after the seconds.
 const ZONE_BYTES_MAX: usize = 16;
 
 /// Follows the stamps of lines without reading them, as long as they stay in one hour.
 ///
-/// A clock needs to see a line when a new hour begins (with it a month or a year may), and when a wall
-/// clock goes back (the repeated hour of a change to winter time); between such lines it stands still.
+/// A clock needs to see a line when a new hour begins (with it a month or a year may), when a wall clock
+/// goes back (the repeated hour of a change to winter time), and every [`STRETCH_SECONDS`]: what it makes
+/// of a line is then the same as had it seen every line before.
 #[derive(Default)]
 struct Pace {
     /// The text up to the hour that lines share; empty: none known.
@@ -338,6 +373,8 @@ struct Pace {
     last: Option<(u64, Last)>,
     /// Whether that line is among the part's times.
     told: bool,
+    /// Second within the hour of the last line that was told for its own sake.
+    told_at: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -370,17 +407,20 @@ impl Pace {
     fn goes_on(&mut self, here: &Here<'_>, part: &mut Part) {
         let minutes = here.line.get(self.hour.len()..).and_then(|rest| rest.first_chunk());
         let within = minutes.map_or(0, seconds_of);
-        if let Some((_, before)) = &mut self.wall
-            && within < std::mem::replace(before, within)
-        {
+        let told_at = self.told_at;
+        let moves = self.wall.as_mut().is_some_and(|(_, before)| {
+            let back = within < std::mem::replace(before, within);
+            back || within > told_at + STRETCH_SECONDS
+        });
+        if moves {
             self.tell(here.block, part);
-            self.last = Some((part.lines, Last::At(here.offset as usize)));
-            self.told = false;
-            self.tell(here.block, part);
-            return;
         }
         self.last = Some((part.lines, Last::At(here.offset as usize)));
         self.told = false;
+        if moves {
+            self.told_at = within;
+            self.tell(here.block, part);
+        }
     }
 
     /// A dated line that was read.
@@ -392,7 +432,9 @@ impl Pace {
             }
         };
         let stands = match (self.wall, wall) {
-            (Some((before, at)), Some((now, within))) => before == now && at <= within,
+            (Some((before, at)), Some((now, within))) => {
+                before == now && at <= within && within <= self.told_at + STRETCH_SECONDS
+            }
             (_, None) => true,
             _ => false,
         };
@@ -403,6 +445,7 @@ impl Pace {
         self.last = Some((part.lines, Last::Read(stamp)));
         self.told = false;
         if !stands {
+            self.told_at = wall.map_or(0, |(_, within)| within);
             self.tell(here.block, part);
         }
         self.learn(here.line, stamp, syslog);

@@ -1,546 +1,508 @@
-//! Regular expressions of the user's own, many at once, over whole blocks of lines.
+//! Plain regular expressions over logs, as grep has them: which lines match any of them.
 //!
-//! Of each expression the rarest texts are taken of which one must be in a line that it matches; the
-//! search for all of them over a block names the lines that are worth a closer look, and the
-//! expressions to hold against them. An expression without such texts is held against every line. What
-//! is found is what each expression finds in each line by itself (a test compares). Expressions are
-//! compiled when they are first needed.
+//! From each expression the texts are taken of which one is in every match; of several such lists the
+//! rarest in a sample of the log is used. A block is searched for the texts of all expressions at once,
+//! and only lines that hold one are asked. Nothing is missed: an expression without such texts makes
+//! every line be asked. Lines are what `\n` ends; no match ever leaves its line, and `^` and `$` are
+//! its ends. Linear in the log for every pattern. Refuses look-around and back-references.
 
-use std::sync::OnceLock;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use regex_automata::meta::{Cache, Config, Regex};
-use regex_automata::util::syntax;
-use regex_automata::{Anchored, Input};
-use regex_syntax::hir::{Class, Hir, HirKind};
+use aho_corasick::packed;
+use parsers::map::Shared;
+use regex_automata::meta::{self, Cache};
+use regex_automata::{Input, MatchKind, PatternSet};
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{
+    Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look,
+};
 
-use super::literals::{Found, Literals, commonness};
+/// Most expressions of one set.
+pub const PATTERNS_MAX: usize = 10_000;
 
-/// Most bytes of a compiled expression.
+/// Most bytes of everything that is compiled.
 pub const REGEX_BYTES_MAX: usize = 64 << 20;
 
-/// Most texts that one expression is known by.
-const TEXTS_MAX: usize = 64;
+/// Bytes of a file that a thread takes at a time: fits the second-level cache.
+pub const PART_BYTES: u64 = 512 << 10;
 
-/// Shorter texts are in too many lines.
-const TEXT_BYTES_MIN: usize = 3;
+/// Deepest nesting of an expression.
+const NEST_MAX: u32 = 128;
 
-/// Expressions, ready to be looked for.
-#[derive(Default)]
+/// Most texts that stand for one expression.
+const TEXTS_MAX: usize = 32;
+
+/// Shorter texts stand in too many lines; a search tells texts apart by so many first bytes.
+const TEXT_BYTES_MIN: usize = 4;
+
+/// Bytes of the log in which the texts are counted before the choice.
+const SAMPLE_BYTES: u64 = 128 << 10;
+
+/// Expressions, ready to be asked.
 pub struct Patterns {
-    each: Vec<Pattern>,
-    literals: Literals,
-    /// Expressions of each text.
-    patterns_of: Vec<Vec<u32>>,
-    /// Expressions that are held against every line.
-    always: Vec<u32>,
+    sources: Vec<String>,
+    /// For each: lists of texts of which one is in every match.
+    texts: Vec<Vec<Vec<Vec<u8>>>>,
+    all: meta::Regex,
 }
 
-struct Pattern {
-    source: String,
-    compiled: OnceLock<Option<Regex>>,
+/// Why an expression is not taken: the user's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It is no regular expression of this syntax.
+    #[error("pattern {0} is not a regular expression")]
+    Syntax(usize),
+    /// There are too many, or they are too big together.
+    #[error(
+        "more than {PATTERNS_MAX} patterns, or more than {REGEX_BYTES_MAX} bytes of them compiled"
+    )]
+    TooBig,
 }
 
-/// One line with hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'b> {
-    /// Number in the block, from 0.
-    pub number: u64,
-    /// Offset in the block.
-    pub offset: u64,
-    /// Its bytes, cut as [`parsers::map::Lines`] does.
-    pub bytes: &'b [u8],
+/// What one thread keeps while it asks.
+pub struct Asking<'p> {
+    patterns: &'p Patterns,
+    cache: Cache,
+    set: PatternSet,
 }
 
-/// What a thread keeps from block to block.
-#[derive(Default)]
-pub struct Searcher {
-    caches: Vec<Option<Cache>>,
-    found: Vec<Found>,
-    wanted: Vec<u32>,
-    hits: Vec<u32>,
-}
-
-/// What was read of a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Lines.
-    pub lines: u64,
-    /// Lines with hits.
-    pub matched: u64,
-    /// Over-long lines, judged by their beginning.
-    pub truncated: u64,
-}
-
-/// How much is asked of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// Whether anything matches.
-    Any,
-    /// Which expressions match.
-    Each,
+/// How lines of one log are found that may match.
+pub struct Plan {
+    /// Texts of all expressions, when each has some and one search finds them all.
+    searcher: Option<packed::Searcher>,
 }
 
 impl Patterns {
-    /// Expressions in the syntax of the `regex` crate; the position of the first that is none, or that
-    /// is too big, is the error.
-    pub fn new(sources: Vec<String>) -> Result<Self, usize> {
-        let mut texts: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = Default::default();
-        let mut always = Vec::new();
-        let mut each = Vec::with_capacity(sources.len());
-        for (index, source) in sources.into_iter().enumerate() {
-            let hir = parser().parse(&source).map_err(|_| index)?;
-            let compiled = OnceLock::new();
-            // What a counted repetition makes large is tried at once.
-            if source.contains('{') && compiled.get_or_init(|| compile(&source)).is_none() {
-                return Err(index);
-            }
-            let number = u32::try_from(index).unwrap_or(u32::MAX);
-            match required(&hir) {
-                Some(needed) => {
-                    for text in needed {
-                        let of_text = texts.entry(text).or_default();
-                        if of_text.last() != Some(&number) {
-                            of_text.push(number);
-                        }
-                    }
-                }
-                None => always.push(number),
-            }
-            each.push(Pattern { source, compiled });
+    /// Takes expressions; an error tells the position of the wrong one.
+    pub fn new(sources: Vec<String>) -> Result<Self, PatternError> {
+        if sources.len() > PATTERNS_MAX {
+            return Err(PatternError::TooBig);
         }
-        let literals = Literals::new(texts.keys().map(Vec::as_slice));
-        Ok(Self { each, literals, patterns_of: texts.into_values().collect(), always })
+        // A parser reads one expression only.
+        let parser = || regex_syntax::ParserBuilder::new().nest_limit(NEST_MAX).utf8(false).build();
+        let mut hirs = Vec::with_capacity(sources.len());
+        for (index, source) in sources.iter().enumerate() {
+            let hir = parser().parse(source).map_err(|_| PatternError::Syntax(index))?;
+            hirs.push(within_a_line(hir));
+        }
+        let texts = hirs.iter().map(texts_of).collect();
+        let all = meta::Builder::new()
+            .configure(
+                meta::Config::new()
+                    .match_kind(MatchKind::All)
+                    .utf8_empty(false)
+                    .nfa_size_limit(Some(REGEX_BYTES_MAX))
+                    .hybrid_cache_capacity(4 << 20),
+            )
+            .build_many_from_hir(&hirs)
+            .map_err(|_| PatternError::TooBig)?;
+        Ok(Self { sources, texts, all })
     }
 
-    /// Whether there is none.
+    /// No expressions at all: nothing matches.
     pub fn is_empty(&self) -> bool {
-        self.each.is_empty()
+        self.sources.is_empty()
     }
 
     /// An expression as it was written.
-    pub fn source(&self, pattern: u32) -> &str {
-        self.each.get(pattern as usize).map_or("", |pattern| &pattern.source)
+    pub fn source(&self, index: usize) -> &str {
+        &self.sources[index]
     }
 
-    /// Looks through whole lines; `hit` is given each line that something matches and what does (one
-    /// expression when asked for [`Ask::Any`]), in their order.
-    pub fn search<'b>(
-        &self,
+    /// Memory for one thread.
+    pub fn asking(&self) -> Asking<'_> {
+        let cache = self.all.create_cache();
+        Asking { patterns: self, cache, set: PatternSet::new(self.sources.len()) }
+    }
+
+    /// Chooses texts by how rare they are in a sample of the log.
+    pub fn plan(&self, sample: &[u8]) -> Plan {
+        let windows = Windows::of(sample);
+        let mut chosen: Vec<&[u8]> = Vec::new();
+        for lists in &self.texts {
+            let cost = |list: &&Vec<Vec<u8>>| {
+                (list.iter().map(|text| windows.rarest(text).1).sum::<usize>(), list.len())
+            };
+            let Some(list) = lists.iter().min_by_key(cost) else {
+                return Plan { searcher: None };
+            };
+            chosen.extend(list.iter().map(|text| windows.rarest(text).0));
+        }
+        chosen.sort_unstable();
+        chosen.dedup();
+        // A text that begins with another adds nothing.
+        chosen.dedup_by(|longer, shorter| longer.starts_with(shorter));
+        let mut builder =
+            packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+        Plan { searcher: builder.extend(chosen).build() }
+    }
+
+    /// The number of lines of a file that match, on so many threads.
+    pub fn count(&self, file: &Shared, jobs: usize) -> io::Result<u64> {
+        let plan = self.plan_of(file)?;
+        let total = AtomicU64::new(0);
+        each_part(file, jobs, |part| {
+            let (mut asking, mut buffer) = part.memory(self);
+            while let Some(range) = part.next() {
+                let block = file.lines_in(range, &mut buffer)?;
+                let mut count = 0;
+                asking.each_line(&plan, block.bytes, |_, _| count += 1);
+                total.fetch_add(count, Ordering::Relaxed);
+            }
+            Ok(())
+        })?;
+        Ok(total.into_inner())
+    }
+
+    /// The plan for a file, from its beginning.
+    pub fn plan_of(&self, file: &Shared) -> io::Result<Plan> {
+        let mut buffer = Vec::new();
+        Ok(self.plan(file.lines_in(0..SAMPLE_BYTES, &mut buffer)?.bytes))
+    }
+}
+
+impl Asking<'_> {
+    /// Calls `hit` with each line that matches, without its end, and where it begins in the block.
+    pub fn each_line<'b>(
+        &mut self,
+        plan: &Plan,
         block: &'b [u8],
-        ask: Ask,
-        searcher: &mut Searcher,
-        mut hit: impl FnMut(Line<'b>, &[u32]),
-    ) -> Counts {
-        let mut found = std::mem::take(&mut searcher.found);
-        found.clear();
-        self.literals.find(block, &mut found);
-        found.sort_unstable();
-        let counts = if self.always.is_empty() && ask == Ask::Any {
-            self.by_places(block, &found, searcher, &mut hit)
-        } else {
-            self.by_lines(block, &found, ask, searcher, &mut hit)
-        };
-        searcher.found = found;
-        counts
-    }
-
-    /// Which expressions match one line, without its line end: all of them, or one.
-    pub fn line<'s>(&self, line: &[u8], ask: Ask, searcher: &'s mut Searcher) -> &'s [u32] {
-        let mut found = std::mem::take(&mut searcher.found);
-        found.clear();
-        self.literals.find(line, &mut found);
-        self.matches(line, &found, ask, searcher);
-        searcher.found = found;
-        &searcher.hits
-    }
-
-    /// Goes from place to place: lines between are not even looked for.
-    fn by_places<'b>(
-        &self,
-        block: &'b [u8],
-        found: &[Found],
-        searcher: &mut Searcher,
-        hit: &mut impl FnMut(Line<'b>, &[u32]),
-    ) -> Counts {
-        let mut counts = Counts::default();
-        let (mut next, mut counted) = (0, 0);
-        while let Some(one) = found.get(next) {
-            let at = one.at as usize;
-            let start = memchr::memrchr(b'\n', &block[..at]).map_or(0, |end| end + 1);
-            let end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |more| at + more);
-            let first = next;
-            while found.get(next).is_some_and(|one| (one.at as usize) < end) {
-                next += 1;
-            }
-            counts.lines += memchr::memchr_iter(b'\n', &block[counted..start]).count() as u64;
-            counted = start;
-            let (bytes, _) = super::part::kept_of(&block[start..end]);
-            if self.matches(bytes, &found[first..next], Ask::Any, searcher) {
-                counts.matched += 1;
-                let line = Line { number: counts.lines, offset: start as u64, bytes };
-                hit(line, &searcher.hits);
-            }
-        }
-        counts.lines += memchr::memchr_iter(b'\n', &block[counted..]).count() as u64;
-        counts.lines += u64::from(block.last().is_some_and(|last| *last != b'\n'));
-        counts.truncated = long_lines(block);
-        counts
-    }
-
-    fn by_lines<'b>(
-        &self,
-        block: &'b [u8],
-        found: &[Found],
-        ask: Ask,
-        searcher: &mut Searcher,
-        hit: &mut impl FnMut(Line<'b>, &[u32]),
-    ) -> Counts {
-        let mut counts = Counts::default();
-        let (mut start, mut next) = (0, 0);
-        let mut ends = memchr::memchr_iter(b'\n', block);
-        while start < block.len() {
-            let end = ends.next().unwrap_or(block.len());
-            let first = next;
-            while found.get(next).is_some_and(|one| (one.at as usize) < end) {
-                next += 1;
-            }
-            let (bytes, cut) = super::part::kept_of(&block[start..end]);
-            counts.truncated += u64::from(cut);
-            let worth = first < next || !self.always.is_empty();
-            if worth && self.matches(bytes, &found[first..next], ask, searcher) {
-                counts.matched += 1;
-                let line = Line { number: counts.lines, offset: start as u64, bytes };
-                hit(line, &searcher.hits);
-            }
-            counts.lines += 1;
-            start = end + 1;
-        }
-        counts
-    }
-
-    /// Which expressions match a line: those that always may, and those of which a text was found.
-    fn matches(&self, line: &[u8], found: &[Found], ask: Ask, searcher: &mut Searcher) -> bool {
-        let Searcher { caches, wanted, hits, .. } = searcher;
-        wanted.clear();
-        wanted.extend_from_slice(&self.always);
-        for one in found {
-            for pattern in &self.patterns_of[one.text as usize] {
-                if !wanted.contains(pattern) {
-                    wanted.push(*pattern);
-                }
-            }
-        }
-        wanted.sort_unstable();
-        hits.clear();
-        caches.resize_with(self.each.len(), || None);
-        for pattern in wanted.iter() {
-            let compiled = &self.each[*pattern as usize];
-            let regex = compiled.compiled.get_or_init(|| compile(&compiled.source));
-            let Some(regex) = regex else { continue };
-            let cache = &mut caches[*pattern as usize];
-            let cache = cache.get_or_insert_with(|| regex.create_cache());
-            let input = Input::new(line).anchored(Anchored::No).earliest(true);
-            if regex.search_half_with(cache, &input).is_some() {
-                hits.push(*pattern);
-                if ask == Ask::Any {
-                    break;
-                }
-            }
-        }
-        !hits.is_empty()
-    }
-}
-
-/// Lines that are cut.
-fn long_lines(block: &[u8]) -> u64 {
-    // A line end in every such stretch shows that no line is that long.
-    let most = parsers::map::LINE_BYTES_MAX;
-    let mut at = 0;
-    let mut long = 0;
-    while block.len() - at > most {
-        match memchr::memrchr(b'\n', &block[at..=at + most]) {
-            Some(end) => at += end + 1,
-            None => {
-                long += 1;
-                let rest = &block[at + most..];
-                at = memchr::memchr(b'\n', rest).map_or(block.len(), |end| at + most + end + 1);
-            }
-        }
-    }
-    long
-}
-
-fn syntax() -> syntax::Config {
-    syntax::Config::new().utf8(false)
-}
-
-fn parser() -> regex_syntax::Parser {
-    regex_syntax::ParserBuilder::new().utf8(false).build()
-}
-
-fn compile(source: &str) -> Option<Regex> {
-    let config = Config::new().utf8_empty(false).nfa_size_limit(Some(REGEX_BYTES_MAX));
-    Regex::builder().syntax(syntax()).configure(config).build(source).ok()
-}
-
-/// Texts in lower case of which one must stand in whatever the expression matches, case aside; the
-/// rarest there are. `None` when there are none.
-fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
-    let mut best = Best::default();
-    let whole = exact(hir, &mut best);
-    best.offer(whole);
-    best.texts
-}
-
-/// The rarest set of texts seen so far.
-#[derive(Default)]
-struct Best {
-    texts: Option<Vec<Vec<u8>>>,
-    lines: u32,
-}
-
-impl Best {
-    fn offer(&mut self, texts: Option<Vec<Vec<u8>>>) {
-        let Some(texts) = texts else { return };
-        if texts.is_empty() || texts.iter().any(|text| text.len() < TEXT_BYTES_MIN) {
+        mut hit: impl FnMut(usize, &'b [u8]),
+    ) {
+        if self.patterns.is_empty() {
             return;
         }
-        let lines = texts.iter().map(|text| commonness(text)).sum();
-        if self.texts.is_none() || lines < self.lines {
-            self.texts = Some(texts);
-            self.lines = lines;
-        }
-    }
-}
-
-/// The texts that an expression is, each of them in full, when they are few; what must be within it
-/// otherwise is offered to `best`.
-fn exact(hir: &Hir, best: &mut Best) -> Option<Vec<Vec<u8>>> {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Some(vec![Vec::new()]),
-        HirKind::Literal(literal) => Some(vec![literal.0.to_ascii_lowercase()]),
-        HirKind::Class(class) => letters(class),
-        HirKind::Capture(capture) => exact(&capture.sub, best),
-        HirKind::Repetition(repetition) => {
-            if repetition.min == 0 {
-                // What may be left out requires nothing; `(x)?` is x or nothing.
-                let inner = exact(&repetition.sub, &mut Best::default());
-                return match (repetition.max, inner) {
-                    (Some(1), Some(mut texts)) if texts.len() < TEXTS_MAX => {
-                        texts.push(Vec::new());
-                        Some(texts)
-                    }
-                    _ => None,
-                };
-            }
-            let inner = exact(&repetition.sub, best);
-            if (repetition.min, repetition.max) == (1, Some(1)) {
-                return inner;
-            }
-            best.offer(inner);
-            None
-        }
-        HirKind::Concat(parts) => concatenation(parts, best),
-        HirKind::Alternation(parts) => {
-            let mut all = Some(Vec::new());
-            let mut needed = Some(Vec::new());
-            for part in parts {
-                let mut of_part = Best::default();
-                let texts = exact(part, &mut of_part);
-                of_part.offer(texts.clone());
-                all = joined(all, texts);
-                needed = joined(needed, of_part.texts);
-            }
-            best.offer(needed);
-            all
-        }
-    }
-}
-
-fn joined(all: Option<Vec<Vec<u8>>>, more: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
-    let (mut all, more) = (all?, more?);
-    all.extend(more);
-    (all.len() <= TEXTS_MAX).then_some(all)
-}
-
-/// Runs of parts that are texts in full are texts themselves.
-fn concatenation(parts: &[Hir], best: &mut Best) -> Option<Vec<Vec<u8>>> {
-    let mut run = vec![Vec::new()];
-    let mut whole = true;
-    for part in parts {
-        let texts = exact(part, best);
-        match texts {
-            Some(texts) if texts.len() * run.len() <= TEXTS_MAX => {
-                // A run in front of a choice may be rarer than all that it leads to.
-                if texts.len() > 1 {
-                    best.offer(Some(run.clone()));
-                    best.offer(Some(texts.clone()));
+        let mut at = 0;
+        while at < block.len() {
+            let start = match &plan.searcher {
+                None => at,
+                Some(searcher) => {
+                    let span = aho_corasick::Span { start: at, end: block.len() };
+                    let Some(found) = searcher.find_in(block, span) else { return };
+                    memchr::memrchr(b'\n', &block[at..found.start()]).map_or(at, |end| at + end + 1)
                 }
-                let with = |before: &Vec<u8>| {
-                    let before = before.clone();
-                    texts.iter().map(move |text| [&before[..], text].concat()).collect::<Vec<_>>()
-                };
-                run = run.iter().flat_map(with).collect();
+            };
+            let end = memchr::memchr(b'\n', &block[start..]).map_or(block.len(), |end| start + end);
+            let line = &block[start..end];
+            if self.matches(line) {
+                hit(start, line);
             }
-            texts => {
-                best.offer(Some(std::mem::replace(&mut run, vec![Vec::new()])));
-                best.offer(texts);
-                whole = false;
-            }
+            at = end + 1;
         }
     }
-    if whole {
-        return Some(run);
+
+    /// Whether any expression matches a line.
+    pub fn matches(&mut self, line: &[u8]) -> bool {
+        let input = Input::new(without_return(line)).earliest(true);
+        self.patterns.all.search_half_with(&mut self.cache, &input).is_some()
     }
-    best.offer(Some(run));
-    None
+
+    /// Which expressions match a line, by their positions.
+    pub fn which(&mut self, line: &[u8]) -> impl Iterator<Item = usize> {
+        self.set.clear();
+        let input = Input::new(without_return(line));
+        self.patterns.all.which_overlapping_matches(&input, &mut self.set);
+        let found: Vec<usize> = self.set.iter().map(|pattern| pattern.as_usize()).collect();
+        found.into_iter()
+    }
 }
 
-/// The bytes of a small class, case aside.
-fn letters(class: &Class) -> Option<Vec<Vec<u8>>> {
-    const MOST: usize = 4;
-    let mut texts: Vec<Vec<u8>> = match class {
-        Class::Unicode(class) => {
-            let letters = class.iter().flat_map(|range| range.start()..=range.end());
-            letters.take(MOST + 1).map(|c| c.to_string().into_bytes()).collect()
+/// How often each run of four bytes stands in a sample, by its hash: never less than the truth.
+struct Windows {
+    counts: Vec<u32>,
+}
+
+impl Windows {
+    const BITS: u32 = 14;
+
+    fn of(sample: &[u8]) -> Self {
+        let mut counts = vec![0; 1 << Self::BITS];
+        for window in sample.windows(TEXT_BYTES_MIN) {
+            counts[Self::place(window)] += 1;
         }
-        Class::Bytes(class) => {
-            let bytes = class.iter().flat_map(|range| range.start()..=range.end());
-            bytes.take(MOST + 1).map(|byte| vec![byte]).collect()
-        }
-    };
-    if texts.len() > MOST {
-        return None;
+        Self { counts }
     }
-    texts.iter_mut().for_each(|text| text.make_ascii_lowercase());
-    texts.sort();
-    texts.dedup();
-    Some(texts)
+
+    /// The end of a text that begins with its rarest window, and how often that stands in the sample:
+    /// a search finds it by its first bytes.
+    fn rarest<'t>(&self, text: &'t [u8]) -> (&'t [u8], usize) {
+        let windows = text.windows(TEXT_BYTES_MIN).enumerate();
+        let best = windows.map(|(at, window)| (self.counts[Self::place(window)], at)).min();
+        best.map_or((text, usize::MAX / TEXTS_MAX), |(count, at)| (&text[at..], count as usize))
+    }
+
+    fn place(window: &[u8]) -> usize {
+        let word = window.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+        (word.wrapping_mul(0x9e37_79b1) >> (32 - Self::BITS)) as usize
+    }
+}
+
+/// Parts of a file, each taken by one thread.
+struct Parts<'a> {
+    next: &'a AtomicU64,
+    end: u64,
+}
+
+impl Parts<'_> {
+    fn next(&self) -> Option<Range<u64>> {
+        let start = self.next.fetch_add(PART_BYTES, Ordering::Relaxed);
+        (start < self.end).then(|| start..start + PART_BYTES)
+    }
+
+    fn memory<'p>(&self, patterns: &'p Patterns) -> (Asking<'p>, Vec<u8>) {
+        (patterns.asking(), Vec::with_capacity(PART_BYTES as usize + (4 << 10)))
+    }
+}
+
+/// Lets threads take parts until there are none; the first error ends it.
+fn each_part(
+    file: &Shared,
+    jobs: usize,
+    work: impl Fn(&Parts<'_>) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    let next = AtomicU64::new(0);
+    let parts = Parts { next: &next, end: file.end() };
+    let most = usize::try_from(file.end() / PART_BYTES).unwrap_or(usize::MAX).saturating_add(1);
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            (1..jobs.clamp(1, most)).map(|_| scope.spawn(|| work(&parts))).collect();
+        let mut done = work(&parts);
+        for other in others {
+            let other = other.join().unwrap_or_else(|_| Err(io::Error::other("a thread failed")));
+            done = done.and(other);
+        }
+        done
+    })
+}
+
+/// The lines of a file, counted on so many threads; a last line without its end counts.
+pub fn count_lines(file: &Shared, jobs: usize) -> io::Result<u64> {
+    let total = AtomicU64::new(0);
+    each_part(file, jobs, |parts| {
+        let mut buffer = Vec::with_capacity(PART_BYTES as usize + (4 << 10));
+        while let Some(part) = parts.next() {
+            let block = file.lines_in(part, &mut buffer)?;
+            let ends = memchr::memchr_iter(b'\n', block.bytes).count() as u64;
+            let open = u64::from(block.bytes.last().is_some_and(|last| *last != b'\n'));
+            total.fetch_add(ends + open, Ordering::Relaxed);
+        }
+        Ok(())
+    })?;
+    Ok(total.into_inner())
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The same expression as one that never matches a line end.
+fn within_a_line(hir: Hir) -> Hir {
+    match hir.into_kind() {
+        HirKind::Class(Class::Unicode(mut class)) => {
+            class.difference(&ClassUnicode::new([ClassUnicodeRange::new('\n', '\n')]));
+            Hir::class(Class::Unicode(class))
+        }
+        HirKind::Class(Class::Bytes(mut class)) => {
+            class.difference(&ClassBytes::new([ClassBytesRange::new(b'\n', b'\n')]));
+            Hir::class(Class::Bytes(class))
+        }
+        HirKind::Literal(literal) if literal.0.contains(&b'\n') => Hir::fail(),
+        HirKind::Literal(literal) => Hir::literal(literal.0),
+        HirKind::Capture(capture) => within_a_line(*capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.into_iter().map(within_a_line).collect()),
+        HirKind::Alternation(parts) => {
+            Hir::alternation(parts.into_iter().map(within_a_line).collect())
+        }
+        HirKind::Repetition(mut repetition) => {
+            repetition.sub = Box::new(within_a_line(*repetition.sub));
+            Hir::repetition(repetition)
+        }
+        HirKind::Look(Look::StartLF | Look::StartCRLF) => Hir::look(Look::Start),
+        HirKind::Look(Look::EndLF | Look::EndCRLF) => Hir::look(Look::End),
+        HirKind::Look(look) => Hir::look(look),
+        HirKind::Empty => Hir::empty(),
+    }
+}
+
+/// Lists of texts; one text of each list is in every match.
+fn texts_of(hir: &Hir) -> Vec<Vec<Vec<u8>>> {
+    let mut lists = Vec::new();
+    gather(hir, &mut lists);
+    lists
+}
+
+fn gather(hir: &Hir, lists: &mut Vec<Vec<Vec<u8>>>) {
+    match hir.kind() {
+        HirKind::Capture(capture) => gather(&capture.sub, lists),
+        HirKind::Repetition(repetition) if repetition.min > 0 => gather(&repetition.sub, lists),
+        HirKind::Concat(parts) => {
+            for start in 0..parts.len() {
+                // What follows this part begins with one of these.
+                lists.extend(beginnings(&Hir::concat(parts[start..].to_vec())));
+                if !matches!(parts[start].kind(), HirKind::Literal(_)) {
+                    gather(&parts[start], lists);
+                }
+            }
+        }
+        HirKind::Alternation(parts) => {
+            lists.extend(beginnings(hir));
+            // One list of each branch, the one with the longest texts.
+            let best = |part: &Hir| {
+                let lists = texts_of(part);
+                lists.into_iter().max_by_key(|list| list.iter().map(Vec::len).min())
+            };
+            let each: Option<Vec<_>> = parts.iter().map(best).collect();
+            let all: Vec<Vec<u8>> = each.into_iter().flatten().flatten().collect();
+            if !all.is_empty() && all.len() <= TEXTS_MAX {
+                lists.push(all);
+            }
+        }
+        HirKind::Literal(_) => lists.extend(beginnings(hir)),
+        _ => {}
+    }
+}
+
+/// Texts with which every match begins.
+fn beginnings(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    let mut extractor = Extractor::new();
+    extractor.kind(ExtractKind::Prefix).limit_total(4 * TEXTS_MAX).limit_class(8);
+    let mut found = extractor.extract(hir);
+    found.minimize_by_preference();
+    let texts: Vec<Vec<u8>> =
+        found.literals()?.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let long = texts.iter().all(|text| text.len() >= TEXT_BYTES_MIN);
+    (long && !texts.is_empty() && texts.len() <= TEXTS_MAX).then_some(texts)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
-    const SOURCES: [&str; 18] = [
-        "Failed password for (invalid user )?[^ ]+ from [0-9.]+ port",
-        "(?i)failed PASSWORD",
-        "Connection (closed|reset) by (authenticating|invalid) user",
-        "x?y?z?",
-        "^Jun",
-        "ssh2$",
-        "[0-9]{3} ",
-        "a|b+c",
-        "COMMAND=.*(nc|ncat|netcat) .*-e /bin/(ba)?sh",
-        "(foo|ba[rz])+quux",
-        "\\bsshd\\b",
-        "(?-u)\\xff",
-        "caf\u{e9}",
-        "(?i)stra\u{df}e",
-        "K(?i)elvin",
-        "nothing of this kind",
-        "(Accepted|Failed) (password|publickey)",
-        ".",
+    fn shared(text: &[u8]) -> Shared {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
+        Shared::new(file, text.len() as u64)
+    }
+
+    fn patterns(sources: &[&str]) -> Patterns {
+        Patterns::new(sources.iter().map(ToString::to_string).collect()).unwrap()
+    }
+
+    /// The plain way: each line, each expression.
+    fn plainly(sources: &[&str], text: &[u8]) -> u64 {
+        let regexes: Vec<_> =
+            sources.iter().map(|source| regex::bytes::Regex::new(source).unwrap()).collect();
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        let count = lines.filter(|line| {
+            let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
+            regexes.iter().any(|regex| regex.is_match(line))
+        });
+        count.count() as u64
+    }
+
+    const SOURCES: &[&[&str]] = &[
+        &["Failed password for (invalid user )?[^ ]+ from [0-9.]+", "COMMAND=.*(curl|wget) .*http"],
+        &["needle"],
+        &["^begin", "end$"],
+        &["^$"],
+        &["x*"],
+        &["(a|b)c[^q]+z", "DPT=(22|23|3389) "],
+        &["(?i)FAILED"],
+        &["a\\nb"],
+        &["[^x]y"],
+        &["\\bword\\b", "caf\u{e9}"],
+        &["(?s)a.b"],
+        &[],
     ];
 
-    fn lines() -> Vec<Vec<u8>> {
-        let mut lines: Vec<Vec<u8>> = [
-            "Jun  1 00:00:00 web sshd[1]: Failed password for root from 192.0.2.7 port 4 ssh2",
-            "Jun  1 00:00:00 web sshd[1]: FAILED PASSWORD for invalid user x from 192.0.2.7 port 4 ssh2\r",
-            "Connection reset by invalid user x",
-            "COMMAND=/bin/ncat x -e /bin/sh",
+    #[test]
+    fn counts_are_those_of_asking_each_line_plainly() {
+        let words = [
+            "Failed password for invalid user x from 192.0.2.1",
+            "COMMAND=/bin/curl -s http://x",
+            "COMMAND=curl",
+            "a needle here",
+            "begin",
+            "begin of end",
+            "the end",
             "",
-            "foobarbazquux",
-            "caf\u{e9} stra\u{df}e STRASSE \u{212a}elvin KELVIN kelvin",
-            "123 ",
-            "Accepted publickey for bob",
+            "acxyz",
+            "aczz",
+            "bc\tz",
+            "DPT=22 ",
+            "DPT=3389",
+            "DPT=3389 x",
+            "failed",
+            "a",
+            "b",
+            "yy",
+            "xy",
+            "y",
+            "word",
+            "sword",
+            "caf\u{e9}",
+            "end\r",
             "\r",
-        ]
-        .map(|line| line.as_bytes().to_vec())
-        .to_vec();
-        lines.push(b"\xff\xfe".to_vec());
-        lines.push([&vec![b'x'; parsers::map::LINE_BYTES_MAX][..], b"ssh2"].concat());
-        lines
-    }
-
-    /// What each expression finds by itself, in lines as they are kept.
-    fn plainly(block: &[u8]) -> Vec<(u64, u64, Vec<u32>)> {
-        let each: Vec<_> = SOURCES.iter().map(|s| regex::bytes::Regex::new(s).unwrap()).collect();
-        let mut lines = parsers::map::Lines::new(block);
-        let mut out = Vec::new();
-        while let Some(line) = lines.next_line().unwrap() {
-            let hits: Vec<u32> = (0..SOURCES.len())
-                .filter(|index| each[*index].is_match(line.bytes))
-                .map(|index| index as u32)
-                .collect();
-            if !hits.is_empty() {
-                out.push((line.number - 1, line.offset, hits));
+        ];
+        let mut seed = 3_u64;
+        let mut text = Vec::new();
+        while text.len() < 3 * PART_BYTES as usize / 2 {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            text.extend_from_slice(words[(seed >> 33) as usize % words.len()].as_bytes());
+            text.push(if seed >> 60 == 0 { 0xff } else { b'\n' });
+        }
+        let file = shared(&text);
+        for sources in SOURCES {
+            let expected = plainly(sources, &text);
+            for jobs in [1, 3] {
+                assert_eq!(patterns(sources).count(&file, jobs).unwrap(), expected, "{sources:?}");
             }
         }
-        out
-    }
-
-    fn found(patterns: &Patterns, block: &[u8], ask: Ask) -> (Counts, Vec<(u64, u64, Vec<u32>)>) {
-        let mut out = Vec::new();
-        let counts = patterns.search(block, ask, &mut Searcher::default(), |line, hits| {
-            out.push((line.number, line.offset, hits.to_vec()));
-        });
-        (counts, out)
+        let lines = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
+        assert_eq!(count_lines(&file, 2).unwrap(), lines);
     }
 
     #[test]
-    fn what_is_found_is_what_each_expression_finds_by_itself() {
-        let sources = |keep: &dyn Fn(usize) -> bool| -> Vec<String> {
-            let kept = SOURCES.iter().enumerate().filter(|(index, _)| keep(*index));
-            kept.map(|(_, source)| source.to_string()).collect()
-        };
-        let all = Patterns::new(sources(&|_| true)).unwrap_or_else(|at| panic!("{}", SOURCES[at]));
-        for end in [&b""[..], b"\n"] {
-            let block = [lines().join(&b'\n'), end.to_vec()].concat();
-            let (counts, hits) = found(&all, &block, Ask::Each);
-            let plain = plainly(&block);
-            assert_eq!(hits, plain);
-            assert_eq!((counts.lines, counts.truncated), (12, 1));
-            assert_eq!(counts.matched, plain.len() as u64);
-            // Each by itself, and whether there is any.
-            for index in 0..SOURCES.len() {
-                let one = Patterns::new(sources(&|at| at == index)).unwrap();
-                let number = index as u32;
-                let expected: Vec<_> = plain
-                    .iter()
-                    .filter(|(.., hits)| hits.contains(&number))
-                    .map(|(line, offset, _)| (*line, *offset, vec![0]))
-                    .collect();
-                for ask in [Ask::Each, Ask::Any] {
-                    let (counts, hits) = found(&one, &block, ask);
-                    assert_eq!(hits, expected, "{}", SOURCES[index]);
-                    assert_eq!((counts.lines, counts.truncated), (12, 1), "{}", SOURCES[index]);
-                }
-            }
-        }
+    fn every_expression_that_matches_is_named() {
+        let set = patterns(&["ab", "b", "^a", "c"]);
+        assert_eq!(set.asking().which(b"xab").collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(set.asking().which(b"ab\r").collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(set.source(3), "c");
     }
 
     #[test]
-    fn rare_texts_are_chosen_and_choices_are_written_out() {
+    fn texts_are_taken_from_anywhere_in_an_expression() {
         let texts = |source: &str| {
-            let texts = required(&parser().parse(source).unwrap())?;
-            Some(texts.iter().map(|t| String::from_utf8_lossy(t).into_owned()).collect::<Vec<_>>())
+            let hir = within_a_line(regex_syntax::parse(source).unwrap());
+            let lists = texts_of(&hir).into_iter().map(|list| {
+                list.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+            });
+            lists.collect::<Vec<Vec<String>>>()
         };
-        let list = |list: &[&str]| Some(list.iter().map(|t| t.to_string()).collect::<Vec<_>>());
-        assert_eq!(texts("sshd.*[0-9]+ ABCdef.*for"), list(&[" abcdef"]));
-        assert_eq!(texts("x(abcd|efgh)y"), list(&["xabcdy", "xefghy"]));
-        assert_eq!(texts("(?i)QUUX[^a]"), list(&["quux"]));
-        assert_eq!(texts("(abcdef|.*)"), None);
-        assert_eq!(texts("[a-z]+|abcdef"), None);
-        assert_eq!(texts("(abcdef)*"), None);
-        assert_eq!(texts("(abcdef){2,}"), list(&["abcdef"]));
+        assert!(texts("x=.*(curl|wget) .*z").contains(&vec!["curl ".into(), "wget ".into()]));
+        assert!(texts("(fool|.*)").is_empty());
+        assert!(texts("(fool)?bars").contains(&vec!["bars".into()]));
+        assert!(texts("[a-z]+").is_empty());
     }
 
     #[test]
-    fn what_is_no_expression_or_too_big_is_named() {
-        let of = |list: &[&str]| Patterns::new(list.iter().map(|s| s.to_string()).collect()).err();
-        assert_eq!(of(&["a", "(b"]), Some(1));
-        assert_eq!(of(&["a", "b", "((a{1000}){1000}){1000}"]), Some(2));
-        assert_eq!(of(&["a{10}", "\\p{Greek}"]), None);
+    fn what_is_wrong_is_told_by_its_position_and_bounds_hold() {
+        let new = |sources: &[&str]| {
+            Patterns::new(sources.iter().map(ToString::to_string).collect()).err()
+        };
+        assert_eq!(new(&["a", "("]), Some(PatternError::Syntax(1)));
+        assert_eq!(new(&["(?=a)"]), Some(PatternError::Syntax(0)));
+        assert_eq!(new(&[r"\w{2000}{2000}"]), Some(PatternError::TooBig));
+        assert!(Patterns::new(vec!["a".into(); PATTERNS_MAX]).is_ok());
+        assert_eq!(
+            Patterns::new(vec!["a".into(); PATTERNS_MAX + 1]).err(),
+            Some(PatternError::TooBig)
+        );
     }
 }

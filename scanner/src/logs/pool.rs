@@ -7,21 +7,18 @@
 
 use std::collections::VecDeque;
 use std::hash::RandomState;
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use parsers::map::{LINE_BYTES_MAX, Shared};
+use parsers::map::{Flow, Shared, Torn};
 
 use super::matcher::RuleSet;
 use super::part::{Examiner, Manner, Part};
 
 /// Most empty parts whose memory is kept.
 const SPARE_MAX: usize = 16;
-
-/// Least bytes of an archive that are expanded at once.
-const STEP: usize = 4096;
 
 /// A plain file as parts, or an archive as a sequence of blocks.
 pub(super) enum Bytes {
@@ -52,6 +49,7 @@ pub(super) struct Pool<'a> {
     more: Condvar,
     spare: Mutex<Vec<Part>>,
     rules: &'a RuleSet,
+    since: Option<i64>,
     hasher: RandomState,
 }
 
@@ -68,14 +66,15 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Pool<'a> {
-    pub(super) fn new(rules: &'a RuleSet, hasher: RandomState) -> Self {
+    /// For these rules and hashes; older requests than `since` are not counted.
+    pub(super) fn new(rules: &'a RuleSet, since: Option<i64>, hasher: RandomState) -> Self {
         let (tasks, spare) = (Mutex::default(), Mutex::default());
-        Self { tasks, more: Condvar::new(), spare, rules, hasher }
+        Self { tasks, more: Condvar::new(), spare, rules, since, hasher }
     }
 
     /// A thread's own memory.
     pub(super) fn worker(&'a self) -> Worker<'a> {
-        Worker { examiner: Examiner::new(self.rules, &self.hasher), buffer: Vec::new() }
+        Worker { examiner: Examiner::new(self.rules, self.since, &self.hasher), buffer: Vec::new() }
     }
 
     /// Works until the pool is closed.
@@ -157,33 +156,25 @@ impl<'a> Pool<'a> {
         let mut part = self.spare();
         let Worker { examiner, buffer } = worker;
         let manner = task.source.manner;
-        let to = match &task.source.bytes {
-            Bytes::Plain(shared) => {
-                match shared.lines_in(task.range, buffer) {
-                    Ok(block) => {
-                        part.offset = block.offset;
-                        part.cut = block.cut;
-                        examiner.lines(block.bytes, manner, &mut part);
-                    }
-                    Err(error) => part.error = Some(error.to_string()),
-                }
-                task.to
-            }
+        let (to, block) = match &task.source.bytes {
+            Bytes::Plain(shared) => (task.to, shared.lines_in(task.range, buffer).map(Some)),
             Bytes::Packed(unpacking) => {
                 let mut unpacking = lock(unpacking);
                 let to = unpacking.wanted.pop_front();
-                let end = unpacking.next_block(buffer, task.source.part_bytes);
-                (part.offset, part.cut) = (unpacking.offset, unpacking.cut);
-                drop(unpacking);
-                match end {
-                    Ok(more) => part.last = !more,
-                    Err(error) => part.error = Some(error.to_string()),
-                }
-                examiner.lines(buffer, manner, &mut part);
-                to
+                (to, unpacking.flow.next_block(task.source.part_bytes, buffer))
             }
         };
-        part.old = part.offset < task.source.new_from;
+        match block {
+            Ok(Some(block)) => {
+                part.old = block.offset < task.source.new_from;
+                examiner.lines(block, manner, &mut part);
+            }
+            Ok(None) => part.last = true,
+            Err(error) => {
+                part.torn = Torn::of(&error).is_some();
+                part.error = Some(error.to_string());
+            }
+        }
         if let Some(to) = to {
             // Nobody waits any more when the sweep ended early.
             let _ = to.send(part);
@@ -195,104 +186,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An archive as blocks of whole lines.
+/// An archive as blocks of whole lines, and who waits for them.
 pub(super) struct Unpacking {
-    reader: Box<dyn Read + Send>,
-    /// The beginning of the next line.
-    rest: Vec<u8>,
-    /// Offset of the block given last.
-    offset: u64,
-    /// Offset of `rest`.
-    next: u64,
-    /// The last block ends in the middle of an over-long line, whose rest is left out.
-    cut: bool,
-    ended: bool,
-    /// Blocks before this offset end there.
-    border: u64,
+    flow: Flow<Box<dyn Read + Send>>,
     wanted: VecDeque<SyncSender<Part>>,
 }
 
 impl Unpacking {
-    /// Of a reader that stands at `offset`; a line begins at `border`, and no block spans it.
-    pub(super) fn new(reader: Box<dyn Read + Send>, offset: u64, border: u64) -> Self {
-        let (rest, wanted) = (Vec::new(), VecDeque::new());
-        let (cut, ended) = (false, false);
-        Self { reader, rest, offset, next: offset, cut, ended, border, wanted }
-    }
-
-    /// Puts the next whole lines into `block`, about so many bytes; `false` when none come after.
-    /// After an error the whole lines before it are there.
-    fn next_block(&mut self, block: &mut Vec<u8>, size: usize) -> io::Result<bool> {
-        block.clear();
-        if std::mem::take(&mut self.cut) {
-            self.skip_line()?;
-        }
-        self.offset = self.next;
-        std::mem::swap(block, &mut self.rest);
-        self.rest.clear();
-        let mut searched = 0;
-        let mut end = None;
-        let mut failed = None;
-        loop {
-            if block.len() >= size {
-                end = memchr::memrchr(b'\n', &block[searched..]).map(|at| searched + at + 1);
-                if end.is_some() {
-                    break;
-                }
-                searched = block.len();
-                if block.len() > LINE_BYTES_MAX {
-                    self.next += block.len() as u64;
-                    self.cut = true;
-                    return Ok(true);
-                }
-            }
-            let before = block.len();
-            let step = size.max(before + STEP) - before;
-            match self.reader.by_ref().take(step as u64).read_to_end(block) {
-                Ok(0) => self.ended = true,
-                Ok(_) => continue,
-                Err(error) => failed = Some(error),
-            }
-            break;
-        }
-        if let Some(error) = failed {
-            let end = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
-            block.truncate(end);
-            return Err(error);
-        }
-        let end = self.before_border(block, end.unwrap_or(block.len()));
-        self.rest.extend_from_slice(&block[end..]);
-        block.truncate(end);
-        self.next = self.offset + block.len() as u64;
-        Ok(!self.ended || !self.rest.is_empty())
-    }
-
-    /// Ends a block at the border, if that lies within it.
-    fn before_border(&self, block: &[u8], end: usize) -> usize {
-        match self.border.checked_sub(self.offset) {
-            Some(left @ 1..) => {
-                let left = usize::try_from(left).unwrap_or(usize::MAX);
-                if left < end && block.get(left - 1) == Some(&b'\n') { left } else { end }
-            }
-            _ => end,
-        }
-    }
-
-    /// Drops the rest of an over-long line.
-    fn skip_line(&mut self) -> io::Result<()> {
-        let mut block = Vec::new();
-        loop {
-            block.clear();
-            let read = self.reader.by_ref().take(LINE_BYTES_MAX as u64).read_to_end(&mut block)?;
-            if read == 0 {
-                return Ok(());
-            }
-            if let Some(end) = memchr::memchr(b'\n', &block) {
-                self.next += end as u64 + 1;
-                self.rest.extend_from_slice(&block[end + 1..]);
-                return Ok(());
-            }
-            self.next += read as u64;
-        }
+    /// Of a reader that stands at `offset`.
+    pub(super) fn new(reader: Box<dyn Read + Send>, offset: u64) -> Self {
+        Self { flow: Flow::new(reader, offset), wanted: VecDeque::new() }
     }
 }

@@ -4,14 +4,19 @@
 //! both `session opened` and `mallory` waits for `mallory`). A rule without such texts waits for the
 //! names of its programs, or is always looked at. Texts are compared without case, as rules are.
 
-use parsers::rules::sigma::{Condition, Rule, Selection, Test};
+use parsers::rules::sigma::{Condition, Matcher, Rule, Selection, Test};
 
 use super::event::Class;
 use super::literals::{Found, Literals, commonness};
 use super::matcher::Compiled;
+use super::web::request::{DERIVED, SUSPECT};
 
 /// A shorter literal would be found in nearly every line.
 const LITERAL_BYTES_MIN: usize = 3;
+
+/// What is in a syslog line whose message is a record of another class: such a line is read even when
+/// no rule about syslog needs it.
+const ENVELOPED: [&[u8]; 4] = [b"type=", b"node=", b"date=", b"<event"];
 
 /// Texts to look for, and the rules that need them.
 #[derive(Default)]
@@ -83,6 +88,11 @@ impl Prefilter {
                 None => filter.always.push(index),
             }
         }
+        if class == Class::Syslog {
+            for text in ENVELOPED {
+                literals.entry(text.to_vec()).or_default();
+            }
+        }
         filter.literals = Literals::new(literals.keys().map(Vec::as_slice));
         filter.rules_of = literals.into_values().collect();
         filter
@@ -140,10 +150,13 @@ fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
     if test.negated {
         return None;
     }
-    let each = test.values.iter().map(|value| {
-        value.required().filter(|text| text.len() >= LITERAL_BYTES_MIN).map(|text| vec![text])
-    });
-    if test.all { best(each) } else { union(each) }
+    if test.field.as_deref().is_some_and(|field| DERIVED.contains(&field)) {
+        // Its value stands in no line, but it exists only in lines that are suspect.
+        let absent = |value: &Matcher| matches!(value, Matcher::Null | Matcher::Exists(false));
+        return (!test.values.iter().any(absent)).then(|| vec![SUSPECT.to_vec()]);
+    }
+    let long = |texts: &Vec<Vec<u8>>| texts.iter().all(|text| text.len() >= LITERAL_BYTES_MIN);
+    test.required().filter(long)
 }
 
 /// Of several things that all hold, the one whose texts are rarest together.

@@ -7,15 +7,17 @@
 //! by the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use parsers::log::journal;
-use parsers::map::{Positioned, Shared, gunzip, is_gzip};
+use parsers::map::{MAGIC_BYTES, Packing, Positioned, Shared};
 use parsers::time::Clock;
 
-use super::checkpoint::{Checkpoint, Reached, Start};
+use super::audit::{Joined, Joiner, Note};
+use super::checkpoint::{CUT, Checkpoint, Reached, Start};
 use super::event::{Event, journal_line};
 use super::gather::{Sweeper, Told};
 use super::part::{Manner, Part};
@@ -49,6 +51,9 @@ pub(super) struct Stream<'a> {
     reading: Option<Reading<'a>>,
     /// The part whose hits are being given.
     part: Option<Given>,
+    /// Hits of joined audit events, which come before further hits of the part.
+    joined: VecDeque<Aside>,
+    joiner: Joiner<Spot>,
     /// Time of the last dated line.
     last_at: i64,
     /// Latest time of a hit, for what comes late.
@@ -72,7 +77,7 @@ struct FileReading {
     path: Arc<str>,
     clock: Clock,
     reached: Option<Reached>,
-    file: LogFile,
+    view: Fresh,
     packed: bool,
     /// Offset after the last whole line, and its number.
     done: (u64, u64),
@@ -89,8 +94,24 @@ struct JournalReading<'a> {
     ended: bool,
 }
 
+/// Where an audit record stands, until its event is complete.
+struct Spot {
+    path: Arc<str>,
+    line: u64,
+    offset: u64,
+    old: bool,
+}
+
+/// A joined audit event with hits: a part of its own.
+struct Aside {
+    part: Part,
+    spot: Spot,
+    at: i64,
+}
+
 /// A part and how far its hits were given.
 struct Given {
+    notes: VecDeque<(u64, u64, Note)>,
     part: Part,
     /// Lines before it.
     lines: u64,
@@ -104,7 +125,7 @@ struct Given {
 impl<'a> Stream<'a> {
     /// A family of files.
     pub(super) fn of_family(family: Family) -> Self {
-        Self { files: family.files.into(), reading: None, part: None, last_at: 0, newest: i64::MIN }
+        Self::new(family.files.into(), None)
     }
 
     /// The journal's export.
@@ -116,10 +137,16 @@ impl<'a> Stream<'a> {
             entries: 0,
             ended: false,
         };
+        Self::new(VecDeque::new(), Some(Reading::Journal(journal)))
+    }
+
+    fn new(files: VecDeque<LogFile>, reading: Option<Reading<'a>>) -> Self {
         Self {
-            files: VecDeque::new(),
-            reading: Some(Reading::Journal(journal)),
+            files,
+            reading,
             part: None,
+            joined: VecDeque::new(),
+            joiner: Joiner::default(),
             last_at: 0,
             newest: i64::MIN,
         }
@@ -132,16 +159,29 @@ impl<'a> Stream<'a> {
         sweeper: &mut Sweeper<'_>,
         mut checkpoint: Option<&mut Checkpoint>,
     ) -> Option<i64> {
+        let since = sweeper.options.since;
         loop {
+            if let Some(aside) = self.joined.front() {
+                return Some(aside.at);
+            }
             if let Some(given) = &mut self.part {
-                let clock = match &mut self.reading {
-                    Some(Reading::File(file)) => &mut file.clock,
-                    Some(Reading::Journal(journal)) => &mut journal.clock,
+                let (clock, path) = match &mut self.reading {
+                    Some(Reading::File(file)) => (&mut file.clock, &file.path),
+                    Some(Reading::Journal(journal)) => (&mut journal.clock, &journal.path),
                     None => return None,
                 };
-                let since = sweeper.options.since;
-                if let Some(at) = given.next_head(clock, &mut self.last_at, since) {
-                    return Some(at);
+                let head = given.next_head(clock, &mut self.last_at, since);
+                // Records before the line of the next hit may complete events, whose hits come first.
+                while let Some((note, spot)) = given.next_note(path) {
+                    self.joiner.push(note, spot, |event, spot| {
+                        self.joined.extend(judged(hall, since, &event, spot));
+                    });
+                }
+                if !self.joined.is_empty() {
+                    continue;
+                }
+                if head.is_some() {
+                    return head;
                 }
                 if let Some(given) = self.part.take() {
                     hall.pool.give_back(given.part);
@@ -149,7 +189,13 @@ impl<'a> Stream<'a> {
             }
             match &mut self.reading {
                 None => {
-                    let file = self.files.pop_front()?;
+                    let Some(file) = self.files.pop_front() else {
+                        // the audit events that the log leaves open
+                        self.joiner.finish(|event, spot| {
+                            self.joined.extend(judged(hall, since, &event, spot));
+                        });
+                        return self.joined.front().map(|aside| aside.at);
+                    };
                     let opened = open(hall, &file, sweeper, checkpoint.as_deref_mut());
                     self.reading = opened.map(|reading| Reading::File(Box::new(reading)));
                 }
@@ -158,7 +204,7 @@ impl<'a> Stream<'a> {
                     if self.part.is_none()
                         && let Some(Reading::File(done)) = self.reading.take()
                     {
-                        done.finish(hall.tree, sweeper, checkpoint.as_deref_mut());
+                        done.finish(sweeper, checkpoint.as_deref_mut());
                     }
                 }
                 Some(Reading::Journal(journal)) => {
@@ -173,6 +219,14 @@ impl<'a> Stream<'a> {
 
     /// Gives the next hit, which [`Self::head`] has just told the time of.
     pub(super) fn give(&mut self, sweeper: &mut Sweeper<'_>, number: usize) {
+        if let Some(Aside { part, spot, at }) = self.joined.pop_front() {
+            for hit in &part.hits {
+                let (rules, path, line) = (&part.rules[..hit.rules_end], &spot.path, spot.line);
+                let time = Some(at);
+                sweeper.take(&Told { part: &part, hit, rules, path, line, time, at }, number);
+            }
+            return;
+        }
         let path = match &self.reading {
             Some(Reading::File(file)) => &file.path,
             Some(Reading::Journal(journal)) => &journal.path,
@@ -199,8 +253,26 @@ impl<'a> Stream<'a> {
 pub const LATE_SECONDS: i64 = 300;
 
 impl Given {
-    fn new(part: Part, lines: u64) -> Self {
-        Self { part, lines, hit: 0, time: 0, rule: 0, head: None }
+    fn new(mut part: Part, lines: u64) -> Self {
+        let notes = std::mem::take(&mut part.notes).into();
+        Self { notes, part, lines, hit: 0, time: 0, rule: 0, head: None }
+    }
+
+    /// The next audit record that stands before the next hit, and where.
+    fn next_note(&mut self, path: &Arc<str>) -> Option<(Note, Spot)> {
+        let until = self.part.hits.get(self.hit).map_or(u64::MAX, |hit| hit.line);
+        let (line, ..) = self.notes.front()?;
+        if *line >= until {
+            return None;
+        }
+        let (line, offset, note) = self.notes.pop_front()?;
+        let spot = Spot {
+            path: Arc::clone(path),
+            line: self.lines + line + 1,
+            offset: self.part.offset + offset,
+            old: self.part.old,
+        };
+        Some((note, spot))
     }
 
     /// The time that the next hit goes by; those from before `since` are left out.
@@ -235,6 +307,17 @@ impl Given {
     }
 }
 
+/// The hits of a joined audit event.
+fn judged(hall: &mut Hall<'_>, since: Option<i64>, event: &Joined, spot: Spot) -> Option<Aside> {
+    if since.is_some_and(|since| event.at < since) {
+        return None;
+    }
+    let mut part = Part::default();
+    (part.offset, part.old) = (spot.offset, spot.old);
+    hall.worker.examiner.entry(&Event::of_joined(event), &mut part);
+    (!part.hits.is_empty()).then(|| Aside { part, spot, at: event.at })
+}
+
 /// Opens a file where it has to be read from; `None` when there is nothing new, or it cannot be read
 /// (which is then said).
 fn open(
@@ -246,8 +329,10 @@ fn open(
     let path: Arc<str> = file.path.to_string_lossy().into();
     match opened(hall, file, &path, sweeper, checkpoint) {
         Ok(reading) => {
-            let gap = reading.reached.as_ref().is_some_and(|reached| reached.gap);
-            sweeper.outcome.summary.gaps += u64::from(gap);
+            if reading.reached.as_ref().is_some_and(|reached| reached.gap) {
+                sweeper.outcome.summary.gaps += 1;
+                sweeper.incomplete(format!("{path}: {CUT}"));
+            }
             sweeper.outcome.summary.files += 1;
             sweeper.outcome.sources.push(path.to_string());
             Some(reading)
@@ -267,14 +352,15 @@ fn opened(
     checkpoint: Option<&mut Checkpoint>,
 ) -> Result<FileReading, String> {
     let options = sweeper.options;
-    let packed = is_gzip(&head_of(hall.tree, file)?);
-    let view = Fresh { tree: hall.tree, file, packed, limit: options.expanded_bytes_max };
+    let view = Fresh::open(hall.tree, file.clone(), options.expanded_bytes_max)?;
+    let packed = view.packing.is_some();
+    let stat = &view.file.stat;
     let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
     let keeps = checkpoint.is_some();
     let (start, reached) = match checkpoint {
         None => (Start::default(), None),
         Some(checkpoint) => {
-            let reached = checkpoint.find(path, &file.stat, packed, &reader)?;
+            let reached = checkpoint.find(path, stat, packed, &reader)?;
             let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
             (start, Some(reached))
         }
@@ -286,22 +372,22 @@ fn opened(
     let manner = Manner::of(&head);
     let shared = match packed {
         true => None,
-        false => Some(Shared::new(view.file()?, file.stat.size_bytes)),
+        false => Some(Shared::new(view.handle.try_clone().map_err(said)?, stat.size_bytes)),
     };
-    let modified = file.stat.modified;
+    let modified = stat.modified;
     let year = match &shared {
         Some(shared) => years::of_file(shared, start.from, modified, options)?,
         None => years::of_archive(view.reader_at(start.from)?, modified, options),
     };
     let end = match &shared {
         Some(shared) if keeps => end_of_last_line(shared, start.new_from)?,
-        _ => file.stat.size_bytes,
+        _ => stat.size_bytes,
     };
     let bytes = match shared {
         Some(shared) => Bytes::Plain(shared),
         None => {
             let reader = view.reader_at(start.from)?;
-            Bytes::Packed(Unpacking::new(reader, start.from, start.new_from).into())
+            Bytes::Packed(Unpacking::new(reader, start.from).into())
         }
     };
     let source = Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes };
@@ -314,7 +400,7 @@ fn opened(
         path: Arc::clone(path),
         clock: Clock::new(options.zone.clone(), year),
         reached,
-        file: file.clone(),
+        view,
         packed,
         done: (start.from, start.lines),
         open: false,
@@ -322,11 +408,8 @@ fn opened(
     })
 }
 
-fn head_of(tree: &RootedTree, file: &LogFile) -> Result<Vec<u8>, String> {
-    let opened = tree.open_file(&file.path).map_err(|error| error.why.to_string())?;
-    let mut head = Vec::new();
-    opened.take(16).read_to_end(&mut head).map_err(|error| error.to_string())?;
-    Ok(head)
+fn said(error: std::io::Error) -> String {
+    error.to_string()
 }
 
 /// The offset after the last line end, not before `from`.
@@ -346,28 +429,35 @@ fn end_of_last_line(shared: &Shared, from: u64) -> Result<u64, String> {
 }
 
 /// A file that can be read from its start as often as needed.
-struct Fresh<'a> {
-    tree: &'a RootedTree,
-    file: &'a LogFile,
-    packed: bool,
+struct Fresh {
+    file: LogFile,
+    handle: File,
+    packing: Option<Packing>,
     limit: u64,
 }
 
-impl Fresh<'_> {
-    fn file(&self) -> Result<std::fs::File, String> {
-        self.tree.open_file(&self.file.path).map_err(|error| error.why.to_string())
+impl Fresh {
+    fn open(tree: &RootedTree, mut file: LogFile, limit: u64) -> Result<Self, String> {
+        let handle = file.open(tree).map_err(|error| error.why.to_string())?;
+        let mut head = Vec::new();
+        Positioned::new(handle.try_clone().map_err(said)?, 0, file.stat.size_bytes)
+            .take(MAGIC_BYTES as u64)
+            .read_to_end(&mut head)
+            .map_err(said)?;
+        Ok(Self { file, handle, packing: Packing::of(&head), limit })
     }
 
-    /// Its bytes, expanded, up to the size that it had when it was found.
+    /// Its bytes, expanded, up to the size that it had when it was opened.
     fn reader_at(&self, offset: u64) -> Result<Box<dyn Read + Send>, String> {
+        let handle = self.handle.try_clone().map_err(said)?;
         let size = self.file.stat.size_bytes;
-        if !self.packed {
-            return Ok(Box::new(Positioned::new(self.file()?, offset, size)));
-        }
-        let mut reader = gunzip(Positioned::new(self.file()?, 0, size), self.limit);
-        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink())
-            .map_err(|error| error.to_string())?;
-        Ok(Box::new(reader))
+        let Some(packing) = self.packing else {
+            return Ok(Box::new(Positioned::new(handle, offset, size)));
+        };
+        let mut reader =
+            packing.unpack(Positioned::new(handle, 0, size), self.limit).map_err(said)?;
+        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink()).map_err(said)?;
+        Ok(reader)
     }
 }
 
@@ -382,6 +472,7 @@ impl FileReading {
             }
             let mut part = hall.pool.take(&asked, &mut hall.worker);
             if let Some(error) = part.error.take() {
+                sweeper.outcome.summary.gaps += u64::from(part.torn);
                 sweeper.incomplete(format!("{}: {error}", self.path));
                 self.failed = true;
             }
@@ -394,6 +485,7 @@ impl FileReading {
             let before = self.done.0;
             self.done = (part.offset + part.bytes, lines + part.lines);
             self.open = part.cut;
+            sweeper.census.merge(std::mem::take(&mut part.census));
             if !part.old {
                 let counts = &mut sweeper.outcome.summary;
                 counts.lines += part.lines;
@@ -426,12 +518,7 @@ impl FileReading {
     }
 
     /// Keeps how far it was read.
-    fn finish(
-        mut self,
-        tree: &RootedTree,
-        sweeper: &mut Sweeper<'_>,
-        checkpoint: Option<&mut Checkpoint>,
-    ) {
+    fn finish(mut self, sweeper: &mut Sweeper<'_>, checkpoint: Option<&mut Checkpoint>) {
         if !self.packed && !self.failed && self.done.0 < self.end {
             // The rest of an over-long line was read and left out; otherwise the file was cut.
             if self.open {
@@ -442,9 +529,10 @@ impl FileReading {
             }
         }
         let (Some(checkpoint), Some(reached)) = (checkpoint, self.reached) else { return };
-        let limit = sweeper.options.expanded_bytes_max;
-        let view = Fresh { tree, file: &self.file, packed: self.packed, limit };
-        let (offset, lines) = self.done;
+        // Whatever happened to its context, what was read before stays read.
+        let before = (reached.start.new_from, reached.start.lines);
+        let (offset, lines) = if self.done.0 < before.0 { before } else { self.done };
+        let view = &self.view;
         let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
         let kept = checkpoint.reached(reached, offset, lines, &reader);
         if let Err(reason) = kept {
@@ -499,7 +587,11 @@ impl JournalReading<'_> {
         let line = journal_line(&entry);
         part.bytes += line.len() as u64;
         match Event::of_journal(&entry, &line) {
-            Some(event) => hall.worker.examiner.entry(&event, part),
+            Some(event) => {
+                hall.worker.examiner.entry(&event, part);
+                let note = event.audit_record().and_then(Note::of);
+                part.notes.extend(note.map(|note| (part.lines, 0, note)));
+            }
             None => part.unparsed += 1,
         }
         part.lines += 1;

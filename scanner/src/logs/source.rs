@@ -1,15 +1,19 @@
 //! Which logs there are: the usual places of a host or the paths that the caller names, with rotated
 //! siblings in time order.
 //!
-//! What stands where a log should be and is no readable regular file is said, never skipped silently.
+//! The same content under two names (a copy or an archive that logrotate is making) is read once. What
+//! stands where a log should be and is no readable regular file is said, never skipped silently.
 
-use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parsers::tree::{FileKind, Links, Stat, Tree};
+use parsers::tree::{FileKind, Links, LookError, Stat, Tree, Why};
 
+use super::rotation::{Age, family};
 use crate::RootedTree;
+
+pub use super::rotation::is_live;
 
 /// Most files of one sweep.
 pub const FILES_MAX: usize = 10_000;
@@ -17,17 +21,64 @@ pub const FILES_MAX: usize = 10_000;
 /// Deepest directory below a path that the caller names.
 pub const DEPTH_MAX: usize = 4;
 
-/// Directories of the usual places, and what the logs in them are called.
-const USUAL: [(&str, &[&str]); 5] = [
+/// Directories of the usual places, and what the logs in them are called: in the first two by their
+/// whole name, in the others by a part of it.
+const USUAL: [(&str, &[&str]); 20] = [
     (
         "/var/log",
-        &["auth.log", "secure", "syslog", "messages", "kern.log", "cron", "cron.log", "daemon.log"],
+        &[
+            "auth.log",
+            "secure",
+            "syslog",
+            "messages",
+            "kern.log",
+            "cron",
+            "cron.log",
+            "daemon.log",
+            "user.log",
+            "mail.log",
+            "maillog",
+            "ufw.log",
+            "iptables.log",
+            "firewalld",
+            "fail2ban.log",
+            "docker.log",
+            "dpkg.log",
+            "yum.log",
+            "dnf.log",
+            "dnf.rpm.log",
+            "haproxy.log",
+            "vsftpd.log",
+            "xferlog",
+            "mysql.log",
+            "mysqld.log",
+            "dovecot.log",
+            "dovecot-info.log",
+        ],
     ),
     ("/var/log/audit", &["audit.log"]),
+    ("/var/log/apt", &["history.log"]),
     ("/var/log/nginx", &["access", "error"]),
     ("/var/log/apache2", &["access", "error"]),
     ("/var/log/httpd", &["access", "error"]),
+    ("/var/log/lighttpd", &["access", "error"]),
+    ("/var/log/caddy", &["access", "error"]),
+    ("/var/log/squid", &["access"]),
+    ("/var/log/tomcat9", &["access"]),
+    ("/var/log/tomcat10", &["access"]),
+    ("/var/log/mysql", &["error", "mysql"]),
+    ("/var/log/mariadb", &["mariadb", "error"]),
+    ("/var/log/postgresql", &["postgresql"]),
+    ("/var/log/redis", &["redis"]),
+    ("/var/log/fail2ban", &["fail2ban"]),
+    ("/var/log/docker", &["docker"]),
+    ("/var/log/exim4", &["mainlog", "rejectlog"]),
+    ("/var/log/proftpd", &["proftpd", "xferlog"]),
+    ("/var/log/samba", &["log."]),
 ];
+
+/// Bytes of two files' beginnings that are compared to see whether one is a copy of the other.
+const COPY_BYTES: usize = 4 << 10;
 
 /// One log file.
 #[derive(Clone, Debug)]
@@ -72,7 +123,7 @@ pub fn discover(tree: &RootedTree) -> Found {
             Err(error) => gather.incomplete.push(error.to_string()),
         }
     }
-    gather.done()
+    gather.done(tree)
 }
 
 /// The files that the caller names; directories with everything below them that is called like a log.
@@ -84,14 +135,69 @@ pub fn named(tree: &RootedTree, paths: &[PathBuf]) -> Found {
             _ => gather.add(tree, path),
         }
     }
-    gather.done()
+    gather.done(tree)
+}
+
+impl LogFile {
+    /// Opens the file that was found, under whatever name it has now: when it was rotated since, a new
+    /// file stands under its own. Its facts are those of this moment afterwards.
+    pub fn open(&mut self, tree: &RootedTree) -> Result<File, LookError> {
+        let wanted = (self.stat.device, self.stat.inode);
+        let opened =
+            tree.open_file(&self.path).and_then(|file| Ok((facts(&self.path, &file)?, file)));
+        match opened {
+            Ok((stat, file)) if (stat.device, stat.inode) == wanted => {
+                self.stat = stat;
+                return Ok(file);
+            }
+            Err(error) if !error.not_found() => return Err(error),
+            _ => {}
+        }
+        let (name, _) = family(&self.path);
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        for entry in tree.list(directory)? {
+            if entry.kind == FileKind::Regular && family(&entry.path).0 == name {
+                let file = tree.open_file(&entry.path)?;
+                let stat = facts(&entry.path, &file)?;
+                if (stat.device, stat.inode) == wanted {
+                    self.stat = stat;
+                    return Ok(file);
+                }
+            }
+        }
+        Err(LookError::new(&self.path, Why::Io("rotated away before it was read".into())))
+    }
+}
+
+/// Facts about an open file, with its birth time where the file system keeps one.
+fn facts(path: &Path, file: &File) -> Result<Stat, LookError> {
+    use std::os::unix::fs::MetadataExt;
+
+    let io = |error: std::io::Error| LookError::new(path, Why::Io(error.to_string()));
+    let meta = file.metadata().map_err(io)?;
+    let born = meta.created().ok().and_then(|at| {
+        let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_nanos()).ok()
+    });
+    Ok(Stat {
+        kind: FileKind::Regular,
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+        size_bytes: meta.size(),
+        modified: meta.mtime(),
+        device: meta.dev(),
+        inode: meta.ino(),
+        born,
+    })
 }
 
 #[derive(Default)]
 struct Gather {
     families: BTreeMap<String, Vec<(Age, LogFile)>>,
     incomplete: Vec<String>,
-    count: usize,
+    /// Device and inode of what was found: a second name of the same file is not read again.
+    taken: BTreeSet<(u64, u64)>,
 }
 
 impl Gather {
@@ -101,22 +207,27 @@ impl Gather {
             self.incomplete.push(message);
             return;
         }
-        match tree.list(directory) {
-            Ok(entries) => {
-                for entry in entries {
-                    match entry.kind {
-                        FileKind::Directory => self.walk(tree, &entry.path, depth + 1),
-                        FileKind::Regular if is_text(&entry.path) => self.add(tree, &entry.path),
-                        _ => {}
-                    }
-                }
+        let entries = match tree.list(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.incomplete.push(error.to_string()),
+        };
+        for entry in entries {
+            match entry.kind {
+                FileKind::Directory => self.walk(tree, &entry.path, depth + 1),
+                _ if !is_text(&entry.path) => {}
+                FileKind::Link => match tree.stat(&entry.path, Links::Follow) {
+                    // A link to a directory could lead in a circle; one to nothing holds no lines.
+                    Ok(stat) if stat.kind == FileKind::Directory => {}
+                    Err(error) if error.not_found() => {}
+                    _ => self.add(tree, &entry.path),
+                },
+                _ => self.add(tree, &entry.path),
             }
-            Err(error) => self.incomplete.push(error.to_string()),
         }
     }
 
     fn add(&mut self, tree: &RootedTree, path: &Path) {
-        if self.count == FILES_MAX {
+        if self.taken.len() == FILES_MAX {
             if !self.incomplete.iter().any(|line| line.starts_with("more than")) {
                 self.incomplete
                     .push(format!("more than {FILES_MAX} log files: the rest is not read"));
@@ -124,56 +235,95 @@ impl Gather {
             return;
         }
         // Opening tells what `stat` cannot: whether this process may read it.
-        match tree.open_file(path).and_then(|_| tree.stat(path, Links::Follow)) {
+        match tree.open_file(path).and_then(|file| facts(path, &file)) {
             Ok(stat) => {
-                self.count += 1;
-                let (name, age) = family(path);
-                let file = LogFile { path: path.to_path_buf(), stat };
-                self.families.entry(name).or_default().push((age, file));
+                if self.taken.insert((stat.device, stat.inode)) {
+                    let (name, age) = family(path);
+                    let file = LogFile { path: path.to_path_buf(), stat };
+                    self.families.entry(name).or_default().push((age, file));
+                }
             }
             Err(error) => self.incomplete.push(error.to_string()),
         }
     }
 
-    fn done(self) -> Found {
+    fn done(self, tree: &RootedTree) -> Found {
         let families = self.families.into_iter().map(|(name, mut files)| {
             files.sort_by(|a, b| (&a.0, &a.1.path).cmp(&(&b.0, &b.1.path)));
-            files.dedup_by(|a, b| a.1.path == b.1.path);
+            let files = without_copies(tree, files);
             Family { name, files: files.into_iter().map(|(_, file)| file).collect() }
         });
         Found { families: families.collect(), incomplete: self.incomplete }
     }
 }
 
-/// Where a file stands in its family; oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Age {
-    /// `-20240501`
-    Dated(String),
-    /// `.3`: the larger the older.
-    Numbered(std::cmp::Reverse<u32>),
-    /// Being written.
-    Live,
+/// Leaves out what logrotate is making at this moment: the archive of a file that is still there, and
+/// the copy of a log that will be truncated next.
+fn without_copies(tree: &RootedTree, mut files: Vec<(Age, LogFile)>) -> Vec<(Age, LogFile)> {
+    let begins_alike = |a: &LogFile, b: &LogFile| {
+        let (a, b) = (expanded_head(tree, a), expanded_head(tree, b));
+        let shorter = a.len().min(b.len());
+        shorter > 0 && a[..shorter] == b[..shorter]
+    };
+    let mut at = 1;
+    while at < files.len() {
+        let ((age, one), (next_age, next)) = (&files[at - 1], &files[at]);
+        let longer = |a: &Path, b: &Path| b.to_string_lossy().starts_with(&*a.to_string_lossy());
+        let archive = age == next_age && longer(&one.path, &next.path) && begins_alike(one, next);
+        let copy = *next_age == Age::Live
+            && *age != Age::Live
+            && one.stat.size_bytes <= next.stat.size_bytes
+            && is_beginning_of(tree, one, next);
+        if archive {
+            // The plain one has all lines; the archive may be half made. Its name is the longer one.
+            files.remove(at);
+        } else if copy {
+            files.remove(at - 1);
+        } else {
+            at += 1;
+        }
+    }
+    files
 }
 
-/// A path without its rotation's suffix, and its age: `auth.log.2.gz`, `secure-20240501`,
-/// `access.log-20240501.gz`, `syslog.1`.
-fn family(path: &Path) -> (String, Age) {
-    let whole = String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned();
-    let text = whole.strip_suffix(".gz").unwrap_or(&whole);
-    if let Some((stem, number)) = text.rsplit_once('.')
-        && let Ok(number) = number.parse::<u32>()
-        && number < 10_000
-    {
-        return (stem.to_string(), Age::Numbered(std::cmp::Reverse(number)));
-    }
-    if let Some((stem, date)) = text.rsplit_once(['-', '.'])
-        && date.len() >= 8
-        && date.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return (stem.to_string(), Age::Dated(date.to_string()));
-    }
-    (text.to_string(), Age::Live)
+/// Whether a plain file holds what another begins with.
+fn is_beginning_of(tree: &RootedTree, copy: &LogFile, of: &LogFile) -> bool {
+    use std::os::unix::fs::FileExt;
+
+    let (Ok(one), Ok(other)) = (tree.open_file(&copy.path), tree.open_file(&of.path)) else {
+        return false;
+    };
+    let length = usize::try_from(copy.stat.size_bytes).unwrap_or(usize::MAX).min(COPY_BYTES);
+    let same = |at: u64| {
+        let (mut a, mut b) = (vec![0; length], vec![0; length]);
+        one.read_exact_at(&mut a, at).and_then(|()| other.read_exact_at(&mut b, at)).is_ok()
+            && a == b
+    };
+    length > 0 && same(0) && same(copy.stat.size_bytes - length as u64)
+}
+
+/// The first bytes of a file, expanded; none where it cannot be read.
+fn expanded_head(tree: &RootedTree, file: &LogFile) -> Vec<u8> {
+    use std::io::Read;
+
+    use parsers::map::{MAGIC_BYTES, Packing};
+
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut opened = tree.open_file(&file.path).map_err(std::io::Error::other)?;
+        let mut head = Vec::new();
+        opened.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
+        let whole = std::io::Cursor::new(head.clone()).chain(opened);
+        let mut out = Vec::new();
+        match Packing::of(&head) {
+            // Half an archive gives what it has.
+            Some(packing) => {
+                let _ = packing.unpack(whole, COPY_BYTES as u64)?.read_to_end(&mut out);
+            }
+            None => _ = whole.take(COPY_BYTES as u64).read_to_end(&mut out)?,
+        }
+        Ok(out)
+    };
+    read().unwrap_or_default()
 }
 
 fn is_wanted(path: &Path, directory: &str, names: &[&str]) -> bool {
@@ -188,13 +338,13 @@ fn is_wanted(path: &Path, directory: &str, names: &[&str]) -> bool {
     names.iter().any(|known| name.contains(known))
 }
 
-/// Archives other than gzip, databases and the journal are not lines.
+/// Databases, the journal and archives of many files are not lines.
 fn is_text(path: &Path) -> bool {
-    const OTHER: [&str; 10] =
-        ["xz", "bz2", "zst", "zip", "tar", "journal", "db", "sqlite", "journal~", "state"];
+    const OTHER: [&str; 7] = ["zip", "tar", "journal", "db", "sqlite", "journal~", "state"];
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     !OTHER.contains(&extension.as_ref())
+        && !name.contains(".tar.")
         && !matches!(name.as_ref(), "wtmp" | "btmp" | "lastlog" | "faillog")
 }
 
@@ -215,14 +365,15 @@ mod tests {
             "secure-20240501",
             "secure-20240408",
             "secure",
+            "auth-old.txt",
             "wtmp",
             "dpkg.log",
-            "auth.log.xz",
+            "auth.log.3.xz",
             "nginx/site-access.log.1",
             "nginx/site-access.log",
             "nginx/other",
         ] {
-            std::fs::write(log.join(name), "x\n").unwrap();
+            std::fs::write(log.join(name), format!("{name}\n")).unwrap();
         }
         let found = discover(&RootedTree::open(dir.path()).unwrap());
         let names: Vec<Vec<String>> = found
@@ -238,7 +389,8 @@ mod tests {
         assert_eq!(
             names,
             [
-                vec!["auth.log.10.gz", "auth.log.2.gz", "auth.log.1", "auth.log"],
+                vec!["auth.log.10.gz", "auth.log.3.xz", "auth.log.2.gz", "auth.log.1", "auth.log"],
+                vec!["dpkg.log"],
                 vec!["site-access.log.1", "site-access.log"],
                 vec!["secure-20240408", "secure-20240501", "secure"],
             ]

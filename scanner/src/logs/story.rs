@@ -192,6 +192,13 @@ impl Tally {
         self.opening.clone()
     }
 
+    /// Whether all addresses in it are among those of these hashes; `false` when there may be more than
+    /// were kept.
+    pub fn is_only_of(&self, known: &HashSet<u64>) -> bool {
+        (1..DISTINCT_MAX).contains(&self.addresses.len())
+            && self.addresses.all().all(|address| known.contains(address))
+    }
+
     /// Distinct addresses, at most [`DISTINCT_MAX`].
     pub fn addresses(&self) -> u64 {
         self.addresses.len() as u64
@@ -251,6 +258,10 @@ impl Distinct {
         self.few.len() + self.many.len()
     }
 
+    fn all(&self) -> impl Iterator<Item = &u64> {
+        self.few.iter().chain(&self.many)
+    }
+
     /// Whether there was none.
     pub fn is_empty(&self) -> bool {
         self.few.is_empty()
@@ -296,6 +307,9 @@ pub struct Detection {
     pub subject: Subject,
     /// Events.
     pub count: u64,
+    /// Of a client of a web server: all requests of its address in the lines that were swept, with
+    /// those that no rule named and those before it was recognised.
+    pub requests: Option<u64>,
     /// First of them, seconds since the epoch.
     pub first: Option<i64>,
     /// Last of them.
@@ -317,6 +331,7 @@ pub struct Detection {
 }
 
 /// What a detection needs to know of its rule.
+#[derive(Clone)]
 pub struct About<'a> {
     /// The rule's words.
     pub header: &'a parsers::rules::sigma::Header,
@@ -341,6 +356,7 @@ impl Detection {
             service: about.service.to_string(),
             subject,
             count: tally.count,
+            requests: None,
             first: tally.first,
             last: tally.last,
             users: tally.users.len() as u64,
@@ -434,7 +450,11 @@ impl Detection {
             }
         };
         let of = if key.is_empty() { String::new() } else { format!(": {key}") };
-        format!("{}{of} ({} {events}{entered})", self.title, self.count)
+        let among = match self.requests {
+            Some(requests) if requests > self.count => format!(" among {requests} requests"),
+            _ => String::new(),
+        };
+        format!("{}{of} ({} {events}{among}{entered})", self.title, self.count)
     }
 
     fn privilege(&self) -> Privilege {
@@ -460,6 +480,9 @@ impl Detection {
         }
         if self.addresses > 0 {
             facts.insert("addresses".into(), self.addresses.to_string());
+        }
+        if let Some(requests) = self.requests {
+            facts.insert("requests".into(), requests.to_string());
         }
         if let Some(seconds) = self.rhythm_s {
             facts.insert("rhythm".into(), format!("every {seconds} s"));

@@ -8,18 +8,21 @@
 //! could not be understood is counted.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::io::Read;
+use std::path::Path;
 
 use jiff::tz::TimeZone;
 use parsers::map::EXPANDED_BYTES_MAX;
+use parsers::tree::{Links, Tree};
 use serde::Serialize;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, VANISHED};
 use super::gather::Sweeper;
 use super::matcher::RuleSet;
 use super::pool::Pool;
 use super::reading::{Hall, Stream};
+use super::rotation::family;
 use super::source::{self, Found};
 use super::story::Detection;
 use crate::RootedTree;
@@ -172,6 +175,10 @@ pub fn sweep(
 ) -> SweepOutcome {
     let mut sweeper = Sweeper::new(rules, options);
     sweeper.outcome.incomplete = found.incomplete;
+    let asked: BTreeSet<String> = found.families.iter().map(|family| family.name.clone()).collect();
+    if let Some(checkpoint) = checkpoint.as_deref_mut() {
+        checkpoint.begin();
+    }
     let mut streams: VecDeque<Stream<'_>> = VecDeque::new();
     if let Some(reader) = journal {
         streams.push_back(Stream::of_journal(reader, &sweeper));
@@ -181,7 +188,7 @@ pub fn sweep(
     }
     sweeper.several = streams.len() > 1;
     let jobs = threads(options.jobs);
-    let pool = Pool::new(rules, sweeper.hasher.clone());
+    let pool = Pool::new(rules, options.since, sweeper.hasher.clone());
     std::thread::scope(|scope| {
         // Ends the threads also when this one panics.
         let _closes = Closes(&pool);
@@ -205,6 +212,16 @@ pub fn sweep(
             number += count;
         }
     });
+    if let Some(checkpoint) = checkpoint.as_deref() {
+        let is_asked = |path: &str| asked.contains(&family(Path::new(path)).0);
+        let is_there = |path: &str| {
+            !tree.stat(Path::new(path), Links::Follow).is_err_and(|error| error.not_found())
+        };
+        for path in checkpoint.vanished(&is_asked, &is_there) {
+            sweeper.outcome.summary.gaps += 1;
+            sweeper.incomplete(format!("{path}: {VANISHED}"));
+        }
+    }
     let outcome = sweeper.finish();
     if let Some(checkpoint) = checkpoint
         && outcome.journal_cursor.is_some()

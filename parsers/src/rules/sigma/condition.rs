@@ -1,7 +1,9 @@
 //! The condition grammar: names, `and`, `or`, `not`, parentheses, `1 of x*`, `all of them`.
 //!
-//! `not` binds closest, then `and`, then `or`. `them` leaves out selections whose name starts with
-//! `_`. The aggregations of Sigma 1 (`| count() > 5`) are refused.
+//! `not` binds closest, then `and`, then `or`. `them` and patterns leave out selections whose name
+//! starts with `_`, unless the pattern does too. `any of` is `1 of`. The aggregations of Sigma 1 (`| count() > 5`) are refused.
+
+use serde::{Deserialize, Serialize};
 
 /// Deepest nesting of parentheses and `not`.
 pub const DEPTH_MAX: usize = 32;
@@ -10,7 +12,7 @@ pub const DEPTH_MAX: usize = 32;
 pub const TOKENS_MAX: usize = 1024;
 
 /// When a rule matches. Numbers are positions in the rule's list of selections.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// The selection holds.
     Selection(usize),
@@ -22,6 +24,31 @@ pub enum Condition {
     Or(Vec<Condition>),
     /// At least so many of these selections hold.
     AtLeast(usize, Vec<usize>),
+}
+
+impl Condition {
+    /// The same over selections that stand `by` places later.
+    pub(super) fn moved(self, by: usize) -> Self {
+        let each = |parts: Vec<Self>| parts.into_iter().map(|part| part.moved(by)).collect();
+        match self {
+            Self::Selection(index) => Self::Selection(index + by),
+            Self::Not(inner) => Self::Not(Box::new(inner.moved(by))),
+            Self::And(parts) => Self::And(each(parts)),
+            Self::Or(parts) => Self::Or(each(parts)),
+            Self::AtLeast(count, of) => {
+                Self::AtLeast(count, of.into_iter().map(|index| index + by).collect())
+            }
+        }
+    }
+
+    /// Whether anything in it is negated.
+    pub(super) fn negates(&self) -> bool {
+        match self {
+            Self::Selection(_) | Self::AtLeast(..) => false,
+            Self::Not(_) => true,
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::negates),
+        }
+    }
 }
 
 pub(super) fn parse(text: &str, names: &[&str]) -> Result<Condition, String> {
@@ -109,7 +136,8 @@ impl<'a> Parser<'a> {
         };
         let next_is_of =
             self.tokens.get(self.at + 1).is_some_and(|next| next.eq_ignore_ascii_case("of"));
-        if next_is_of && (token.eq_ignore_ascii_case("all") || token.parse::<usize>().is_ok()) {
+        let counts = |word: &str| ["all", "any"].iter().any(|one| word.eq_ignore_ascii_case(one));
+        if next_is_of && (counts(token) || token.parse::<usize>().is_ok()) {
             self.at += 2;
             return self.quantified(token);
         }
@@ -128,16 +156,17 @@ impl<'a> Parser<'a> {
         };
         self.at += 1;
         let wanted = |name: &str| {
-            if pattern.eq_ignore_ascii_case("them") {
-                return !name.starts_with('_');
-            }
-            glob(pattern, name)
+            let open = !name.starts_with('_') || pattern.starts_with('_');
+            open && (pattern.eq_ignore_ascii_case("them") || glob(pattern, name))
         };
         let of: Vec<usize> = (0..self.names.len()).filter(|i| wanted(self.names[*i])).collect();
         if of.is_empty() {
             return Err("`of` names no selection of the rule".into());
         }
-        let least = count.parse().unwrap_or(of.len());
+        let least = match count {
+            count if count.eq_ignore_ascii_case("any") => 1,
+            count => count.parse().unwrap_or(of.len()),
+        };
         if least == 0 || least > of.len() {
             return Err("the number before `of` does not fit the selections after it".into());
         }

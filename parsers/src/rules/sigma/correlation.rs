@@ -1,5 +1,11 @@
 //! Correlation documents: rules over the hits of other rules.
+//!
+//! Hits are counted while they come in, so only what more hits can bring about is accepted: an upper
+//! bound on a count (`lt`, `lte`, `eq`, `neq`, a range) holds at some moment of nearly every window, and
+//! would be told again and again; it is refused with words, as are the sums and averages that Sigma
+//! has not settled.
 
+use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
 use super::{Header, Source, texts};
@@ -18,7 +24,7 @@ pub const GROUP_BY_MAX: usize = 8;
 pub const THRESHOLD_MAX: u64 = 100_000;
 
 /// A rule over the hits of other rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Correlation {
     /// Its names and words.
     pub header: Header,
@@ -37,7 +43,7 @@ pub struct Correlation {
 }
 
 /// What a correlation counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CorrelationKind {
     /// Events.
     EventCount(Threshold),
@@ -51,14 +57,14 @@ pub enum CorrelationKind {
 
 /// A count and how it is compared. It is held against the count at each event, so only comparisons
 /// that a growing count can come to satisfy are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
     /// The smallest count that satisfies it.
     pub at_least: u64,
 }
 
 /// How two numbers are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compare {
     /// `gt`
     Above,
@@ -68,6 +74,8 @@ pub enum Compare {
     Below,
     /// `lte`
     AtMost,
+    /// A part of a date with no other comparison.
+    Equal,
 }
 
 impl Compare {
@@ -78,6 +86,7 @@ impl Compare {
             Self::AtLeast => number >= bound,
             Self::Below => number < bound,
             Self::AtMost => number <= bound,
+            Self::Equal => number == bound,
         }
     }
 }
@@ -108,7 +117,7 @@ pub(super) fn parse(
     }
     let timespan_s =
         map.get("timespan").and_then(Value::as_str).and_then(seconds).ok_or_else(|| {
-            source.at("timespan", "`timespan` is a number with s, m, h or d, up to 90d")
+            source.at("timespan", "`timespan` is a number with s, m, h, d or w, up to 90d")
         })?;
     let flag = map.get("generate").or_else(|| document.get("generate"));
     let generate = match flag {
@@ -116,35 +125,86 @@ pub(super) fn parse(
         Some(Value::Bool(flag)) => *flag,
         Some(_) => return Err(source.at("generate", "`generate` is true or false")),
     };
-    let kind = kind(source, map)?;
+    let kind = kind(source, map, &rules)?;
     let aliases = aliases(source, map)?;
     Ok(Correlation { header, kind, rules, group_by, aliases, timespan_s, generate })
 }
 
-fn kind(source: &Source<'_>, map: &Mapping) -> Result<CorrelationKind, Problem> {
+fn kind(source: &Source<'_>, map: &Mapping, rules: &[String]) -> Result<CorrelationKind, Problem> {
     let condition = map.get("condition");
     match map.get("type").and_then(Value::as_str) {
-        Some("event_count") => Ok(CorrelationKind::EventCount(threshold(source, condition)?)),
+        Some("event_count") => {
+            if condition.is_some_and(|condition| condition.get("field").is_some()) {
+                let message = "`event_count` counts events, not a `field`: use `value_count`";
+                return Err(source.at("field", message));
+            }
+            Ok(CorrelationKind::EventCount(threshold(source, condition)?))
+        }
         Some("value_count") => {
-            let field = condition.and_then(|c| c.get("field")).and_then(Value::as_str);
-            let Some(field) = field else {
-                return Err(source.at("condition", "`value_count` needs a `field` to count"));
+            let field = match condition.and_then(|condition| condition.get("field")) {
+                Some(Value::String(field)) => field,
+                Some(Value::Sequence(_)) => {
+                    return Err(
+                        source.at("field", "`value_count` of several fields is not supported")
+                    );
+                }
+                _ => {
+                    return Err(source.at("condition", "`value_count` needs a `field` to count"));
+                }
             };
             Ok(CorrelationKind::ValueCount(field.to_string(), threshold(source, condition)?))
         }
         Some(name @ ("temporal" | "temporal_ordered")) => {
-            if condition.is_some() {
-                let message = "a condition is not supported here: all rules have to hit";
-                return Err(source.at("condition", message));
-            }
+            every_rule(source, condition, rules)?;
             let ordered = name == "temporal_ordered";
             Ok(if ordered { CorrelationKind::TemporalOrdered } else { CorrelationKind::Temporal })
+        }
+        Some(
+            name @ ("value_sum" | "value_avg" | "value_median" | "value_percentile" | "value_min"
+            | "value_max"),
+        ) => {
+            let message = format!("`{name}` is not supported: Sigma has not settled it");
+            Err(source.at("type", message))
         }
         _ => {
             let message = "`type` is event_count, value_count, temporal or temporal_ordered";
             Err(source.at("type", message))
         }
     }
+}
+
+/// A condition of `temporal` may say what holds without it: that every rule has to hit.
+fn every_rule(
+    source: &Source<'_>,
+    condition: Option<&Value>,
+    rules: &[String],
+) -> Result<(), Problem> {
+    let count = rules.len() as u64;
+    let holds = match condition {
+        None | Some(Value::Null) => true,
+        Some(Value::Mapping(map)) if map.len() == 1 => map.iter().all(|(key, value)| {
+            let least = match key.as_str() {
+                Some("gte" | "eq") => value.as_u64(),
+                Some("gt") => value.as_u64().map(|value| value.saturating_add(1)),
+                _ => None,
+            };
+            least == Some(count)
+        }),
+        Some(Value::String(text)) => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let named: std::collections::BTreeSet<&str> =
+                words.iter().step_by(2).copied().collect();
+            let joined =
+                words.iter().skip(1).step_by(2).all(|word| word.eq_ignore_ascii_case("and"));
+            joined && words.len() % 2 == 1 && named == rules.iter().map(String::as_str).collect()
+        }
+        _ => false,
+    };
+    if holds {
+        return Ok(());
+    }
+    let message = "a condition is not supported here but that all rules have to hit";
+    Err(source.at("condition", message))
 }
 
 fn threshold(source: &Source<'_>, condition: Option<&Value>) -> Result<Threshold, Problem> {
@@ -158,8 +218,12 @@ fn threshold(source: &Source<'_>, condition: Option<&Value>) -> Result<Threshold
             Some("gte") => 0,
             Some("gt") => 1,
             Some("field") => continue,
-            Some("lt" | "lte" | "eq" | "neq") => {
-                return Err(wrong("only gt and gte are supported: fewer events are no event"));
+            Some(name @ ("lt" | "lte" | "eq" | "neq")) => {
+                let message = format!(
+                    "`{name}` is not supported: a count that still grows can only be told to have \
+                     reached a bound, with gt or gte"
+                );
+                return Err(source.at(name, message));
             }
             _ => return Err(wrong("unknown comparison: use gt or gte")),
         };
@@ -198,13 +262,14 @@ fn aliases(source: &Source<'_>, map: &Mapping) -> Result<Aliases, Problem> {
     }
 }
 
-/// `30s`, `10m`, `2h`, `1d`.
+/// `30s`, `10m`, `2h`, `1d`, `2w`. Months and years have no fixed length.
 fn seconds(text: &str) -> Option<i64> {
     let unit = match text.chars().next_back()? {
         's' => 1,
         'm' => 60,
         'h' => 3600,
         'd' => 86_400,
+        'w' => 7 * 86_400,
         _ => return None,
     };
     let number: i64 = text[..text.len() - 1].parse().ok()?;

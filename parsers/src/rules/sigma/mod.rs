@@ -7,21 +7,32 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
-use crate::config::yaml;
 use crate::place::{Place, Problem};
 
+mod collection;
 mod condition;
 mod correlation;
 mod detection;
+mod expression;
+mod modifiers;
+mod moment;
 mod pattern;
+mod source;
+mod values;
 
+pub use collection::{Collection, EXPRESSIONS_COST_MAX, Filter};
 pub use condition::Condition;
 pub use correlation::{Compare, Correlation, CorrelationKind, Threshold};
-pub use detection::{Detection, Selection, Test};
+pub use detection::{Detection, Selection};
+pub use expression::Expression;
+pub use modifiers::{Placeholders, VALUES_MAX};
+pub use moment::Part as TimePart;
 pub use pattern::{Around, Matcher, Pattern};
+use source::Source;
+pub use values::Test;
 
 /// Most bytes of one rule file.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -30,16 +41,18 @@ pub const FILE_BYTES_MAX: usize = 1 << 20;
 pub const DOCUMENTS_MAX: usize = 1000;
 
 /// What one document holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Document {
     /// A rule over single events.
     Rule(Box<Rule>),
     /// A rule over the hits of other rules.
     Correlation(Box<Correlation>),
+    /// What is taken from other rules' matches.
+    Filter(Box<Filter>),
 }
 
 /// What rules and correlations have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// UUID, or empty.
     pub id: String,
@@ -62,7 +75,7 @@ pub struct Header {
 }
 
 /// A rule's level, lowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// Worth knowing.
     Informational,
@@ -77,7 +90,7 @@ pub enum Level {
 }
 
 /// Which logs a rule is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logsource {
     /// `linux`, `apache` …
     pub product: Option<String>,
@@ -88,7 +101,7 @@ pub struct Logsource {
 }
 
 /// A rule over single events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// Its names and words.
     pub header: Header,
@@ -116,6 +129,15 @@ impl Header {
 
 /// Reads every document of one rule file; the first thing wrong in it is the error.
 pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Vec<Document>, Problem> {
+    parse_with(file, bytes, &Placeholders::new())
+}
+
+/// [`parse`] with values for the placeholders of `expand`; one without a value is an error.
+pub fn parse_with(
+    file: &Arc<str>,
+    bytes: &[u8],
+    placeholders: &Placeholders,
+) -> Result<Vec<Document>, Problem> {
     let source = Source::new(file, bytes)?;
     let mut documents = Vec::new();
     for (index, document) in serde_yaml::Deserializer::from_str(source.text).enumerate() {
@@ -125,7 +147,9 @@ pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Vec<Document>, Problem> {
         let value = Value::deserialize(document).map_err(|error| source.yaml(&error))?;
         match value {
             Value::Null => {}
-            Value::Mapping(map) => documents.push(one(&source.document(index), &map)?),
+            Value::Mapping(map) => {
+                documents.push(one(&source.document(index), &map, placeholders)?)
+            }
             _ => return Err(source.document(index).whole("a rule is a map of keys")),
         }
     }
@@ -135,23 +159,30 @@ pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Vec<Document>, Problem> {
     Ok(documents)
 }
 
-fn one(source: &Source<'_>, map: &Mapping) -> Result<Document, Problem> {
+fn one(
+    source: &Source<'_>,
+    map: &Mapping,
+    placeholders: &Placeholders,
+) -> Result<Document, Problem> {
+    if map.contains_key("action") {
+        let message =
+            "`action` was removed from Sigma: write each rule out as a document of its own";
+        return Err(source.at("action", message));
+    }
     let header = header(source, map)?;
     if let Some(body) = map.get("correlation") {
         let correlation = correlation::parse(source, header, body, map)?;
         return Ok(Document::Correlation(Box::new(correlation)));
     }
-    for unsupported in ["action", "filter"] {
-        if map.contains_key(unsupported) {
-            let message = format!("documents with `{unsupported}` are not supported");
-            return Err(source.at(unsupported, message));
-        }
+    let logsource = logsource(source, map)?;
+    if let Some(body) = map.get("filter") {
+        let filter = collection::filter(source, header, logsource, body, placeholders)?;
+        return Ok(Document::Filter(Box::new(filter)));
     }
     let Some(Value::Mapping(body)) = map.get("detection") else {
         return Err(source.at("detection", "a rule needs a map `detection`"));
     };
-    let detection = detection::parse(source, body)?;
-    let logsource = logsource(source, map)?;
+    let detection = detection::parse(source, body, &[], placeholders)?;
     Ok(Document::Rule(Box::new(Rule { header, logsource, detection })))
 }
 
@@ -214,89 +245,6 @@ fn texts(value: Option<&Value>) -> Vec<String> {
             list.iter().filter_map(Value::as_str).map(str::to_string).collect()
         }
         _ => Vec::new(),
-    }
-}
-
-/// A rule file's text, to find the line of a key again: the YAML reader keeps no places.
-struct Source<'a> {
-    file: &'a Arc<str>,
-    text: &'a str,
-    /// Lines before `text`.
-    before: u32,
-}
-
-impl<'a> Source<'a> {
-    fn new(file: &'a Arc<str>, bytes: &'a [u8]) -> Result<Self, Problem> {
-        let problem = |message: String| Problem { place: Place::whole(Arc::clone(file)), message };
-        if bytes.len() > FILE_BYTES_MAX {
-            return Err(problem(format!("larger than {FILE_BYTES_MAX} bytes")));
-        }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| problem(format!("not UTF-8 after byte {}", error.valid_up_to())))?;
-        // The loader takes quadratic time on nested brackets.
-        yaml::brackets(bytes).map_err(|error| Problem {
-            place: Place::new(file, error.line, error.column),
-            message: error.message,
-        })?;
-        Ok(Self { file, text, before: 0 })
-    }
-
-    /// The part of the text that holds document `index`.
-    fn document(&self, index: usize) -> Self {
-        let starts = |line: &str| line == "---" || line.starts_with("--- ");
-        let has_front = self
-            .text
-            .lines()
-            .find(|line| !line.trim().is_empty() && !line.starts_with(['#', '%']))
-            .is_some_and(starts);
-        let wanted = if has_front { index + 1 } else { index };
-        let (mut seen, mut offset, mut before) = (0, 0, 0);
-        for line in self.text.split_inclusive('\n') {
-            seen += usize::from(starts(line.trim_end()));
-            if seen >= wanted {
-                break;
-            }
-            offset += line.len();
-            before += 1;
-        }
-        Self { file: self.file, text: &self.text[offset..], before }
-    }
-
-    fn place(&self, line: u32) -> Place {
-        Place::new(self.file, self.before + line, 1)
-    }
-
-    /// The line on which a key is first written, or the document's first.
-    fn at(&self, key: &str, message: impl Into<String>) -> Problem {
-        let is_key = |line: &str| {
-            let line = line.trim_start().trim_start_matches("- ").trim_start();
-            let line = line.trim_start_matches(['\'', '"']);
-            line.strip_prefix(key)
-                .is_some_and(|rest| rest.trim_start_matches(['\'', '"']).starts_with(':'))
-        };
-        for (index, line) in self.text.lines().enumerate() {
-            if is_key(line) {
-                let line_number = self.before + u32::try_from(index).unwrap_or(u32::MAX - 1) + 1;
-                let column = line.len() - line.trim_start().len() + 1;
-                let column = u32::try_from(column).unwrap_or(u32::MAX);
-                let place = Place::new(self.file, line_number, column);
-                return Problem { place, message: message.into() };
-            }
-        }
-        self.whole(message)
-    }
-
-    fn whole(&self, message: impl Into<String>) -> Problem {
-        Problem { place: self.place(1), message: message.into() }
-    }
-
-    fn yaml(&self, error: &serde_yaml::Error) -> Problem {
-        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        let place = match error.location() {
-            Some(at) => Place::new(self.file, number(at.line()), number(at.column())),
-            None => self.place(1),
-        };
-        Problem { place, message: "not the YAML of a rule: the reader stopped here".into() }
     }
 }
 

@@ -6,18 +6,17 @@
 
 use std::net::IpAddr;
 
-use regex::bytes::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
 
 use super::Compare;
+use super::expression::{Expression, Flags};
+use super::moment::Part as TimePart;
 
 /// Most characters of one pattern.
 pub const PATTERN_CHARS_MAX: usize = 4096;
 
-/// Most bytes of a compiled regular expression.
-pub const REGEX_BYTES_MAX: usize = 1 << 20;
-
 /// One value of a rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Matcher {
     /// The field is absent or empty.
     Null,
@@ -26,17 +25,19 @@ pub enum Matcher {
     /// A text with wildcards.
     Pattern(Pattern),
     /// A regular expression, found anywhere.
-    Regex(Regex),
+    Regex(Expression),
     /// A network in CIDR notation.
     Network(IpAddr, u8),
     /// A number compared.
     Number(Compare, f64),
-    /// Another field: how the two are compared.
-    Field(String, Around),
+    /// Another field: how the two are compared, and whether case matters.
+    Field(String, Around, bool),
+    /// A part of a date and time, compared.
+    Time(TimePart, Compare, f64),
 }
 
 /// Where in the value a text has to stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Around {
     /// It is the value.
     Whole,
@@ -49,31 +50,45 @@ pub enum Around {
 }
 
 impl Around {
-    /// Whether `text` stands so in `value`, case aside.
-    pub fn stands(self, value: &[u8], text: &[u8]) -> bool {
-        let pattern = |parts| Pattern { parts, cased: false };
-        let literal = Part::Literal(text.to_ascii_lowercase());
+    /// Whether `text` stands so in `value`.
+    pub fn stands(self, value: &[u8], text: &[u8], cased: bool) -> bool {
+        let length = text.len();
         match self {
-            Self::Whole => value.eq_ignore_ascii_case(text),
-            Self::Contains => pattern(vec![Part::Any, literal, Part::Any]).accepts(value),
-            Self::Start => pattern(vec![literal, Part::Any]).accepts(value),
-            Self::End => pattern(vec![Part::Any, literal]).accepts(value),
+            Self::Whole => same(value, text, cased),
+            Self::Contains => find(value, text, 0, cased).is_some(),
+            Self::Start => value.get(..length).is_some_and(|start| same(start, text, cased)),
+            Self::End => value
+                .len()
+                .checked_sub(length)
+                .is_some_and(|from| same(&value[from..], text, cased)),
         }
     }
 }
 
 /// A text with `*` (any run) and `?` (any one character).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern {
     parts: Vec<Part>,
     cased: bool,
+    /// In a text looked for anywhere: the byte that is looked for first, a rare one.
+    anchor: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Part {
     Literal(Vec<u8>),
     Any,
     One,
+}
+
+/// The forms of texts that are asked without looking at every wildcard.
+pub(super) enum Shape<'a> {
+    Whole(&'a [u8]),
+    Anywhere(&'a [u8]),
+    Start(&'a [u8]),
+    End(&'a [u8]),
+    Other,
 }
 
 impl Matcher {
@@ -84,14 +99,22 @@ impl Matcher {
             Self::Null => value.is_empty(),
             Self::Exists(wanted) => *wanted,
             Self::Pattern(pattern) => pattern.accepts(value),
-            Self::Regex(regex) => regex.is_match(value),
+            Self::Regex(regex) => regex.accepts(value),
             Self::Network(network, bits) => in_network(value, *network, *bits),
             Self::Number(compare, bound) => std::str::from_utf8(value)
                 .ok()
                 .and_then(|text| text.trim().parse::<f64>().ok())
                 .is_some_and(|number| compare.holds(number, *bound)),
             Self::Field(..) => false,
+            Self::Time(part, compare, bound) => {
+                part.of(value).is_some_and(|number| compare.holds(number, *bound))
+            }
         }
+    }
+
+    /// Whether it asks for more than the field's value: other fields, or that it is absent.
+    pub fn relates(&self) -> bool {
+        matches!(self, Self::Null | Self::Exists(_) | Self::Field(..))
     }
 
     /// A text in lower case that every accepted value holds (compared without case): the longest
@@ -108,33 +131,29 @@ impl Matcher {
             .max_by_key(Vec::len)
     }
 
-    /// A regular expression as Sigma means it: case matters, found anywhere.
-    pub(super) fn regex(source: &str, flags: &str) -> Result<Self, String> {
-        let mut builder = RegexBuilder::new(source);
-        builder.size_limit(REGEX_BYTES_MAX).nest_limit(64);
-        for flag in flags.chars() {
-            match flag {
-                'i' => builder.case_insensitive(true),
-                'm' => builder.multi_line(true),
-                's' => builder.dot_matches_new_line(true),
-                _ => return Err("unknown flag of `re`: use i, m or s".into()),
-            };
+    /// Texts in lower case of which every accepted value holds one (compared without case).
+    pub fn required_any(&self) -> Option<Vec<Vec<u8>>> {
+        match self {
+            Self::Regex(expression) => expression.required().map(<[_]>::to_vec),
+            other => other.required().map(|text| vec![text]),
         }
-        builder.build().map(Self::Regex).map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "the regular expression is too big".into(),
-            _ => "not a regular expression without look-around and back-references".to_string(),
-        })
     }
 
-    pub(super) fn text(source: &str, around: Around, cased: bool) -> Result<Self, String> {
-        if source.chars().count() > PATTERN_CHARS_MAX {
+    pub(super) fn of_parts(parts: Vec<Part>, cased: bool) -> Result<Self, String> {
+        let bytes: usize = parts.iter().map(Part::len).sum();
+        if bytes > 4 * PATTERN_CHARS_MAX {
             return Err(format!("a pattern of more than {PATTERN_CHARS_MAX} characters"));
         }
-        let pattern = Pattern::new(source, around, cased);
-        if cased || source.is_ascii() {
-            return Ok(Self::Pattern(pattern));
+        let text = |part: &Part| match part {
+            Part::Literal(text) => std::str::from_utf8(text).is_ok_and(|text| !text.is_ascii()),
+            _ => false,
+        };
+        // The case of letters beyond ASCII is ignored too: by a regular expression.
+        if !cased && parts.iter().any(text) {
+            let flags = Flags { ignore_case: true, dot_all: true, ..Flags::default() };
+            return Expression::new(&as_regex(&parts), flags).map(Self::Regex);
         }
-        Self::regex(&pattern.as_regex(), "is")
+        Ok(Self::Pattern(Pattern::of_parts(parts, cased)))
     }
 
     pub(super) fn network(text: &str) -> Option<Self> {
@@ -149,56 +168,99 @@ impl Matcher {
     }
 }
 
-impl Pattern {
-    /// Reads a Sigma text: `\*`, `\?` and `\\` are the characters themselves, any other backslash is
-    /// a backslash.
-    pub fn new(source: &str, around: Around, cased: bool) -> Self {
-        let mut parts = Vec::new();
-        if matches!(around, Around::Contains | Around::End) {
-            parts.push(Part::Any);
+impl Part {
+    fn len(&self) -> usize {
+        match self {
+            Self::Literal(text) => text.len(),
+            Self::Any | Self::One => 1,
         }
-        let mut literal = Vec::new();
-        let mut characters = source.chars().peekable();
-        while let Some(character) = characters.next() {
-            let wildcard = match character {
-                '\\' => {
-                    let escaped = characters.next_if(|next| matches!(next, '*' | '?' | '\\'));
-                    push(&mut literal, escaped.unwrap_or('\\'));
-                    continue;
+    }
+}
+
+/// Reads a Sigma text: `\*`, `\?` and `\\` are the characters themselves, any other backslash is a
+/// backslash.
+pub(super) fn parts(source: &str) -> Result<Vec<Part>, String> {
+    if source.chars().count() > PATTERN_CHARS_MAX {
+        return Err(format!("a pattern of more than {PATTERN_CHARS_MAX} characters"));
+    }
+    let mut parts = Vec::new();
+    let mut literal = Vec::new();
+    let mut characters = source.chars().peekable();
+    while let Some(character) = characters.next() {
+        let wildcard = match character {
+            '\\' => {
+                let escaped = characters.next_if(|next| matches!(next, '*' | '?' | '\\'));
+                push(&mut literal, escaped.unwrap_or('\\'));
+                continue;
+            }
+            '*' => Part::Any,
+            '?' => Part::One,
+            other => {
+                push(&mut literal, other);
+                continue;
+            }
+        };
+        flush(&mut parts, &mut literal);
+        if wildcard != Part::Any || parts.last() != Some(&Part::Any) {
+            parts.push(wildcard);
+        }
+    }
+    flush(&mut parts, &mut literal);
+    Ok(parts)
+}
+
+/// The parts with wildcards around them.
+pub(super) fn around(mut parts: Vec<Part>, around: Around) -> Vec<Part> {
+    let before = matches!(around, Around::Contains | Around::End);
+    if before && parts.first() != Some(&Part::Any) {
+        parts.insert(0, Part::Any);
+    }
+    let after = matches!(around, Around::Contains | Around::Start);
+    if after && parts.last() != Some(&Part::Any) {
+        parts.push(Part::Any);
+    }
+    parts
+}
+
+impl Pattern {
+    pub(super) fn of_parts(mut parts: Vec<Part>, cased: bool) -> Self {
+        if !cased {
+            for part in &mut parts {
+                if let Part::Literal(text) = part {
+                    text.make_ascii_lowercase();
                 }
-                '*' => Part::Any,
-                '?' => Part::One,
-                other => {
-                    push(&mut literal, other);
-                    continue;
-                }
-            };
-            flush(&mut parts, &mut literal, cased);
-            if wildcard != Part::Any || parts.last() != Some(&Part::Any) {
-                parts.push(wildcard);
             }
         }
-        flush(&mut parts, &mut literal, cased);
-        if matches!(around, Around::Contains | Around::Start) && parts.last() != Some(&Part::Any) {
-            parts.push(Part::Any);
+        let anchor = match parts.as_slice() {
+            [Part::Any, Part::Literal(text), Part::Any] => rarest(text),
+            _ => 0,
+        };
+        Self { parts, cased, anchor }
+    }
+
+    pub(super) fn cased(&self) -> bool {
+        self.cased
+    }
+
+    pub(super) fn shape(&self) -> Shape<'_> {
+        match self.parts.as_slice() {
+            [] => Shape::Whole(&[]),
+            [Part::Literal(text)] => Shape::Whole(text),
+            [Part::Literal(text), Part::Any] => Shape::Start(text),
+            [Part::Any, Part::Literal(text)] => Shape::End(text),
+            [Part::Any, Part::Literal(text), Part::Any] => Shape::Anywhere(text),
+            _ => Shape::Other,
         }
-        Self { parts, cased }
     }
 
     /// Whether the whole value is of this form.
     pub fn accepts(&self, value: &[u8]) -> bool {
-        match self.parts.as_slice() {
-            [] => value.is_empty(),
-            [Part::Any] => true,
-            [Part::Literal(text)] => self.same(value, text),
-            [Part::Literal(text), Part::Any] => {
-                value.len() >= text.len() && self.same(&value[..text.len()], text)
-            }
-            [Part::Any, Part::Literal(text)] => {
-                value.len() >= text.len() && self.same(&value[value.len() - text.len()..], text)
-            }
-            [Part::Any, Part::Literal(text), Part::Any] => self.find(value, text).is_some(),
-            parts => self.glob(parts, value),
+        match self.shape() {
+            Shape::Whole(text) => same(value, text, self.cased),
+            Shape::Start(text) => Around::Start.stands(value, text, self.cased),
+            Shape::End(text) => Around::End.stands(value, text, self.cased),
+            Shape::Anywhere(text) => find(value, text, self.anchor, self.cased).is_some(),
+            Shape::Other => self.parts == [Part::Any] || self.glob(&self.parts, value),
         }
     }
 
@@ -216,8 +278,8 @@ impl Pattern {
                 Some(Part::One) => (at < value.len()).then(|| character_length(&value[at..])),
                 Some(Part::Literal(text)) => value
                     .get(at..at + text.len())
-                    .filter(|found| self.same(found, text))
-                    .map(|found| found.len()),
+                    .filter(|found| same(found, text, self.cased))
+                    .map(<[u8]>::len),
                 None => (at == value.len()).then_some(0),
             };
             match (step, star) {
@@ -235,51 +297,61 @@ impl Pattern {
             }
         }
     }
+}
 
-    fn same(&self, value: &[u8], text: &[u8]) -> bool {
-        if self.cased { value == text } else { value.eq_ignore_ascii_case(text) }
-    }
+fn same(value: &[u8], text: &[u8], cased: bool) -> bool {
+    if cased { value == text } else { value.eq_ignore_ascii_case(text) }
+}
 
-    fn find(&self, value: &[u8], text: &[u8]) -> Option<usize> {
-        if self.cased {
-            return memchr::memmem::find(value, text);
-        }
-        let Some(first) = text.first() else { return Some(0) };
-        let last_start = value.len().checked_sub(text.len())?;
-        let mut from = 0;
-        while from <= last_start {
-            let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
-            let at = from + memchr::memchr2(lower, upper, &value[from..=last_start])?;
-            if value[at..at + text.len()].eq_ignore_ascii_case(text) {
-                return Some(at);
-            }
-            from = at + 1;
-        }
-        None
+/// Where the text first stands; `anchor` is the position of the byte in it that is looked for.
+fn find(value: &[u8], text: &[u8], anchor: usize, cased: bool) -> Option<usize> {
+    if cased {
+        return memchr::memmem::find(value, text);
     }
+    let Some(byte) = text.get(anchor) else { return Some(0) };
+    let last_start = value.len().checked_sub(text.len())?;
+    let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
+    let mut from = 0;
+    while from <= last_start {
+        let at = from + memchr::memchr2(lower, upper, &value[from + anchor..=last_start + anchor])?;
+        if value[at..at + text.len()].eq_ignore_ascii_case(text) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
 
-    fn as_regex(&self) -> String {
-        let mut out = String::from("^");
-        for part in &self.parts {
-            match part {
-                Part::Literal(text) => out.push_str(&regex::escape(&String::from_utf8_lossy(text))),
-                Part::Any => out.push_str("(?s-u:.)*"),
-                Part::One => out.push('.'),
-            }
+/// The position of the byte that is seldom in logs.
+fn rarest(text: &[u8]) -> usize {
+    const COMMON_FIRST: &[u8] = b" etaoinsrhldcumpfgbwyvk0123456789.-/:=_,\"'()[]xjqz";
+    let rank = |byte: &u8| {
+        let place = COMMON_FIRST.iter().position(|known| *known == byte.to_ascii_lowercase());
+        place.unwrap_or(COMMON_FIRST.len())
+    };
+    (0..text.len()).max_by_key(|at| rank(&text[*at])).unwrap_or(0)
+}
+
+fn as_regex(parts: &[Part]) -> String {
+    let mut out = String::from(r"\A");
+    for part in parts {
+        match part {
+            Part::Literal(text) => out.push_str(&regex::escape(&String::from_utf8_lossy(text))),
+            Part::Any => out.push_str(".*"),
+            Part::One => out.push('.'),
         }
-        out.push('$');
-        out
     }
+    out.push_str(r"\z");
+    out
 }
 
 fn push(literal: &mut Vec<u8>, character: char) {
     literal.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-fn flush(parts: &mut Vec<Part>, literal: &mut Vec<u8>, cased: bool) {
+fn flush(parts: &mut Vec<Part>, literal: &mut Vec<u8>) {
     if !literal.is_empty() {
-        let text = std::mem::take(literal);
-        parts.push(Part::Literal(if cased { text } else { text.to_ascii_lowercase() }));
+        parts.push(Part::Literal(std::mem::take(literal)));
     }
 }
 

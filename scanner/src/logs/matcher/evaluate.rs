@@ -30,30 +30,27 @@ fn selection_holds(selection: &Selection, event: &Event<'_>) -> bool {
 }
 
 fn test_holds(test: &Test, event: &Event<'_>) -> bool {
+    let values = &test.values;
     let holds = match &test.field {
-        None => {
-            let mut each = test.values.iter();
-            let found = |value: &Matcher| event.any_text(|text| value.accepts(text));
-            if test.all { each.all(found) } else { each.any(found) }
-        }
+        None if test.all => values.iter().all(|one| event.any_text(|text| one.accepts(text))),
+        None => event.any_text(|text| test.any_accepts(text)),
+        Some(field) if test.all => values.iter().all(|one| value_holds(one, field, event)),
         Some(field) => {
-            let value = event.field(field);
-            let mut each = test.values.iter();
-            let accepts = |matcher: &Matcher| value_holds(matcher, value.as_deref(), event);
-            if test.all { each.all(accepts) } else { each.any(accepts) }
+            event.any_value(field, |value| test.any_accepts(value)).unwrap_or(false)
+                || test.relates()
+                    && values.iter().any(|one| one.relates() && value_holds(one, field, event))
         }
     };
     holds != test.negated
 }
 
-fn value_holds(matcher: &Matcher, value: Option<&[u8]>, event: &Event<'_>) -> bool {
-    match (matcher, value) {
-        (Matcher::Null, None) => true,
-        (Matcher::Exists(wanted), value) => *wanted == value.is_some(),
-        (Matcher::Field(other, around), Some(value)) => {
-            event.field(other).is_some_and(|other| around.stands(value, &other))
-        }
-        (_, None) => false,
-        (matcher, Some(value)) => matcher.accepts(value),
+fn value_holds(matcher: &Matcher, field: &str, event: &Event<'_>) -> bool {
+    match matcher {
+        Matcher::Null => event.any_value(field, <[u8]>::is_empty).unwrap_or(true),
+        Matcher::Exists(wanted) => *wanted == event.any_value(field, |_| true).is_some(),
+        Matcher::Field(other, around, cased) => event.field(other).is_some_and(|other| {
+            event.any_value(field, |value| around.stands(value, &other, *cased)).unwrap_or(false)
+        }),
+        matcher => event.any_value(field, |value| matcher.accepts(value)).unwrap_or(false),
     }
 }

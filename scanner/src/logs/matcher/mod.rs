@@ -8,19 +8,20 @@ mod evaluate;
 mod route;
 
 use parsers::place::{Place, Problem};
-use parsers::rules::sigma::{Correlation, Document, Rule};
+use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 
 use super::event::{Class, Event};
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
+use super::web::request::SUSPECT;
 pub use evaluate::holds;
 use route::Route;
 
 /// Most rules and correlations together.
 pub const RULES_MAX: usize = 20_000;
 
-/// Shorter names of programs stand in too many lines to be looked for.
-const PROGRAM_BYTES_MIN: usize = 3;
+/// Programs whose canonical name is part of every name under which they write.
+const WRITTEN: [&str; 6] = ["sshd", "sudo", "cron", "crontab", "systemd", "postfix"];
 
 /// Rules and correlations, ready to be asked.
 pub struct RuleSet {
@@ -28,7 +29,7 @@ pub struct RuleSet {
     pub rules: Vec<Compiled>,
     /// Correlations, in an order in which each comes after what it refers to.
     pub correlations: Vec<Correlated>,
-    filters: [Prefilter; 4],
+    filters: [Prefilter; 5],
 }
 
 /// A rule and what follows from it.
@@ -65,7 +66,7 @@ pub enum Reference {
     Correlation(usize),
 }
 
-const CLASSES: [Class; 4] = [Class::Syslog, Class::Web, Class::Audit, Class::Json];
+const CLASSES: [Class; 5] = [Class::Syslog, Class::Web, Class::Audit, Class::Json, Class::Joined];
 
 impl RuleSet {
     /// Resolves the references between rules and builds the prefilters. What does not fit together
@@ -75,13 +76,7 @@ impl RuleSet {
             let message = format!("more than {RULES_MAX} rules");
             return Err(vec![Problem { place: Place::whole("rules"), message }]);
         }
-        let (mut rules, mut correlations) = (Vec::new(), Vec::new());
-        for document in documents {
-            match document {
-                Document::Rule(rule) => rules.push(*rule),
-                Document::Correlation(correlation) => correlations.push(*correlation),
-            }
-        }
+        let Collection { rules, correlations } = Collection::of(documents)?;
         let mut problems = twins(&rules, &correlations);
         let correlations = in_order(&rules, correlations).unwrap_or_else(|mut found| {
             problems.append(&mut found);
@@ -103,11 +98,20 @@ impl RuleSet {
         self.begin(event.class(), scratch);
         if event.class() != Class::Json {
             filter.mark(event.raw, scratch);
-            if let Some(decoded) = event.decoded() {
-                filter.mark(decoded, scratch);
-            }
+            self.mark_unwritten(event, scratch);
         }
         self.each_of(event, scratch, hit);
+    }
+
+    /// Adds the rules whose texts stand in what was read of a line and not in the line.
+    pub(super) fn mark_unwritten(&self, event: &Event<'_>, scratch: &mut Scratch) {
+        let filter = self.filter(event.class());
+        if let Some(decoded) = event.decoded() {
+            filter.mark(decoded, scratch);
+        }
+        if event.is_suspect() {
+            filter.mark(SUSPECT, scratch);
+        }
     }
 
     /// The prefilter of events of a class.
@@ -156,6 +160,16 @@ impl RuleSet {
         self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere).count()
     }
 
+    /// Those rules: for reports that say what can never fire on this host.
+    pub fn dormant_rules(&self) -> impl Iterator<Item = &Compiled> {
+        self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere)
+    }
+
+    /// Whether a rule is shown audit events that are joined of several records.
+    pub fn joins_audit(&self) -> bool {
+        self.rules.iter().any(|compiled| matches!(compiled.route, Route::Joined(_)))
+    }
+
     /// Tells each rule which fields are wanted of it, each correlation its service, and hides what a
     /// correlation refers to unless one of them says `generate`.
     fn connect(&mut self) {
@@ -186,17 +200,22 @@ impl RuleSet {
 }
 
 impl Compiled {
+    /// What feeds it, in words for reports.
+    pub fn source(&self) -> &'static str {
+        self.route.source()
+    }
+
     /// Whether it is ever shown events of this class by way of the prefilter.
     pub(super) fn reaches(&self, class: Class) -> bool {
         self.route.reaches(class)
     }
 
-    /// The names of its programs, of which one must be in the line: canonical names are parts of those
-    /// that are written.
+    /// The names of its programs, of which one must be in the line; only programs that always write
+    /// theirs, or one that holds it.
     pub(super) fn program_texts(&self) -> Option<Vec<Vec<u8>>> {
         let Route::Programs(names) = self.route else { return None };
-        let long = names.iter().all(|name| name.len() >= PROGRAM_BYTES_MIN);
-        long.then(|| names.iter().map(|name| name.as_bytes().to_ascii_lowercase()).collect())
+        let written = names.iter().all(|name| WRITTEN.contains(name));
+        written.then(|| names.iter().map(|name| name.as_bytes().to_ascii_lowercase()).collect())
     }
 
     fn want(&mut self, correlation: &Correlation) {

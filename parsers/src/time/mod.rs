@@ -5,8 +5,11 @@
 //! asks the system for either, and resolves the repeated hour of a daylight-saving change by the
 //! order of the lines. Fractions of a second are read and dropped.
 
+mod clock;
+
 use jiff::civil::Date;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+
+pub use clock::{Clock, STEP_SECONDS, Step, first_year};
 
 /// A time as a line writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,118 +154,6 @@ impl Wall {
     }
 }
 
-/// Makes seconds since the epoch of the stamps of one file, line by line in file order.
-#[derive(Clone, Debug)]
-pub struct Clock {
-    zone: TimeZone,
-    year: i16,
-    previous: Option<Wall>,
-    last: Option<i64>,
-    /// The UTC offsets of the hour that was resolved last.
-    hour: Option<(Wall, i64, Option<i64>)>,
-    /// Times that a stamp went back by more than a minute.
-    pub steps_back: u64,
-}
-
-impl Clock {
-    /// A clock for a file whose first yearless line belongs to `first_year` (see [`first_year`]).
-    pub fn new(zone: TimeZone, first_year: i16) -> Self {
-        Self { zone, year: first_year, previous: None, last: None, hour: None, steps_back: 0 }
-    }
-
-    /// Seconds since the epoch; `None` for a day that does not exist.
-    pub fn resolve(&mut self, stamp: Stamp) -> Option<i64> {
-        let time = match stamp {
-            Stamp::Exact(time) => time,
-            Stamp::Local(wall) => self.local(wall)?,
-            Stamp::Yearless(wall) => {
-                self.year += rollover(self.previous, wall);
-                self.previous = Some(wall);
-                self.local(Wall { year: leap_year_for(wall, self.year), ..wall })?
-            }
-        };
-        if self.last.is_some_and(|last| time < last - 60) {
-            self.steps_back += 1;
-        }
-        self.last = Some(time);
-        Some(time)
-    }
-
-    fn local(&mut self, wall: Wall) -> Option<i64> {
-        let hour = Wall { second: wall.second / 3600, ..wall };
-        let (first, second) = match self.hour {
-            Some((known, first, second)) if known == hour => (first, second),
-            _ => {
-                let (first, second) = self.offsets(wall)?;
-                self.hour = Some((hour, first, second));
-                (first, second)
-            }
-        };
-        let utc = wall.as_utc()?;
-        match (second, self.last) {
-            // The repeated hour: a time before the last line's means that the clock was turned back.
-            (Some(second), Some(last)) if utc - first < last => Some(utc - second),
-            _ => Some(utc - first),
-        }
-    }
-
-    /// The zone's offset in this hour, and the later one where the hour comes twice.
-    fn offsets(&self, wall: Wall) -> Option<(i64, Option<i64>)> {
-        let month = i8::try_from(wall.month).ok()?;
-        let date = Date::new(wall.year, month, i8::try_from(wall.day).ok()?).ok()?;
-        // Zones change at half hours too, but only Lord Howe's; there a time is 30 minutes off.
-        let hour = i8::try_from(wall.second / 3600).ok()?;
-        let local = date.at(hour, 30, 0, 0);
-        Some(match self.zone.to_ambiguous_timestamp(local).offset() {
-            AmbiguousOffset::Unambiguous { offset } => (i64::from(offset.seconds()), None),
-            AmbiguousOffset::Gap { before, .. } => (i64::from(before.seconds()), None),
-            AmbiguousOffset::Fold { before, after } => {
-                (i64::from(before.seconds()), Some(i64::from(after.seconds())))
-            }
-        })
-    }
-}
-
-/// The year of a file's first yearless line, walked back from its last change: `stamps` are the
-/// file's yearless stamps in order, `modified` is the time of its last change (or now), seconds since
-/// the epoch. The last line may be up to a day ahead of `modified` (clock and zone skew).
-pub fn first_year(stamps: impl Iterator<Item = Wall>, modified: i64, zone: &TimeZone) -> i16 {
-    let mut years = 0_i16;
-    let mut previous = None;
-    for wall in stamps {
-        years = years.saturating_add(rollover(previous, wall));
-        previous = Some(wall);
-    }
-    let anchor = jiff::Timestamp::from_second(modified.saturating_add(86_400))
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-        .to_zoned(zone.clone());
-    let latest = (anchor.month(), anchor.day());
-    let last = previous.map(|wall| (wall.month.cast_signed(), wall.day.cast_signed()));
-    let last_year = match last {
-        Some(last) if last > latest => anchor.year() - 1,
-        _ => anchor.year(),
-    };
-    last_year.saturating_sub(years)
-}
-
-/// By how many years the year changes between two lines: forward when the month falls by more than
-/// one, back when a late December line comes after an early January one.
-fn rollover(previous: Option<Wall>, wall: Wall) -> i16 {
-    match previous {
-        Some(before) if wall.month + 1 < before.month => 1,
-        Some(before) if (before.month, wall.month) == (1, 12) && before.day <= 2 => -1,
-        _ => 0,
-    }
-}
-
-/// 29 February exists only in leap years: the nearest one that is not later.
-fn leap_year_for(wall: Wall, year: i16) -> i16 {
-    if (wall.month, wall.day) != (2, 29) {
-        return year;
-    }
-    (0..8).map(|back| year - back).find(|y| Date::new(*y, 2, 29).is_ok()).unwrap_or(year)
-}
-
 /// Days since the epoch (Howard Hinnant's `days_from_civil`).
 fn days(date: Date) -> i64 {
     let (month, day) = (i64::from(date.month()), i64::from(date.day()));
@@ -335,15 +226,9 @@ fn offset(text: &[u8]) -> Option<(i64, usize)> {
 mod tests {
     use super::*;
 
-    fn zone(name: &str) -> TimeZone {
-        TimeZone::posix(name).unwrap()
-    }
-
     fn utc(text: &str) -> i64 {
         text.parse::<jiff::Timestamp>().unwrap().as_second()
     }
-
-    const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
 
     #[test]
     fn stamps_of_all_forms_are_read() {
@@ -397,53 +282,5 @@ mod tests {
             assert_eq!(access(bytes), None, "{text}");
             assert_eq!(asctime(bytes), None, "{text}");
         }
-    }
-
-    #[test]
-    fn the_year_is_walked_back_over_new_year() {
-        let stamps = ["Nov 30 10:00:00", "Dec 31 23:59:59", "Jan  1 00:00:01", "Feb  2 00:00:00"]
-            .map(|text| match rfc3164(text.as_bytes()) {
-                Some((Stamp::Yearless(wall), _)) => wall,
-                other => panic!("{other:?}"),
-            });
-        let year = first_year(stamps.into_iter(), utc("2024-02-02T01:00:00Z"), &TimeZone::UTC);
-        assert_eq!(year, 2023);
-        let mut clock = Clock::new(TimeZone::UTC, year);
-        let times = stamps.map(|wall| clock.resolve(Stamp::Yearless(wall)).unwrap());
-        assert_eq!(times[1] + 2, times[2]);
-        assert_eq!(times[3], utc("2024-02-02T00:00:00Z"));
-        assert_eq!(clock.steps_back, 0);
-    }
-
-    #[test]
-    fn a_file_of_last_december_read_in_january_is_last_years() {
-        let wall = Wall { year: 0, month: 12, day: 10, second: 0 };
-        let at = |now: &str| first_year([wall].into_iter(), utc(now), &TimeZone::UTC);
-        assert_eq!(at("2024-01-05T00:00:00Z"), 2023);
-        assert_eq!(at("2024-12-09T12:00:00Z"), 2024);
-        assert_eq!(at("2024-12-08T12:00:00Z"), 2023);
-    }
-
-    #[test]
-    fn the_repeated_hour_follows_the_order_of_the_lines() {
-        let mut clock = Clock::new(zone(BERLIN), 2023);
-        let mut at = |text: &str| clock.resolve(rfc3164(text.as_bytes()).unwrap().0).unwrap();
-        assert_eq!(at("Oct 29 02:59:00"), utc("2023-10-29T00:59:00Z"));
-        assert_eq!(at("Oct 29 02:01:00"), utc("2023-10-29T01:01:00Z"));
-        assert_eq!(at("Oct 29 03:01:00"), utc("2023-10-29T02:01:00Z"));
-        let mut clock = Clock::new(zone(BERLIN), 2023);
-        let summer = clock.resolve(rfc3164(b"Jul  1 12:00:00").unwrap().0);
-        assert_eq!(summer, Some(utc("2023-07-01T10:00:00Z")));
-    }
-
-    #[test]
-    fn a_leap_day_belongs_to_a_leap_year_and_steps_back_are_counted() {
-        let mut clock = Clock::new(TimeZone::UTC, 2025);
-        let day = clock.resolve(rfc3164(b"Feb 29 12:00:00").unwrap().0);
-        assert_eq!(day, Some(utc("2024-02-29T12:00:00Z")));
-        let mut clock = Clock::new(TimeZone::UTC, 2025);
-        clock.resolve(rfc3164(b"May  1 12:00:00").unwrap().0);
-        clock.resolve(rfc3164(b"May  1 11:00:00").unwrap().0);
-        assert_eq!(clock.steps_back, 1);
     }
 }

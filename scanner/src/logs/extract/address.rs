@@ -1,0 +1,88 @@
+//! Addresses in messages: at the start of a text, in brackets, behind a key, last on the line.
+//!
+//! An IPv4 address that a program writes in its IPv6 form (`::ffff:192.0.2.1`) is given as IPv4, so that
+//! one stranger is one stranger. Only the words asked about are looked at, each once.
+
+use std::net::IpAddr;
+
+/// The longest address in text: IPv6 with an IPv4 tail.
+const ADDRESS_BYTES_MAX: usize = 45;
+
+/// Words that are looked at from the end of a line.
+const LAST_WORDS_MAX: usize = 64;
+
+/// A word that is an address.
+pub(super) fn address(word: &str) -> Option<&str> {
+    if word.len() > ADDRESS_BYTES_MAX
+        || !word.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':')
+    {
+        return None;
+    }
+    let mapped = word.strip_prefix("::ffff:").filter(|rest| rest.contains('.'));
+    let word = mapped.unwrap_or(word);
+    word.parse::<IpAddr>().is_ok().then_some(word)
+}
+
+/// The address with which a text begins: `192.0.2.1 port 4`, `192.0.2.1: 11: Bye`, `2001:db8::1, …`.
+pub(super) fn leading(text: &str) -> Option<&str> {
+    let short = &text[..text.find([' ', ':', ',']).unwrap_or(text.len())];
+    let long = || text[..text.find([' ', ',']).unwrap_or(text.len())].trim_end_matches(':');
+    address(short).or_else(|| address(long()))
+}
+
+/// The address of `192.0.2.1:5555 …` or `[2001:db8::1]:5555 …`, with or without a port.
+pub(super) fn leading_with_port(text: &str) -> Option<&str> {
+    if let Some(inner) = text.strip_prefix('[') {
+        return address(&inner[..inner.find(']')?]);
+    }
+    let word = &text[..text.find([' ', ',', '\'', '"', ';']).unwrap_or(text.len())];
+    let word = word.trim_end_matches(['.', ':']);
+    address(word).or_else(|| address(word.rsplit_once(':')?.0))
+}
+
+/// The first address in brackets: `mail.example.org[192.0.2.1]: …`.
+pub(super) fn bracketed(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some((_, inner)) = rest.split_once('[') {
+        let end = inner.find(']')?;
+        if let Some(found) = address(&inner[..end]) {
+            return Some(found);
+        }
+        rest = inner;
+    }
+    None
+}
+
+/// The last address of a line; at most the last [`LAST_WORDS_MAX`] words are looked at.
+pub(super) fn last(text: &str) -> Option<&str> {
+    text.rsplit(' ').take(LAST_WORDS_MAX).find_map(|word| {
+        let word = word.trim_matches(['[', ']', ',', ';', '(', ')', '"']).trim_end_matches(':');
+        address(word)
+    })
+}
+
+/// What stands behind a key, up to a space or one of the usual ends: `rip=192.0.2.1, lip=…`.
+pub(super) fn value(text: &str) -> &str {
+    &text[..text.find([' ', ',', ';', ')', '\'', '"']).unwrap_or(text.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_where_they_are_written() {
+        assert_eq!(leading("192.0.2.1: 11: Bye"), Some("192.0.2.1"));
+        assert_eq!(leading("2001:db8::1 port 4"), Some("2001:db8::1"));
+        assert_eq!(leading("example.org port 4"), None);
+        assert_eq!(leading_with_port("192.0.2.1:5555 TLS"), Some("192.0.2.1"));
+        assert_eq!(leading_with_port("[2001:db8::1]:22 on"), Some("2001:db8::1"));
+        assert_eq!(leading_with_port("::ffff:192.0.2.1"), Some("192.0.2.1"));
+        assert_eq!(bracketed("a[x] b[2001:db8::1]: [192.0.2.1]"), Some("2001:db8::1"));
+        assert_eq!(bracketed("a[192.0.2.1"), None);
+        assert_eq!(last("x 192.0.2.1, 192.0.2.2: [preauth]"), Some("192.0.2.2"));
+        let far = |words| format!("192.0.2.1{}", " x".repeat(words));
+        assert_eq!(last(&far(LAST_WORDS_MAX - 1)), Some("192.0.2.1"));
+        assert_eq!(last(&far(LAST_WORDS_MAX)), None);
+    }
+}

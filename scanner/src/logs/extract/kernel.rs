@@ -1,0 +1,48 @@
+//! The kernel's lines: packets that netfilter logged (UFW, iptables, nftables) and programs that it
+//! stopped.
+
+use super::Extracted;
+use super::address::address;
+
+/// A packet: `[UFW BLOCK] IN=eth0 OUT= MAC=… SRC=192.0.2.1 DST=… PROTO=TCP SPT=… DPT=22 …`.
+pub(super) fn kernel(text: &str) -> Extracted<'_> {
+    let ip = part(text, "SRC=").and_then(address);
+    Extracted { ip, ..Extracted::default() }
+}
+
+/// The parts of a packet by the names that rules use, and the program that the kernel speaks of.
+pub(super) fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let key = match name {
+        "dst_ip" => "DST=",
+        "dst_port" => "DPT=",
+        "src_port" => "SPT=",
+        "proto" => "PROTO=",
+        "in_interface" => "IN=",
+        "out_interface" => "OUT=",
+        "process" => return process(text),
+        _ => return None,
+    };
+    part(text, key).filter(|value| !value.is_empty())
+}
+
+/// The first word of that key: an ICMP error repeats the packet that it answers after the outer one.
+fn part<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    // Without a source it is no packet, and most lines of a kernel are none.
+    memchr::memmem::find(text.as_bytes(), b" SRC=")?;
+    text.split(' ').find_map(|word| word.strip_prefix(key))
+}
+
+/// `nginx[7]: segfault at`, `traps: nginx[7] general protection`, `Killed process 7 (nginx)`.
+fn process(text: &str) -> Option<&str> {
+    if let Some((_, rest)) =
+        text.split_once("Killed process ").or_else(|| text.split_once("Kill process "))
+    {
+        let (_, rest) = rest.split_once('(')?;
+        return rest.split(')').next();
+    }
+    let end = text.find("]: segfault at ").or_else(|| text.find("] general protection"))?;
+    let (name, _) = text[..end].rsplit_once('[')?;
+    // a stamp of its own stands before: `[ 12.345678] nginx[7]`
+    let name = name.rsplit_once("] ").map_or(name, |(_, name)| name);
+    Some(name.strip_prefix("traps: ").unwrap_or(name))
+}

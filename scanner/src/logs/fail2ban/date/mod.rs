@@ -1,0 +1,166 @@
+//! Where in a line its date stands, and what it says: a date detector like fail2ban's.
+//!
+//! A filter names its patterns, or takes the defaults below. Of several that match, one that is tied to
+//! the start of the line wins, then one that begins at its first or second character, then the one that
+//! begins first. fail2ban moreover remembers which pattern matched before and where; here each line is
+//! judged for itself, so that a line gives the same date on any thread and from any place in a file.
+
+mod fast;
+mod moment;
+mod template;
+
+pub use moment::{Fields, Moment};
+pub use template::{Found, Template};
+
+use super::pattern::{Machine, PatternError, Undecided};
+
+/// Most patterns of a filter.
+pub const TEMPLATES_MAX: usize = 100;
+
+/// The patterns of a filter.
+#[derive(Debug)]
+pub struct Detector {
+    templates: Vec<Template>,
+    /// Whether the first patterns are the defaults, tied to the start of the line.
+    fast: bool,
+}
+
+const SECONDS: &str = r"%H:%M:%S";
+
+/// Ways to write a date, the likeliest first.
+fn defaults() -> [String; 17] {
+    const SEPARATED: &str = "(?P<_sep>[-/])";
+    const ASCTIME: &str = r"(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?";
+    let zone = r"(?:[.,]%f)?(?:\s*%z)?";
+    [
+        // ISO 8601, also with slashes or dots, with fraction and zone.
+        format!(r"%ExY(?P<_sep>[-/.])%m(?P=_sep)%d(?:T|  ?){SECONDS}{zone}"),
+        // syslog and asctime, the year at the end or after the day.
+        ASCTIME.to_string(),
+        r"(?:%a )?%b %d %ExY %k:%M:%S(?:\.%f)?".to_string(),
+        // Day first, year with four digits or two.
+        format!("%d{SEPARATED}%m(?P=_sep)(?:%ExY|%Exy) %k:%M:%S"),
+        // Access logs, named, roundcube.
+        format!(r"%d{SEPARATED}%b(?P=_sep)%ExY[ :]?{SECONDS}(?:\.%f)?(?: %z)?"),
+        // Month first.
+        format!("%m/%d/%ExY:{SECONDS}"),
+        r"%m-%d-%ExY %k:%M:%S(?:\.%f)?".to_string(),
+        "EPOCH".to_string(),
+        format!("{{^LN-BEG}}{SECONDS}"),
+        format!("^<%m/%d/%Exy@{SECONDS}>"),
+        // MySQL, Tomcat, ASSP.
+        format!("%Exy%Exm%Exd  ?{SECONDS}"),
+        "%b %d, %ExY %I:%M:%S %p".to_string(),
+        "^%b-%d-%Exy %k:%M:%S".to_string(),
+        // ISO 8601 without separators.
+        format!("%ExY%Exm%Exd(?:T|  ?)%ExH%ExM%ExS{zone}"),
+        // A zone before the date.
+        format!("(?:%Z )?{ASCTIME}"),
+        format!("(?:%z )?{ASCTIME}"),
+        "TAI64N".to_string(),
+    ]
+}
+
+impl Detector {
+    /// The detector of a `datepattern`, one pattern a line; the defaults where it is empty.
+    /// `last_year` is the last year that a date may sensibly have.
+    pub fn new(patterns: &str, last_year: i16) -> Result<Self, PatternError> {
+        let mut detector = Self { templates: Vec::new(), fast: false };
+        let lines: Vec<&str> =
+            patterns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        detector.fast = matches!(lines.first(), None | Some(&"{^LN-BEG}" | &"{DEFAULT}"));
+        if lines.is_empty() {
+            detector.add_defaults(|_| true, last_year)?;
+        }
+        for line in lines {
+            let key = if line.contains('%') { line.to_string() } else { line.to_uppercase() };
+            if key == "{^LN-BEG}" {
+                detector.add_defaults(|template| template.tied_to_start, last_year)?;
+            } else if key == "{DEFAULT}" {
+                detector.add_defaults(|_| true, last_year)?;
+            } else if let Some(at) = key.to_ascii_uppercase().find("{DATE}") {
+                for default in defaults().iter().filter(|text| text.contains('%')) {
+                    let bare = default.strip_prefix("{^LN-BEG}").unwrap_or(default);
+                    let text = [&line[..at], bare, &line[at + 6..]].concat();
+                    detector.add(Template::new(&text, last_year)?)?;
+                }
+            } else if key == "{NONE}" {
+                detector.add(Template::new("{UNB}^", last_year)?)?;
+            } else {
+                detector.add(Template::new(line, last_year)?)?;
+            }
+        }
+        Ok(detector)
+    }
+
+    /// Each default tied to the start of the line, then all of them as they are.
+    fn add_defaults(
+        &mut self,
+        wanted: impl Fn(&Template) -> bool,
+        last_year: i16,
+    ) -> Result<(), PatternError> {
+        let all = defaults();
+        let free =
+            all.iter().filter(|text| !text.starts_with('^') && !text.starts_with("{^LN-BEG}"));
+        let tied: Vec<String> = free.map(|text| format!("{{^LN-BEG}}{text}")).collect();
+        for text in tied.iter().chain(&all) {
+            let template = Template::new(text, last_year)?;
+            if wanted(&template) {
+                self.add(template)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, template: Template) -> Result<(), PatternError> {
+        if self.templates.iter().any(|known| known.name == template.name) {
+            return Ok(());
+        }
+        if self.templates.len() == TEMPLATES_MAX {
+            return Err(PatternError { at: 0, what: "too many date patterns" });
+        }
+        self.templates.push(template);
+        Ok(())
+    }
+
+    /// The patterns in their order.
+    pub fn templates(&self) -> &[Template] {
+        &self.templates
+    }
+
+    /// Finds the date of a line, and which pattern found it.
+    pub fn find(
+        &self,
+        line: &str,
+        machine: &mut Machine,
+    ) -> Result<Option<(usize, Found)>, Undecided> {
+        if self.fast
+            && let Some(found) = fast::leading(line.as_bytes())
+        {
+            return Ok(Some(found));
+        }
+        self.find_slowly(line, machine)
+    }
+
+    fn find_slowly(
+        &self,
+        line: &str,
+        machine: &mut Machine,
+    ) -> Result<Option<(usize, Found)>, Undecided> {
+        let mut best: Option<(usize, Found)> = None;
+        for (index, template) in self.templates.iter().enumerate() {
+            let Some(found) = template.find(line, machine)? else { continue };
+            let last = index + 1 == self.templates.len();
+            if last || template.tied || found.distance <= 1 {
+                return Ok(Some((index, found)));
+            }
+            if best.is_none_or(|(_, best)| found.distance < best.distance) {
+                best = Some((index, found));
+            }
+        }
+        Ok(best)
+    }
+}
+
+#[cfg(test)]
+mod tests;

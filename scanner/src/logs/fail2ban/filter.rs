@@ -1,0 +1,389 @@
+//! A filter, compiled: which lines look like failures, and what they name.
+//!
+//! Pure: a line is judged for itself and gives the same answer on any thread. What depends on lines
+//! before it (connections, several lines at once) is the business of [`super::State`].
+
+use aho_corasick::AhoCorasick;
+use parsers::map::LINE_BYTES_MAX;
+use parsers::place::{Placed, Problem};
+use parsers::rules::fail2ban::Definition;
+
+use super::date::{Detector, Moment};
+use super::expression::{Expression, Groups};
+use super::pattern::{Lines, Machine, Undecided};
+
+/// Most lines that a filter may look at together.
+pub const LINES_MAX: usize = 100;
+
+/// Most literals of which a line needs one.
+pub const NEEDLES_MAX: usize = 1_000;
+
+/// A compiled filter.
+#[derive(Debug)]
+pub struct Filter {
+    name: String,
+    pub(super) prefix: Option<Expression>,
+    pub(super) failures: Vec<Expression>,
+    pub(super) ignored: Vec<Expression>,
+    dates: Detector,
+    maxlines: usize,
+    needles: Option<Vec<Vec<u8>>>,
+    gate: Option<AhoCorasick>,
+    /// By first byte of the text: which of the first 64 expressions may match.
+    begins: Box<[u64; 256]>,
+    journalmatch: Vec<String>,
+}
+
+/// What is needed to look at a line; kept for the next one.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) machine: Machine,
+    text: String,
+    content: String,
+}
+
+/// What a line came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// What its date says; a line without one is judged all the same.
+    pub moment: Option<Moment>,
+    /// Which date pattern found the date.
+    pub template: Option<usize>,
+    /// What was found.
+    pub sight: Sight,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sight {
+    /// A failure, or a line that tells more of a connection: which expression, and its groups.
+    Match {
+        /// Index among the filter's `failregex`.
+        regex: usize,
+        /// Groups by name.
+        groups: Groups,
+    },
+    /// An `ignoreregex` matched: which.
+    Ignored(usize),
+    /// A search ran into its bound; nobody knows.
+    Undecided,
+    /// A line of a filter that looks at several: without its date, to be judged in order.
+    Line(String),
+}
+
+/// Which expressions are tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    UntilOneMatches,
+    All,
+}
+
+impl Filter {
+    /// Compiles a definition; `last_year` is the last year that its dates may sensibly have.
+    pub fn compile(definition: &Definition, last_year: i16) -> Result<Self, Problem> {
+        let maxlines = maxlines(definition)?;
+        let many = if maxlines > 1 { Lines::Many } else { Lines::One };
+        let names = definition.usedns.as_deref() != Some("no");
+        let all = |texts: &[Placed<String>], lines: Lines| -> Result<Vec<Expression>, Problem> {
+            texts.iter().map(|text| Expression::new(text, lines, names)).collect()
+        };
+        let prefix =
+            definition.prefregex.as_ref().map(|text| Expression::new(text, Lines::One, names));
+        let prefix = prefix.transpose()?;
+        let failures = all(&definition.failregex, many)?;
+        let known = prefix.as_ref().is_some_and(Expression::identifies);
+        for (expression, text) in failures.iter().zip(&definition.failregex) {
+            if !known && !expression.identifies() {
+                let message = "a failregex that names no host, no address and no identity".into();
+                return Err(Problem { place: text.place.clone(), message });
+            }
+        }
+        let pattern = definition.datepattern.as_ref();
+        let dates = Detector::new(pattern.map_or("", |text| text.value.as_str()), last_year)
+            .map_err(|error| Problem {
+                place: pattern.map_or_else(
+                    || parsers::place::Place::whole(definition.name.as_str()),
+                    |text| text.place.clone(),
+                ),
+                message: format!("datepattern: {error}"),
+            })?;
+        let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
+        let gate = needles.as_ref().and_then(|needles| AhoCorasick::new(needles).ok());
+        Ok(Self {
+            name: definition.name.clone(),
+            begins: begins(&failures),
+            ignored: all(&definition.ignoreregex, Lines::One)?,
+            prefix,
+            failures,
+            dates,
+            maxlines,
+            needles,
+            gate,
+            journalmatch: definition.journalmatch.clone(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Literals of which a line has to contain one to matter at all; `None`: every line matters.
+    pub fn needed(&self) -> Option<Vec<Vec<u8>>> {
+        self.needles.clone()
+    }
+
+    /// How many lines it looks at together; over 1, every line goes through [`super::State`] in order.
+    pub fn maxlines(&self) -> usize {
+        self.maxlines
+    }
+
+    /// Matches of journal fields, one alternative each.
+    pub fn journalmatch(&self) -> &[String] {
+        &self.journalmatch
+    }
+
+    /// Its `failregex` as they are written, for reports.
+    pub fn expressions(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.failures.iter().map(|expression| expression.text.as_str())
+    }
+
+    /// Its date patterns, in the order of [`Seen::template`].
+    pub fn date_patterns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.dates.templates().iter().map(|template| template.name.as_str())
+    }
+
+    /// How many of its expressions no automaton could run.
+    pub fn irregular(&self) -> usize {
+        let all = self.prefix.iter().chain(&self.failures).chain(&self.ignored);
+        all.filter(|expression| !expression.regular).count()
+    }
+
+    /// Judges a line, without its line end; `None` where it is no business of the filter's.
+    pub fn examine(&self, line: &[u8], scratch: &mut Scratch) -> Option<Seen> {
+        if let Some(gate) = &self.gate
+            && !gate.is_match(line)
+        {
+            return None;
+        }
+        self.examine_candidate(line, scratch)
+    }
+
+    /// As [`Filter::examine`], for a line that is known to contain one of [`Filter::needed`].
+    pub fn examine_candidate(&self, line: &[u8], scratch: &mut Scratch) -> Option<Seen> {
+        let mut seen = None;
+        self.each(line, When::InLine, Tries::UntilOneMatches, scratch, |one| seen = Some(one));
+        seen
+    }
+
+    /// As [`Filter::examine`], for a message whose time is known, as a journal gives it.
+    pub fn examine_message(&self, message: &[u8], scratch: &mut Scratch) -> Option<Seen> {
+        let mut seen = None;
+        self.each(message, When::Known, Tries::UntilOneMatches, scratch, |one| seen = Some(one));
+        seen
+    }
+
+    /// As [`Filter::examine`] or [`Filter::examine_message`], for every expression that matches: more
+    /// than one is a fault of the filter.
+    pub fn examine_all(&self, line: &[u8], when: When, scratch: &mut Scratch) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        self.each(line, when, Tries::All, scratch, |one| seen.push(one));
+        seen
+    }
+
+    fn each(
+        &self,
+        line: &[u8],
+        when: When,
+        tries: Tries,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(Seen),
+    ) {
+        let line = readable(line);
+        let mut text = std::mem::take(&mut scratch.text);
+        text.clear();
+        let dated = match when {
+            When::Known => Ok(None),
+            When::InLine => self.dates.find(&line, &mut scratch.machine),
+        };
+        let (moment, template) = match &dated {
+            Ok(Some((template, date))) => {
+                text.push_str(&line[..date.start]);
+                text.push_str(&line[date.end..]);
+                (date.moment, Some(*template))
+            }
+            _ => {
+                text.push_str(&line);
+                (None, None)
+            }
+        };
+        let mut give = |sight| found(Seen { moment, template, sight });
+        if dated.is_err() {
+            give(Sight::Undecided);
+        } else if self.maxlines > 1 {
+            give(Sight::Line(std::mem::take(&mut text)));
+        } else {
+            text.push('\n');
+            if self.judge(&text, tries, scratch, &mut give).is_err() {
+                give(Sight::Undecided);
+            }
+        }
+        scratch.text = text;
+    }
+
+    /// Judges a line without its date.
+    fn judge(
+        &self,
+        text: &str,
+        tries: Tries,
+        scratch: &mut Scratch,
+        found: &mut dyn FnMut(Sight),
+    ) -> Result<(), Undecided> {
+        let early = !self.ignored.is_empty() && self.ignored.len() + 2 < self.failures.len();
+        if early && let Some(index) = self.is_ignored(text, &mut scratch.machine)? {
+            found(Sight::Ignored(index));
+            return Ok(());
+        }
+        let mut groups = Groups::new();
+        let mut own = std::mem::take(&mut scratch.content);
+        let content = self.content(text, &mut own, &mut groups, &mut scratch.machine);
+        let outcome = content.and_then(|content| match content {
+            Some(content) => self.failures_in(content, groups, tries, &mut scratch.machine, found),
+            None => Ok(()),
+        });
+        scratch.content = own;
+        outcome
+    }
+
+    /// What `prefregex` leaves of a line, if it matches.
+    pub(super) fn content<'t>(
+        &self,
+        text: &'t str,
+        own: &'t mut String,
+        groups: &mut Groups,
+        machine: &mut Machine,
+    ) -> Result<Option<&'t str>, Undecided> {
+        let Some(prefix) = &self.prefix else { return Ok(Some(text)) };
+        if !prefix.search(text, machine)? {
+            return Ok(None);
+        }
+        prefix.groups(text, machine, groups);
+        groups.retain(|(name, _)| name.as_ref() != "content");
+        let Some((start, end)) = prefix.span("content", machine).filter(|(a, b)| a < b) else {
+            return Ok(Some(text));
+        };
+        if text[end..] == *"\n" {
+            return Ok(Some(&text[start..]));
+        }
+        own.clear();
+        own.push_str(&text[start..end]);
+        own.push('\n');
+        Ok(Some(own))
+    }
+
+    fn failures_in(
+        &self,
+        text: &str,
+        before: Groups,
+        tries: Tries,
+        machine: &mut Machine,
+        found: &mut dyn FnMut(Sight),
+    ) -> Result<(), Undecided> {
+        let first = text.as_bytes().first().copied().unwrap_or(b'\n');
+        let mut may = self.begins[usize::from(first)];
+        for (regex, expression) in self.failures.iter().enumerate() {
+            if regex < 64 {
+                let skip = may & 1 == 0;
+                may >>= 1;
+                if skip {
+                    continue;
+                }
+            }
+            if !expression.search(text, machine)? {
+                continue;
+            }
+            let mut groups = before.clone();
+            expression.groups(text, machine, &mut groups);
+            if let Some(index) = self.is_ignored(text, machine)? {
+                found(Sight::Ignored(index));
+            } else {
+                found(Sight::Match { regex, groups });
+            }
+            if tries == Tries::UntilOneMatches {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_ignored(
+        &self,
+        text: &str,
+        machine: &mut Machine,
+    ) -> Result<Option<usize>, Undecided> {
+        for (index, expression) in self.ignored.iter().enumerate() {
+            if expression.search(text, machine)? {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where the time of a line comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The line has a date.
+    InLine,
+    /// It is known, and the line is only a message.
+    Known,
+}
+
+/// A line as text: without its end, cut at the limit; what is not UTF-8 is replaced, as in fail2ban.
+fn readable(line: &[u8]) -> std::borrow::Cow<'_, str> {
+    let line = &line[..line.len().min(LINE_BYTES_MAX)];
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    String::from_utf8_lossy(&line[..end])
+}
+
+fn maxlines(definition: &Definition) -> Result<usize, Problem> {
+    let Some(text) = &definition.maxlines else { return Ok(1) };
+    let number = text.value.trim().parse().ok().filter(|lines| (1..=LINES_MAX).contains(lines));
+    number.ok_or_else(|| Problem {
+        place: text.place.clone(),
+        message: format!("maxlines: not a number from 1 to {LINES_MAX}"),
+    })
+}
+
+/// Literals of which every line that matters has one.
+fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<Vec<u8>>> {
+    let of = |expression: &Expression| -> Option<Vec<Vec<u8>>> {
+        let texts = expression.pattern.needles()?;
+        Some(texts.iter().map(|text| text.as_bytes().to_vec()).collect())
+    };
+    let shortest = |needles: &[Vec<u8>]| needles.iter().map(Vec::len).min().unwrap_or(0);
+    let each: Option<Vec<Vec<Vec<u8>>>> = failures.iter().map(of).collect();
+    let failing: Option<Vec<Vec<u8>>> = each.map(|each| each.into_iter().flatten().collect());
+    let before = prefix.and_then(of);
+    let mut best = match (failing, before) {
+        (Some(failing), Some(before)) if shortest(&before) > shortest(&failing) => before,
+        (Some(failing), _) => failing,
+        (None, before) => before?,
+    };
+    best.sort();
+    best.dedup();
+    (best.len() <= NEEDLES_MAX).then_some(best)
+}
+
+/// By first byte of a text: which of the first 64 expressions may match it.
+fn begins(failures: &[Expression]) -> Box<[u64; 256]> {
+    let mut table = Box::new([0_u64; 256]);
+    for (index, expression) in failures.iter().take(64).enumerate() {
+        for (byte, bits) in (0..=255_u8).zip(table.iter_mut()) {
+            if !expression.pattern.anchored() || expression.pattern.may_begin(byte) {
+                *bits |= 1 << index;
+            }
+        }
+    }
+    table
+}
