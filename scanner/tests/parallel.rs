@@ -106,7 +106,7 @@ fn mixed_log(seed: u64, lines: usize) -> Vec<u8> {
 }
 
 fn options(way: (usize, usize)) -> SweepOptions {
-    SweepOptions { jobs: way.0, part_bytes: way.1, ..SweepOptions::new(NOW) }
+    SweepOptions { jobs: way.0, part_bytes: way.1, observe: true, ..SweepOptions::new(NOW) }
 }
 
 fn told(outcome: &SweepOutcome) -> String {

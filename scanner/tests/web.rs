@@ -5,11 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use consensus::Severity;
 use scanner::RootedTree;
 use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
+use scanner::logs::web::payload;
+use scanner::logs::web::uri::{Opened, is_written_oddly, resolved};
 use scanner::logs::{RuleSet, SweepOptions, SweepOutcome, content, source, sweep};
 
 /// 2026-01-01T00:00:00Z
@@ -450,4 +453,46 @@ fn payloads_are_told_apart() {
     for class in classes {
         assert!(tables[0][class].recall() >= 0.92, "{class}: {}", tables[0][class].recall());
     }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_request_breaks_anything_or_grows(uri in proptest::collection::vec(hostile_byte(), 0..300)) {
+        let opened = Opened::of(&uri);
+        assert!(opened.text.len() <= uri.len() + 1);
+        assert!(resolved(opened.path()).len() <= opened.path().len() + 1);
+        let parameters: usize = opened.parameters().map(|parameter| parameter.len() + 1).sum();
+        assert!(opened.path_bytes + parameters <= opened.text.len() + 1);
+        let found = payload::of_request(&opened);
+        assert!(found.is_none_or(|found| found.points >= payload::ENOUGH));
+        if !is_written_oddly(&uri) {
+            assert_eq!(opened.text, uri);
+        }
+    }
+
+    #[test]
+    fn the_prefilter_skips_no_rule_on_any_request(
+        uri in proptest::collection::vec(hostile_byte(), 0..60),
+        agent in proptest::collection::vec(hostile_byte(), 0..20),
+    ) {
+        let mut line = b"192.0.2.1 - - [10/Dec/2025:06:55:01 +0000] \"GET /".to_vec();
+        line.extend(uri.iter().filter(|byte| **byte != b'"'));
+        line.extend_from_slice(b" HTTP/1.1\" 404 7 \"-\" \"");
+        line.extend(agent.iter().filter(|byte| **byte != b'"'));
+        line.push(b'"');
+        static RULES: LazyLock<RuleSet> = LazyLock::new(content::rules);
+        let event = Event::read(&line, &mut Form::Access);
+        let mut found = Vec::new();
+        RULES.each_match(&event, &mut Scratch::default(), |rule| found.push(rule));
+        assert_eq!(found, RULES.each_match_plainly(&event), "{}", String::from_utf8_lossy(&line));
+    }
+}
+
+/// Bytes, most of them such as matter to who opens and judges requests.
+fn hostile_byte() -> impl proptest::strategy::Strategy<Value = u8> {
+    let marks = b"%%%%%u00xX2527fFcCeE\\\\&&&lt;gt;#?=/./.*!+'\"()<>{}$|`:- \n\0or1select".to_vec();
+    proptest::prop_oneof![
+        8 => proptest::sample::select(marks),
+        1 => proptest::num::u8::ANY,
+    ]
 }

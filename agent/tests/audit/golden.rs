@@ -242,7 +242,7 @@ const FAULTS: &[Fault] = &[
     fault("patches-end-of-life", "/etc/os-release", 3, 12),
     fault("ssh-success-after-brute-force", "/var/log/auth.log", 4, 56),
     fault("ssh-success-after-brute-force", "/var/log/auth.log", 36, 56),
-    fault("web-background", "/var/log/nginx/access.log", 2, 1),
+    fault("web-scanner", "/var/log/nginx/access.log", 2, 1),
 ];
 
 /// The same host with faults in every area, and the canary in every input that can hold a secret.

@@ -3,6 +3,9 @@
 
 use crate::time::{self, Stamp};
 
+/// Brackets before a request among which its time is looked for.
+const BRACKETS_MAX: usize = 4;
+
 /// One request. Parts that the format lacks are empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessRecord<'a> {
@@ -46,8 +49,10 @@ pub struct ErrorRecord<'a> {
 /// Reads one line of an access log.
 pub fn parse(line: &[u8]) -> Option<AccessRecord<'_>> {
     let line = line.strip_prefix(b"\"").unwrap_or(line);
-    let open = memchr::memchr(b'[', line)?;
-    let (stamp, used) = time::access(&line[open + 1..])?;
+    // a user name may hold brackets too
+    let (open, (stamp, used)) = memchr::memchr_iter(b'[', line)
+        .take(BRACKETS_MAX)
+        .find_map(|open| Some((open, time::access(&line[open + 1..])?)))?;
     let (host, client, user) = front(line[..open].trim_ascii_end())?;
     let rest = line.get(open + 1 + used..)?.strip_prefix(b"]")?.trim_ascii_start();
     let (request, rest) = quoted(rest)?;
@@ -229,6 +234,47 @@ mod tests {
         for line in ["", "[", "x [10/Oct/2000:13:55:36 -0700] \"GET", "x y", "\0[\0"] {
             assert_eq!(parse(line.as_bytes()), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn whatever_stands_in_a_request_the_parts_around_it_are_found() {
+        for (front, request, method, uri, protocol) in [
+            ("192.0.2.1 - -", "GET /a HTTP/2.0", "GET", "/a", "HTTP/2.0"),
+            ("192.0.2.1 - -", "GET / HTTP/3", "GET", "/", "HTTP/3"),
+            ("::1 - -", "-", "", "-", ""),
+            ("192.0.2.1 - -", "", "", "", ""),
+            ("192.0.2.1 - [x", "GET /a", "GET", "/a", ""),
+            ("192.0.2.1 - a[b]c", "GET /[1] HTTP/1.0", "GET", "/[1]", "HTTP/1.0"),
+            ("192.0.2.1 - -", "M-SEARCH * HTTP/1.1", "M-SEARCH", "*", "HTTP/1.1"),
+            ("192.0.2.1 - -", "GET /a b \\\" c HTTP/1.1", "GET", "/a b \\\" c", "HTTP/1.1"),
+            ("192.0.2.1 - -", "\\x16\\x03 \\x00", "", "\\x16\\x03 \\x00", ""),
+            ("192.0.2.1 - -", "\u{3}\u{1}\u{7f}", "", "\u{3}\u{1}\u{7f}", ""),
+        ] {
+            for (tail, agent) in
+                [("", ""), (" \"-\" \"a \\\"b\\\"\"", "a \\\"b\\\""), (" \"-\" \"-\"\"", "")]
+            {
+                let line =
+                    format!("{front} [10/Oct/2000:13:55:36 -0700] \"{request}\" 400 0{tail}");
+                let record = parse(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
+                assert_eq!(
+                    (text(record.method), text(record.uri), text(record.protocol)),
+                    (method.into(), uri.into(), protocol.into()),
+                    "{line}"
+                );
+                assert_eq!((record.status, text(record.agent)), (400, agent.into()), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_time_is_looked_for_behind_a_few_brackets_only() {
+        let line = |brackets: usize| {
+            let user = "[".repeat(brackets);
+            let line =
+                format!("192.0.2.1 - {user} [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 1");
+            parse(line.as_bytes()).is_some()
+        };
+        assert_eq!((line(BRACKETS_MAX - 1), line(BRACKETS_MAX)), (true, false));
     }
 
     #[test]

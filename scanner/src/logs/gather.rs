@@ -12,9 +12,12 @@ use consensus::Subject;
 use parsers::rules::sigma::CorrelationKind;
 
 use super::conceal::Concealer;
+use super::coverage::Unfed;
 use super::event::Who;
+use super::features::Observer;
 use super::groups::Hashed;
 use super::matcher::{Reference, RuleSet};
+use super::networks::Grouping;
 use super::part::{LineHit, Part, RuleHit};
 use super::story::{About, Detection, Distinct, Hit, Name, Opening, Tally, one_story_an_address};
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
@@ -50,6 +53,8 @@ pub(super) struct Sweeper<'a> {
     conceal: Concealer,
     learnt: HashSet<u64, Hashed>,
     feeds: u32,
+    /// What watches the lines over time, where that is wanted.
+    pub(super) observer: Option<Observer>,
     /// New requests of each client, also those that no rule named.
     pub(super) census: Census,
     pub(super) outcome: SweepOutcome,
@@ -106,6 +111,7 @@ impl<'a> Sweeper<'a> {
             conceal: Concealer::new(options.known_users.iter().cloned()),
             learnt: HashSet::default(),
             feeds: 0,
+            observer: None,
             census: Census::default(),
             outcome: SweepOutcome::default(),
         }
@@ -351,6 +357,8 @@ impl<'a> Sweeper<'a> {
             detection.requests = requests.filter(|requests| *requests > 0);
         }
         self.outcome.summary.evicted += self.census.evicted;
+        self.outcome.networks = Grouping::of(&detections).groups();
+        self.observed(&mut detections);
         detections.sort_by(|a, b| {
             (b.level, b.succeeded, b.count, &a.rule, a.key()).cmp(&(
                 a.level,
@@ -365,6 +373,28 @@ impl<'a> Sweeper<'a> {
         self.outcome.activity = self.activity();
         self.outcome.sources.sort();
         self.outcome
+    }
+
+    /// Adds what was observed over time, and keeps what the next sweep should know.
+    fn observed(&mut self, detections: &mut Vec<Detection>) {
+        let Some(observer) = self.observer.take() else { return };
+        let rules = &self.rules.rules;
+        let (fed, mut coverage) = (observer.fed(), std::mem::take(&mut self.outcome.coverage));
+        for rule in rules.iter().map(|compiled| &compiled.rule) {
+            if let Some(needs) = fed.lacks(&rule.logsource) {
+                coverage.unfed(Unfed { rule: rule.header.key().into(), needs });
+            }
+        }
+        let mut observed = observer.finish(detections, &self.conceal);
+        let hit = self.totals.iter().enumerate().filter(|(_, total)| total.events > 0);
+        let hit = hit.map(|(rule, _)| rules[rule].rule.header.key());
+        observed.baseline.keep_rules(hit, self.options.now);
+        let now = self.options.now;
+        observed.baseline.quiet(now).into_iter().for_each(|quiet| coverage.quiet(quiet));
+        self.outcome.coverage = coverage;
+        self.outcome.observed = observed.counts;
+        self.outcome.baseline = Some(observed.baseline);
+        detections.extend(observed.detections);
     }
 
     fn activity(&self) -> Vec<Activity> {

@@ -1,16 +1,18 @@
 //! Log sweeps: which files, which rules, what was detected, where to go on next time.
 //!
-//! In the order in which data goes through: [`source`] finds the files, `reading` reads them from where
-//! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
-//! that its `prefilter` left ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells
-//! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
-//! the built-in rules, and [`history`] says who was known here before.
+//! In the order in which data goes through: [`source`] finds the files by the names that [`rotation`]
+//! gives, [`view`] opens them, `reading` reads them from where [`checkpoint`] says, [`event`] and
+//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left ([`web`]
+//! opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
+//! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
+//! built-in rules, and [`history`] says who was known here before.
 
 pub mod abreast;
 pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
+pub mod coverage;
 pub mod event;
 pub mod extract;
 pub mod fail2ban;
@@ -20,6 +22,7 @@ mod groups;
 pub mod history;
 pub mod literals;
 pub mod matcher;
+pub mod networks;
 mod part;
 pub mod patterns;
 mod pool;
@@ -32,6 +35,7 @@ pub mod sweep;
 mod syscalls;
 pub mod taxonomy;
 pub mod templates;
+pub mod view;
 pub mod web;
 pub mod window;
 mod years;

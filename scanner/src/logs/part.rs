@@ -18,6 +18,9 @@ use super::extract::Ended;
 use super::literals::Found;
 use super::matcher::{RuleSet, Scratch};
 use super::story::TEXT_BYTES_MAX;
+use super::sweep::SweepOptions;
+use super::templates;
+use super::templates::census::Counter;
 use super::web::census::Census;
 
 /// How the lines of a file are read, told by its first lines: the same for all its parts.
@@ -93,7 +96,9 @@ pub(super) struct Part {
     pub(super) offset: u64,
     pub(super) bytes: u64,
     pub(super) lines: u64,
+    pub(super) parsed: u64,
     pub(super) unparsed: u64,
+    pub(super) undated: u64,
     pub(super) undecided: u64,
     /// Stamps that a clock has to see, by line.
     pub(super) times: Vec<(u64, Stamp)>,
@@ -113,6 +118,8 @@ pub(super) struct Part {
     pub(super) notes: Vec<(u64, u64, Note)>,
     /// Requests of each client.
     pub(super) census: Census,
+    /// What is observed over time, where that is wanted.
+    pub(super) observed: Option<templates::Census>,
     /// Why it could not be read to its end.
     pub(super) error: Option<String>,
 }
@@ -163,8 +170,9 @@ fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
 /// Holds lines against rules; one a thread.
 pub(super) struct Examiner<'a> {
     rules: &'a RuleSet,
-    since: Option<i64>,
+    options: &'a SweepOptions,
     joins_audit: bool,
+    pub(super) counter: Counter,
     hasher: &'a RandomState,
     scratch: Scratch,
     found: Vec<Found>,
@@ -172,9 +180,14 @@ pub(super) struct Examiner<'a> {
 
 impl<'a> Examiner<'a> {
     /// Hashes are those of `hasher`: all examiners of a sweep share it.
-    pub(super) fn new(rules: &'a RuleSet, since: Option<i64>, hasher: &'a RandomState) -> Self {
-        let (scratch, found) = (Scratch::default(), Vec::new());
-        Self { rules, since, joins_audit: rules.joins_audit(), hasher, scratch, found }
+    pub(super) fn new(
+        rules: &'a RuleSet,
+        options: &'a SweepOptions,
+        hasher: &'a RandomState,
+    ) -> Self {
+        let (scratch, found, counter) = (Scratch::default(), Vec::new(), Counter::default());
+        let joins_audit = rules.joins_audit();
+        Self { rules, options, joins_audit, counter, hasher, scratch, found }
     }
 
     /// Looks through whole lines; `part` is empty and receives what they hold.
@@ -201,11 +214,17 @@ impl<'a> Examiner<'a> {
             let open = whole.cut && end == block.len();
             part.undecided += u64::from(cut || open);
             let here = Here { line, offset: start as u64, block, manner };
+            if self.options.observe && !part.old {
+                self.counter.line(line, whole.offset + here.offset);
+            }
             self.line(&here, &found[first..next], &mut pace, part);
             part.lines += 1;
             start = end + 1;
         }
         pace.tell(block, part);
+        if self.options.observe && !part.old {
+            part.observed = Some(self.counter.finish());
+        }
         self.found = found;
     }
 
@@ -216,12 +235,16 @@ impl<'a> Examiner<'a> {
         }
         let class = here.manner.class;
         let asked = !found.is_empty() || !self.rules.filter(class).always.is_empty();
+        part.parsed += u64::from(known);
         if known && !asked && class == Class::Syslog {
             return;
         }
         let event = Event::read(here.line, &mut here.manner.form.clone());
         if !known {
+            part.parsed += u64::from(event.parsed());
             part.unparsed += u64::from(!event.parsed() && !here.line.is_empty());
+            let dated = event.stamp.is_some_and(is_possible);
+            part.undated += u64::from(!dated && !here.line.is_empty());
             if let Some(stamp) = event.stamp {
                 pace.begins(here, stamp, event.class() == Class::Syslog, part);
             }
@@ -238,7 +261,7 @@ impl<'a> Examiner<'a> {
     /// Counts a request; one whose stamp names no zone is counted whatever its time.
     fn count_client(&self, event: &Event<'_>, part: &mut Part) {
         let Some(client) = event.client() else { return };
-        let early = match (event.stamp, self.since) {
+        let early = match (event.stamp, self.options.since) {
             (Some(Stamp::Exact(at)), Some(since)) => at < since,
             _ => false,
         };
@@ -462,7 +485,7 @@ impl Pace {
         };
         let at_start = line.first().is_some_and(u8::is_ascii_alphanumeric);
         let minutes = line.get(length..).and_then(|rest| rest.first_chunk());
-        if !syslog || !at_start || !minutes.is_some_and(are_minutes) {
+        if !syslog || !is_possible(stamp) || !at_start || !minutes.is_some_and(are_minutes) {
             return;
         }
         if let Stamp::Exact(_) = stamp {
@@ -501,6 +524,18 @@ impl Pace {
         }
     }
 }
+
+/// Whether the day exists, in some year.
+fn is_possible(stamp: Stamp) -> bool {
+    match stamp {
+        Stamp::Exact(_) => true,
+        Stamp::Local(wall) => wall.as_utc().is_some(),
+        Stamp::Yearless(wall) => Wall { year: LEAP_YEAR, ..wall }.as_utc().is_some(),
+    }
+}
+
+/// A year with a 29 February.
+const LEAP_YEAR: i16 = 2024;
 
 fn stamp_at(block: &[u8], at: usize) -> Option<Stamp> {
     let line = block.get(at..)?;

@@ -16,6 +16,7 @@ use parsers::map::{Flow, Shared, Torn};
 
 use super::matcher::RuleSet;
 use super::part::{Examiner, Manner, Part};
+use super::sweep::SweepOptions;
 
 /// Most empty parts whose memory is kept.
 const SPARE_MAX: usize = 16;
@@ -49,7 +50,7 @@ pub(super) struct Pool<'a> {
     more: Condvar,
     spare: Mutex<Vec<Part>>,
     rules: &'a RuleSet,
-    since: Option<i64>,
+    options: &'a SweepOptions,
     hasher: RandomState,
 }
 
@@ -66,15 +67,18 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Pool<'a> {
-    /// For these rules and hashes; older requests than `since` are not counted.
-    pub(super) fn new(rules: &'a RuleSet, since: Option<i64>, hasher: RandomState) -> Self {
+    /// For these rules and hashes.
+    pub(super) fn new(rules: &'a RuleSet, options: &'a SweepOptions, hasher: RandomState) -> Self {
         let (tasks, spare) = (Mutex::default(), Mutex::default());
-        Self { tasks, more: Condvar::new(), spare, rules, since, hasher }
+        Self { tasks, more: Condvar::new(), spare, rules, options, hasher }
     }
 
     /// A thread's own memory.
     pub(super) fn worker(&'a self) -> Worker<'a> {
-        Worker { examiner: Examiner::new(self.rules, self.since, &self.hasher), buffer: Vec::new() }
+        Worker {
+            examiner: Examiner::new(self.rules, self.options, &self.hasher),
+            buffer: Vec::new(),
+        }
     }
 
     /// Works until the pool is closed.

@@ -71,11 +71,8 @@ impl Prefilter {
                 continue;
             }
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            // Audit values may be written in hexadecimal: their literals need not be in the line.
-            let needed = match class {
-                Class::Audit => None,
-                _ => best([needed(&compiled.rule), compiled.program_texts()].into_iter()),
-            };
+            // Audit values may be written in hexadecimal: `Event::decoded` has them as they are.
+            let needed = best([needed(&compiled.rule), compiled.program_texts()].into_iter());
             match needed {
                 Some(texts) => {
                     for text in texts {

@@ -7,22 +7,25 @@
 //! by the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{MAGIC_BYTES, Packing, Positioned, Shared};
+use parsers::map::{Shared, Source as Blocks};
 use parsers::time::Clock;
 
 use super::audit::{Joined, Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Reached, Start};
+use super::coverage::FileCoverage;
 use super::event::{Event, journal_line};
+use super::features::SourceId;
 use super::gather::{Sweeper, Told};
 use super::part::{Manner, Part};
 use super::pool::{Bytes, Pool, Source, Unpacking, Worker};
 use super::source::{Family, LogFile};
+use super::view::View;
 use super::years;
 use crate::RootedTree;
 
@@ -77,7 +80,9 @@ struct FileReading {
     path: Arc<str>,
     clock: Clock,
     reached: Option<Reached>,
-    view: Fresh,
+    view: View,
+    coverage: FileCoverage,
+    observed: Option<SourceId>,
     packed: bool,
     /// Offset after the last whole line, and its number.
     done: (u64, u64),
@@ -92,6 +97,8 @@ struct JournalReading<'a> {
     clock: Clock,
     entries: u64,
     ended: bool,
+    late: u64,
+    observed: Option<SourceId>,
 }
 
 /// Where an audit record stands, until its event is complete.
@@ -136,6 +143,8 @@ impl<'a> Stream<'a> {
             clock: Clock::new(sweeper.options.zone.clone(), 0),
             entries: 0,
             ended: false,
+            late: 0,
+            observed: None,
         };
         Self::new(VecDeque::new(), Some(Reading::Journal(journal)))
     }
@@ -227,9 +236,9 @@ impl<'a> Stream<'a> {
             }
             return;
         }
-        let path = match &self.reading {
-            Some(Reading::File(file)) => &file.path,
-            Some(Reading::Journal(journal)) => &journal.path,
+        let (path, late_of_file) = match &mut self.reading {
+            Some(Reading::File(file)) => (&file.path, &mut file.coverage.late),
+            Some(Reading::Journal(journal)) => (&journal.path, &mut journal.late),
             None => return,
         };
         let Some(given) = &mut self.part else { return };
@@ -237,8 +246,9 @@ impl<'a> Stream<'a> {
         let Some(hit) = given.part.hits.get(given.hit) else { return };
         let rules = given.part.rules.get(given.rule..hit.rules_end).unwrap_or_default();
         if time.is_some() {
-            let late = at < self.newest.saturating_sub(LATE_SECONDS);
-            sweeper.outcome.summary.late += u64::from(late && !given.part.old);
+            let late = at < self.newest.saturating_sub(LATE_SECONDS) && !given.part.old;
+            sweeper.outcome.summary.late += u64::from(late);
+            *late_of_file += u64::from(late);
             self.newest = self.newest.max(at);
         }
         let line = given.lines + hit.line + 1;
@@ -352,9 +362,9 @@ fn opened(
     checkpoint: Option<&mut Checkpoint>,
 ) -> Result<FileReading, String> {
     let options = sweeper.options;
-    let view = Fresh::open(hall.tree, file.clone(), options.expanded_bytes_max)?;
-    let packed = view.packing.is_some();
-    let stat = &view.file.stat;
+    let view = View::open(hall.tree, file, options.expanded_bytes_max)?;
+    let packed = view.is_packed();
+    let stat = &view.stat;
     let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
     let keeps = checkpoint.is_some();
     let (start, reached) = match checkpoint {
@@ -372,7 +382,10 @@ fn opened(
     let manner = Manner::of(&head);
     let shared = match packed {
         true => None,
-        false => Some(Shared::new(view.handle.try_clone().map_err(said)?, stat.size_bytes)),
+        false => match view.blocks(true).map_err(said)? {
+            Blocks::Copied(shared) => Some(shared),
+            Blocks::Mapped(_) => None,
+        },
     };
     let modified = stat.modified;
     let year = match &shared {
@@ -391,6 +404,7 @@ fn opened(
         }
     };
     let source = Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes };
+    let gaps = u64::from(reached.as_ref().is_some_and(|reached| reached.gap));
     Ok(FileReading {
         source: Arc::new(source),
         asked: VecDeque::new(),
@@ -400,6 +414,8 @@ fn opened(
         path: Arc::clone(path),
         clock: Clock::new(options.zone.clone(), year),
         reached,
+        coverage: FileCoverage { path: crate::redact::line(path), gaps, ..FileCoverage::default() },
+        observed: None,
         view,
         packed,
         done: (start.from, start.lines),
@@ -428,39 +444,6 @@ fn end_of_last_line(shared: &Shared, from: u64) -> Result<u64, String> {
     Ok(from)
 }
 
-/// A file that can be read from its start as often as needed.
-struct Fresh {
-    file: LogFile,
-    handle: File,
-    packing: Option<Packing>,
-    limit: u64,
-}
-
-impl Fresh {
-    fn open(tree: &RootedTree, mut file: LogFile, limit: u64) -> Result<Self, String> {
-        let handle = file.open(tree).map_err(|error| error.why.to_string())?;
-        let mut head = Vec::new();
-        Positioned::new(handle.try_clone().map_err(said)?, 0, file.stat.size_bytes)
-            .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut head)
-            .map_err(said)?;
-        Ok(Self { file, handle, packing: Packing::of(&head), limit })
-    }
-
-    /// Its bytes, expanded, up to the size that it had when it was opened.
-    fn reader_at(&self, offset: u64) -> Result<Box<dyn Read + Send>, String> {
-        let handle = self.handle.try_clone().map_err(said)?;
-        let size = self.file.stat.size_bytes;
-        let Some(packing) = self.packing else {
-            return Ok(Box::new(Positioned::new(handle, offset, size)));
-        };
-        let mut reader =
-            packing.unpack(Positioned::new(handle, 0, size), self.limit).map_err(said)?;
-        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink()).map_err(said)?;
-        Ok(reader)
-    }
-}
-
 impl FileReading {
     /// The next part that holds something; `None` at the end.
     fn next_part(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>) -> Option<Given> {
@@ -473,6 +456,7 @@ impl FileReading {
             let mut part = hall.pool.take(&asked, &mut hall.worker);
             if let Some(error) = part.error.take() {
                 sweeper.outcome.summary.gaps += u64::from(part.torn);
+                self.coverage.gaps += u64::from(part.torn);
                 sweeper.incomplete(format!("{}: {error}", self.path));
                 self.failed = true;
             }
@@ -492,6 +476,20 @@ impl FileReading {
                 counts.undecided += part.undecided;
                 counts.unparsed += part.unparsed;
                 counts.bytes += self.done.0.saturating_sub(before);
+                let own = &mut self.coverage;
+                own.lines += part.lines;
+                own.parsed += part.parsed;
+                own.unparsed += part.unparsed;
+                own.undated += part.undated;
+                own.undecided += part.undecided;
+            }
+            if let (Some(observer), Some(seen)) = (&mut sweeper.observer, part.observed.take()) {
+                let source = match self.observed {
+                    Some(source) => source,
+                    None => observer.source(&self.path, self.clock.clone(), lines),
+                };
+                self.observed = Some(source);
+                observer.merge(source, &seen);
             }
             return Some(Given::new(part, lines));
         }
@@ -526,8 +524,10 @@ impl FileReading {
                 self.done.0 = self.end;
             } else {
                 sweeper.outcome.summary.gaps += 1;
+                self.coverage.gaps += 1;
             }
         }
+        sweeper.outcome.coverage.file(self.coverage);
         let (Some(checkpoint), Some(reached)) = (checkpoint, self.reached) else { return };
         // Whatever happened to its context, what was read before stays read.
         let before = (reached.start.new_from, reached.start.lines);
@@ -553,6 +553,15 @@ impl JournalReading<'_> {
         if part.lines == 0 {
             hall.pool.give_back(part);
             return None;
+        }
+        if let Some(observer) = &mut sweeper.observer {
+            let clock = Clock::new(TimeZone::UTC, 1970);
+            let source = match self.observed {
+                Some(source) => source,
+                None => observer.source(&self.path, clock, before),
+            };
+            self.observed = Some(source);
+            observer.merge(source, &hall.worker.examiner.counter.finish());
         }
         let counts = &mut sweeper.outcome.summary;
         counts.lines += part.lines;
@@ -584,6 +593,12 @@ impl JournalReading<'_> {
             sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
         }
         part.undecided += u64::from(entry.truncated);
+        if let (Some(at), true) = (entry.time(), sweeper.observer.is_some()) {
+            let number = entry.field("__SEQNUM");
+            let number = number.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+            let counter = &mut hall.worker.examiner.counter;
+            counter.message(entry.program(), entry.message(), at, number);
+        }
         let line = journal_line(&entry);
         part.bytes += line.len() as u64;
         match Event::of_journal(&entry, &line) {

@@ -18,8 +18,11 @@ use parsers::tree::{Links, Tree};
 use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, VANISHED};
+use super::coverage::Coverage;
+use super::features::{Baseline, Counts, Observer};
 use super::gather::Sweeper;
 use super::matcher::RuleSet;
+use super::networks::Group;
 use super::pool::Pool;
 use super::reading::{Hall, Stream};
 use super::rotation::family;
@@ -62,6 +65,8 @@ pub struct SweepOptions {
     pub jobs: usize,
     /// Bytes of the parts that files are divided into.
     pub part_bytes: usize,
+    /// Whether to learn what is usual and tell what is not (see [`features`](super::features)).
+    pub observe: bool,
 }
 
 impl SweepOptions {
@@ -76,6 +81,7 @@ impl SweepOptions {
             expanded_bytes_max: EXPANDED_BYTES_MAX,
             jobs: 0,
             part_bytes: PART_BYTES,
+            observe: false,
         }
     }
 }
@@ -136,6 +142,14 @@ pub struct SweepOutcome {
     pub incomplete: Vec<String>,
     /// What was read, by name.
     pub sources: Vec<String>,
+    /// Networks from which attacks came.
+    pub networks: Vec<Group>,
+    /// What became of the lines, file by file.
+    pub coverage: Coverage,
+    /// How much was observed, if it was wanted.
+    pub observed: Counts,
+    /// What the next sweep should know, if it was wanted.
+    pub baseline: Option<Baseline>,
     /// The journal's cursor after the last entry read.
     pub journal_cursor: Option<String>,
 }
@@ -175,6 +189,10 @@ pub fn sweep(
 ) -> SweepOutcome {
     let mut sweeper = Sweeper::new(rules, options);
     sweeper.outcome.incomplete = found.incomplete;
+    if options.observe {
+        let known = checkpoint.as_ref().and_then(|checkpoint| checkpoint.baseline.as_deref());
+        sweeper.observer = Some(Observer::new(known.and_then(Baseline::from_text)));
+    }
     let asked: BTreeSet<String> = found.families.iter().map(|family| family.name.clone()).collect();
     if let Some(checkpoint) = checkpoint.as_deref_mut() {
         checkpoint.begin();
@@ -188,7 +206,7 @@ pub fn sweep(
     }
     sweeper.several = streams.len() > 1;
     let jobs = threads(options.jobs);
-    let pool = Pool::new(rules, options.since, sweeper.hasher.clone());
+    let pool = Pool::new(rules, options, sweeper.hasher.clone());
     std::thread::scope(|scope| {
         // Ends the threads also when this one panics.
         let _closes = Closes(&pool);
@@ -223,6 +241,9 @@ pub fn sweep(
         }
     }
     let outcome = sweeper.finish();
+    if let (Some(checkpoint), Some(baseline)) = (checkpoint.as_deref_mut(), &outcome.baseline) {
+        checkpoint.baseline = Some(baseline.to_text());
+    }
     if let Some(checkpoint) = checkpoint
         && outcome.journal_cursor.is_some()
     {

@@ -27,6 +27,7 @@ use place::{Source, Times};
 use uris::Uris;
 
 use super::conceal::Concealer;
+use super::coverage::Fed;
 use super::story::Detection;
 use super::templates::{Census, Known, TEMPLATES_MAX};
 
@@ -189,6 +190,22 @@ impl Observer {
                 seen: times.seen(deed.spot),
             });
         }
+    }
+
+    /// What the lines show of which logs there are.
+    pub fn fed(&self) -> Fed {
+        let templates = self.known.templates().filter(|(_, template)| template.count > 0);
+        let mut fed = Fed::default();
+        for (_, template) in templates {
+            match self.known.program_name(template) {
+                "http" | "web-error" => fed.web = true,
+                "audit" => fed.audit = true,
+                "json" => fed.json = true,
+                "" => {}
+                name => drop(fed.programs.insert(name.to_string())),
+            }
+        }
+        fed
     }
 
     /// The templates.

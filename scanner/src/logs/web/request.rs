@@ -3,7 +3,8 @@
 //! Beside Sigma's names there are: `uri_decoded`, `uri_path` (opened, dots resolved) and `uri_query`
 //! (opened); `uri_tricks` (how something was hidden); `payload_class`, `payload_score` and
 //! `payload_where` (`uri`, `referer` or `agent`); `request_form` of what is no HTTP request (`tls`, `ssh`,
-//! `binary`, `empty` …) or asks for another's site (`proxy`). The derived ones exist only for requests that
+//! `binary`, `empty` …) or asks for another's site (`proxy`); `auth_user`, which is `cs-username` for rules
+//! that want nothing but that there is one. The derived ones exist only for requests that
 //! [`Request::is_suspect`], a test of a few bytes, lets through: a prefilter may look for [`SUSPECT`]
 //! instead of their values, which stand in no line.
 
@@ -22,8 +23,8 @@ pub const SUSPECT: &[u8] = b"\0suspect\0";
 pub const PLAIN_URI_BYTES_MAX: usize = 128;
 
 /// Fields whose values stand in no line.
-pub const DERIVED: [&str; 5] =
-    ["payload_class", "payload_score", "payload_where", "uri_tricks", "request_form"];
+pub const DERIVED: [&str; 6] =
+    ["payload_class", "payload_score", "payload_where", "uri_tricks", "request_form", "auth_user"];
 
 /// What was read of one request, each part when first asked for.
 #[derive(Default)]
@@ -57,6 +58,7 @@ impl Request {
     pub fn is_suspect(record: &AccessRecord<'_>) -> bool {
         let pair = |pair: &[u8]| matches!(pair, b"/." | b"//" | b"=/" | b"..");
         record.method.is_empty()
+            || !record.user.is_empty()
             || record.uri.len() > PLAIN_URI_BYTES_MAX
             || record.uri.iter().any(|byte| SUSPICIOUS[usize::from(*byte)])
             || record.uri.windows(2).any(pair)
@@ -94,7 +96,7 @@ impl Request {
             "c-useragent" | "cs-user-agent" | "c-user-agent" => given(record.agent)?,
             "cs-referer" | "cs-referrer" | "c-referer" => given(record.referer)?,
             "cs-host" => given(record.host)?,
-            "cs-username" | "user" => given(record.user)?,
+            "cs-username" | "user" | "auth_user" => given(record.user)?,
             "cs-version" => given(record.protocol)?,
             "payload_class" => self.payload(record)?.0.class.name().as_bytes(),
             "payload_where" => self.payload(record)?.1.as_bytes(),

@@ -121,9 +121,12 @@ impl Opened {
             self.text.extend_from_slice(raw);
             return;
         }
-        let spaced: Vec<u8> =
-            raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        let mut text = spaced;
+        let spaced = raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
+        if raw.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-_.=/~:@,".contains(byte)) {
+            self.text.extend(spaced);
+            return;
+        }
+        let mut text: Vec<u8> = spaced.collect();
         for layer in 0..LAYERS_MAX {
             let opened = unescape(&text, layer == 0, &mut self.tricks);
             if opened.len() == text.len() {

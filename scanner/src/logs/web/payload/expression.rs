@@ -3,8 +3,80 @@
 
 use memchr::memmem::find;
 
+use super::phrases::{Found, Sort, Table};
+
 /// Lookups within lookups that are opened.
 const DEPTH_MAX: usize = 16;
+
+/// Texts of template languages.
+pub(super) const TEMPLATES: Table = &[
+    (b"__class__", 6),
+    (b"__globals__", 6),
+    (b"__import__", 6),
+    (b"__subclasses__", 6),
+    (b"#set($", 6),
+    (b"#set ($", 6),
+    (b"<#assign", 6),
+    (b"freemarker", 4),
+    (b"@java.lang", 6),
+    (b"#_memberaccess", 6),
+    (b"ognl.", 5),
+    (b"class.module.classloader", 6),
+    (b"t(java.lang", 6),
+    (b"#context", 4),
+    (b"getclass(", 5),
+    (b"forname(", 5),
+    (b"{{config", 5),
+    (b"{{self", 5),
+    (b"{{request", 5),
+    (b"(#rt", 5),
+];
+
+/// Texts of PHP, ASP and their like.
+pub(super) const CODE: Table = &[
+    (b"<?php", 6),
+    (b"<?=", 5),
+    (b"phpinfo(", 5),
+    (b"print(md5(", 8),
+    (b"die(md5(", 8),
+    (b"echo md5(", 6),
+    (b"md5(", 2),
+    (b"eval(", 4),
+    (b"assert(", 4),
+    (b"base64_decode(", 5),
+    (b"response.write(", 8),
+    (b"call_user_func", 5),
+    (b"create_function(", 5),
+    (b"file_put_contents(", 6),
+    (b"file_get_contents(", 5),
+    (b"invokefunction", 6),
+    (b"${@", 6),
+    (b"$_get[", 5),
+    (b"$_post[", 5),
+    (b"$_request[", 5),
+    (b"$globals[", 5),
+    (b"preg_replace(", 4),
+    (b"gethostbyname(", 5),
+    (b"__halt_compiler", 6),
+    (b"disable_functions", 5),
+    (b"suhosin", 5),
+    (b"print(", 3),
+    (b"require(", 3),
+];
+
+/// Texts of XML.
+pub(super) const ENTITIES: Table =
+    &[(b"<!entity", 14), (b"<!doctype", 3), (b"<xi:include", 10), (b"system \"", 2), (b"<xsl:", 5)];
+
+/// What serialised objects begin with.
+pub(super) const OBJECTS: Table = &[
+    (b"ro0abx", 7),
+    (b"aced0005", 7),
+    (b"!!python/", 7),
+    (b"!ruby/object", 7),
+    (b"java.util.", 4),
+    (b"$type\":", 4),
+];
 
 /// Points of a value in lower case for a lookup that fetches code (`${jndi:`), however nested.
 pub fn lookup_points(value: &[u8]) -> u32 {
@@ -52,35 +124,12 @@ fn looked_up(value: &[u8]) -> Vec<u8> {
 }
 
 /// Points for an expression of a template language.
-pub fn template_points(value: &[u8]) -> u32 {
-    const TEXTS: [(&[u8], u32); 20] = [
-        (b"__class__", 6),
-        (b"__globals__", 6),
-        (b"__import__", 6),
-        (b"__subclasses__", 6),
-        (b"#set($", 6),
-        (b"#set ($", 6),
-        (b"<#assign", 6),
-        (b"freemarker", 4),
-        (b"@java.lang", 6),
-        (b"#_memberaccess", 6),
-        (b"ognl.", 5),
-        (b"class.module.classloader", 6),
-        (b"t(java.lang", 6),
-        (b"#context", 4),
-        (b"getclass(", 5),
-        (b"forname(", 5),
-        (b"{{config", 5),
-        (b"{{self", 5),
-        (b"{{request", 5),
-        (b"(#rt", 5),
-    ];
-    let texts: u32 = TEXTS
-        .iter()
-        .filter(|(text, _)| find(value, text).is_some())
-        .map(|(_, points)| points)
-        .sum();
+pub fn template_points(value: &[u8], found: &Found) -> u32 {
+    let texts = found.points(Sort::Template);
     let mut best = 0;
+    if memchr::memchr2(b'{', b'<', value).is_none() {
+        return texts;
+    }
     for open in [&b"{{"[..], b"${", b"#{", b"*{", b"@{", b"%{", b"<%=", b"{%"] {
         let Some(at) = find(value, open) else { continue };
         let inner: &[u8] = &value[at + open.len()..];
@@ -105,68 +154,9 @@ pub fn template_points(value: &[u8]) -> u32 {
     texts + best
 }
 
-/// Points for code of PHP, ASP and their like.
-pub fn code_points(value: &[u8]) -> u32 {
-    const TEXTS: [(&[u8], u32); 28] = [
-        (b"<?php", 6),
-        (b"<?=", 5),
-        (b"phpinfo(", 5),
-        (b"print(md5(", 8),
-        (b"die(md5(", 8),
-        (b"echo md5(", 6),
-        (b"md5(", 2),
-        (b"eval(", 4),
-        (b"assert(", 4),
-        (b"base64_decode(", 5),
-        (b"response.write(", 8),
-        (b"call_user_func", 5),
-        (b"create_function(", 5),
-        (b"file_put_contents(", 6),
-        (b"file_get_contents(", 5),
-        (b"invokefunction", 6),
-        (b"${@", 6),
-        (b"$_get[", 5),
-        (b"$_post[", 5),
-        (b"$_request[", 5),
-        (b"$globals[", 5),
-        (b"preg_replace(", 4),
-        (b"gethostbyname(", 5),
-        (b"__halt_compiler", 6),
-        (b"disable_functions", 5),
-        (b"suhosin", 5),
-        (b"print(", 3),
-        (b"require(", 3),
-    ];
-    TEXTS.iter().filter(|(text, _)| find(value, text).is_some()).map(|(_, points)| points).sum()
-}
-
-/// Points for entities and includes of XML.
-pub fn entity_points(value: &[u8]) -> u32 {
-    const TEXTS: [(&[u8], u32); 5] = [
-        (b"<!entity", 14),
-        (b"<!doctype", 3),
-        (b"<xi:include", 10),
-        (b"system \"", 2),
-        (b"<xsl:", 5),
-    ];
-    TEXTS.iter().filter(|(text, _)| find(value, text).is_some()).map(|(_, points)| points).sum()
-}
-
 /// Points for a serialised object.
-pub fn object_points(value: &[u8]) -> u32 {
-    const TEXTS: [(&[u8], u32); 6] = [
-        (b"ro0abx", 7),
-        (b"aced0005", 7),
-        (b"!!python/", 7),
-        (b"!ruby/object", 7),
-        (b"java.util.", 4),
-        (b"$type\":", 4),
-    ];
-    let texts: u32 = TEXTS
-        .iter()
-        .filter(|(text, _)| find(value, text).is_some())
-        .map(|(_, points)| points)
-        .sum();
+pub fn object_points(value: &[u8], found: &Found) -> u32 {
+    let texts = found.points(Sort::Object);
     texts + if numbered(value) { 6 } else { 0 }
 }
 
@@ -273,12 +263,13 @@ mod tests {
         assert_ne!(deep(DEPTH_MAX), b"j");
     }
 
-    #[test]
-    fn expressions_score_and_text_does_not() {
-        type Judge = fn(&[u8]) -> u32;
-        let cases: [(Judge, &[&str], &[&str]); 6] = [
+    type Judge = fn(&[u8]) -> u32;
+
+    /// A judge, what scores, what does not.
+    fn cases() -> [(Judge, &'static [&'static str], &'static [&'static str]); 6] {
+        [
             (
-                template_points,
+                |value| template_points(value, &Found::within(value)),
                 &[
                     "{{7*7}}",
                     "${7*7}",
@@ -291,17 +282,17 @@ mod tests {
                 &["{{item.src}}", "${name}", "{a}", "100%"],
             ),
             (
-                code_points,
+                |value| Found::within(value).points(Sort::Code),
                 &["phpinfo()", ";print(md5(x));", "${@print(1)}", "<?php x", "response.write(1*2)"],
                 &["print this", "md5", "php"],
             ),
             (
-                entity_points,
+                |value| Found::within(value).points(Sort::Entity),
                 &["<!doctype a [<!entity x system \"file:///etc/x\">]>", "<xi:include href=x>"],
                 &["<a>", "doctype"],
             ),
             (
-                object_points,
+                |value| object_points(value, &Found::within(value)),
                 &["o:8:\"stdclass\":1:{", "a:2:{i:0;", "ro0abxnyab"],
                 &["to:8:30", "ratio a:2", "a:b"],
             ),
@@ -342,8 +333,12 @@ mod tests {
                     "rock 'n' roll",
                 ],
             ),
-        ];
-        for (judge, bad, good) in cases {
+        ]
+    }
+
+    #[test]
+    fn expressions_score_and_text_does_not() {
+        for (judge, bad, good) in cases() {
             for value in bad {
                 assert!(judge(value.as_bytes()) >= 5, "{value}: {}", judge(value.as_bytes()));
             }

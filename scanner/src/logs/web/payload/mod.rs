@@ -6,11 +6,13 @@
 //! for shoes costs one table look-up a byte. Nothing here says whether the attack worked.
 
 pub mod expression;
+pub mod phrases;
 pub mod place;
 pub mod script;
 pub mod shell;
 pub mod sql;
 
+use self::phrases::{Found, Sort};
 use super::uri::Opened;
 
 /// Bytes of one value that are judged; of a longer one, its first and its last half as many.
@@ -137,18 +139,19 @@ pub fn of_value(value: &[u8]) -> Option<Payload> {
     if marks & (MARK | SLASH | CONTROL) == 0 && value.len() < 128 && !worded(value) {
         return None;
     }
+    let found = Found::within(value);
     let points = |class: Class| match class {
-        Class::Sqli => sql::points(value),
-        Class::Xss => script::points(value),
-        Class::Traversal => place::points(value),
-        Class::Cmdi => shell::points(value),
+        Class::Sqli => sql::points(value, &found),
+        Class::Xss => script::points(value, &found),
+        Class::Traversal => place::points(value, &found),
+        Class::Cmdi => shell::points(value, &found),
         Class::Lookup => expression::lookup_points(value),
-        Class::Code => expression::code_points(value),
-        Class::Template => expression::template_points(value),
-        Class::Entity => expression::entity_points(value),
-        Class::Object => expression::object_points(value),
+        Class::Code => found.points(Sort::Code),
+        Class::Template => expression::template_points(value, &found),
+        Class::Entity => found.points(Sort::Entity),
+        Class::Object => expression::object_points(value, &found),
         Class::Header => expression::header_points(value),
-        Class::Remote => place::remote_points(value),
+        Class::Remote => place::remote_points(value, &found),
         Class::Fuzz => 0,
     };
     let mut best: Option<Payload> = None;
@@ -223,10 +226,13 @@ fn relevant(class: Class, marks: u8, length: usize) -> bool {
 
 /// Whether a value of words alone has one that makes it worth asking.
 fn worded(value: &[u8]) -> bool {
-    const WORDS: [&[u8]; 10] = [
-        b"select", b" or ", b" and ", b" by ", b"waitfor", b"adw-", b"..", b"0x2", b"having", b" -",
-    ];
-    WORDS.iter().any(|word| memchr::memmem::find(value, word).is_some())
+    let telling = |word: &[u8]| {
+        matches!(word, b"select" | b"or" | b"and" | b"by" | b"waitfor" | b"having")
+            || word.starts_with(b"-")
+            || word.starts_with(b"adw-")
+            || word.starts_with(b"0x2")
+    };
+    value.split(|byte| *byte == b' ').any(telling) || value.windows(2).any(|pair| pair == b"..")
 }
 
 fn is_plain_name(name: &[u8]) -> bool {

@@ -3,53 +3,54 @@
 //! Climbs (`../` in its many spellings), files that only attacks ask for, wrappers of PHP, addresses
 //! of other servers where a file is expected, and those that only the server itself can reach.
 
-use memchr::memmem::find;
+use super::phrases::{Found, Sort, Table};
 
 /// Files and directories that visitors do not ask for.
-const FILES: [&[u8]; 40] = [
-    b"etc/passwd",
-    b"etcpasswd",
-    b"etc/shadow",
-    b"etc/group",
-    b"etc/hosts",
-    b"etc/issue",
-    b"proc/self",
-    b"proc/version",
-    b"proc/cpuinfo",
-    b"boot.ini",
-    b"win.ini",
-    b"system.ini",
-    b"web-inf",
-    b"web.config",
-    b"global.asa",
-    b"inetpub",
-    b"wwwroot",
-    b"windows/system32",
-    b"winnt/",
-    b"meta-inf",
-    b"var/log/",
-    b"access.log",
-    b"access_log",
-    b"error_log",
-    b".bash_history",
-    b"id_rsa",
-    b"authorized_keys",
-    b"my.cnf",
-    b"httpd.conf",
-    b"php.ini",
-    b"autoexec.bat",
-    b"config.sys",
-    b"sam._",
-    b"repair/sam",
-    b"etc/passwd%00",
-    b"windows/win",
-    b"c:/windows",
-    b"root/.ssh",
-    b"usr/local/",
-    b"c:oot.ini",
+pub(super) const FILES: Table = &[
+    (b"etc/passwd", 5),
+    (b"etcpasswd", 5),
+    (b"etc/shadow", 5),
+    (b"etc/group", 5),
+    (b"etc/hosts", 5),
+    (b"etc/issue", 5),
+    (b"proc/self", 5),
+    (b"proc/version", 5),
+    (b"proc/cpuinfo", 5),
+    (b"boot.ini", 5),
+    (b"win.ini", 5),
+    (b"system.ini", 5),
+    (b"web-inf", 5),
+    (b"web.config", 5),
+    (b"global.asa", 5),
+    (b"inetpub", 5),
+    (b"wwwroot", 5),
+    (b"windows/system32", 5),
+    (b"winnt/", 5),
+    (b"meta-inf", 5),
+    (b"var/log/", 5),
+    (b"access.log", 5),
+    (b"access_log", 5),
+    (b"error_log", 5),
+    (b".bash_history", 5),
+    (b"id_rsa", 5),
+    (b"authorized_keys", 5),
+    (b"my.cnf", 5),
+    (b"httpd.conf", 5),
+    (b"php.ini", 5),
+    (b"autoexec.bat", 5),
+    (b"config.sys", 5),
+    (b"sam._", 5),
+    (b"repair/sam", 5),
+    (b"etc/passwd%00", 5),
+    (b"windows/win", 5),
+    (b"c:/windows", 5),
+    (b"root/.ssh", 5),
+    (b"usr/local/", 5),
+    (b"c:oot.ini", 5),
 ];
 
-const WRAPPERS: [(&[u8], u32); 16] = [
+/// Addresses and settings of PHP and its like.
+pub(super) const WRAPPERS: Table = &[
     (b"php://", 6),
     (b"phar://", 6),
     (b"zip://", 5),
@@ -68,15 +69,46 @@ const WRAPPERS: [(&[u8], u32); 16] = [
     (b"/..;/", 5),
 ];
 
+/// Hosts and schemes that only the server reaches, or that tell who called.
+pub(super) const HOSTS: Table = &[
+    (b"169.254.169.254", 5),
+    (b"metadata.google.internal", 5),
+    (b"100.100.100.200", 5),
+    (b"fd00:ec2::254", 5),
+    (b"169.254.170.2", 5),
+    (b"//localhost", 5),
+    (b"//127.", 5),
+    (b"//0.0.0.0", 5),
+    (b"//[::1]", 5),
+    (b"//2130706433", 5),
+    (b"//0x7f", 5),
+    (b"metadata.azure", 5),
+    (b"burpcollaborator", 5),
+    (b"oastify.com", 5),
+    (b"interact.sh", 5),
+    (b"oast.", 5),
+    (b"bxss.me", 5),
+    (b"dnslog.cn", 5),
+    (b"ceye.io", 5),
+    (b"r87.me", 5),
+    (b"canarytokens", 5),
+    (b"vulnweb.com", 5),
+    (b"some-inexistent-website", 5),
+    (b"requestbin", 5),
+    (b"gopher://", 5),
+    (b"dict://", 5),
+    (b"ldap://", 5),
+    (b"ldaps://", 5),
+    (b"rmi://", 5),
+    (b"tftp://", 5),
+];
+
 /// Points of a value in lower case for a climb or a file.
-pub fn points(value: &[u8]) -> u32 {
+pub fn points(value: &[u8], found: &Found) -> u32 {
     let spelled = spelled(value);
-    let known = FILES.iter().any(|file| find(&spelled, file).is_some());
-    let wrapped: u32 = WRAPPERS
-        .iter()
-        .filter(|(text, _)| find(&spelled, text).is_some())
-        .map(|(_, points)| points)
-        .sum();
+    let found = if spelled == value { *found } else { Found::within(&spelled).or(found) };
+    let known = found.points(Sort::File) > 0;
+    let wrapped = found.points(Sort::Wrapper);
     let climbs = find_count(&spelled, b"../").min(8);
     let climb = match climbs {
         0 => 0,
@@ -84,13 +116,13 @@ pub fn points(value: &[u8]) -> u32 {
         _ => 6,
     };
     let led = spelled.starts_with(b"/..") || spelled.starts_with(b"//..");
-    let spelt = find(value, b"0x2e").is_some()
-        && (spelled.contains(&b'/') || find(value, b"0x2e0x2e").is_some());
+    let dotted = value.windows(4).any(|text| text == b"0x2e");
+    let spelt = dotted && (spelled.contains(&b'/') || spelled.windows(2).any(|text| text == b".."));
     climb + u32::from(known || led || spelt) * 5 + wrapped + padding(&spelled)
 }
 
 fn find_count(text: &[u8], needle: &[u8]) -> usize {
-    memchr::memmem::find_iter(text, needle).take(9).count()
+    text.windows(needle.len()).filter(|window| *window == needle).take(9).count()
 }
 
 /// `\` as `/`; `0x2f` and its like, `%2f` that was escaped too often, and `\u` without its backslash, opened.
@@ -140,40 +172,8 @@ fn padding(text: &[u8]) -> u32 {
 }
 
 /// Points of a value in lower case for another server's address where a file or word belongs.
-pub fn remote_points(value: &[u8]) -> u32 {
-    const OWN: [&[u8]; 12] = [
-        b"169.254.169.254",
-        b"metadata.google.internal",
-        b"100.100.100.200",
-        b"fd00:ec2::254",
-        b"169.254.170.2",
-        b"//localhost",
-        b"//127.",
-        b"//0.0.0.0",
-        b"//[::1]",
-        b"//2130706433",
-        b"//0x7f",
-        b"metadata.azure",
-    ];
-    const OUTSIDE: [&[u8]; 12] = [
-        b"burpcollaborator",
-        b"oastify.com",
-        b"interact.sh",
-        b"oast.",
-        b"bxss.me",
-        b"dnslog.cn",
-        b"ceye.io",
-        b"r87.me",
-        b"canarytokens",
-        b"vulnweb.com",
-        b"some-inexistent-website",
-        b"requestbin",
-    ];
-    let any = |texts: &[&[u8]]| texts.iter().any(|text| find(value, text).is_some());
-    let mut points = u32::from(any(&OWN)) * 5 + u32::from(any(&OUTSIDE)) * 5;
-    for scheme in [&b"gopher://"[..], b"dict://", b"ldap://", b"ldaps://", b"rmi://", b"tftp://"] {
-        points += u32::from(find(value, scheme).is_some()) * 5;
-    }
+pub fn remote_points(value: &[u8], found: &Found) -> u32 {
+    let mut points = found.points(Sort::Host);
     let address = [&b"http://"[..], b"https://", b"ftp://"]
         .iter()
         .find_map(|scheme| value.strip_prefix(*scheme));
@@ -191,6 +191,14 @@ pub fn remote_points(value: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn points(value: &[u8]) -> u32 {
+        super::points(value, &Found::within(value))
+    }
+
+    fn remote_points(value: &[u8]) -> u32 {
+        super::remote_points(value, &Found::within(value))
+    }
 
     #[test]
     fn climbs_score_and_plain_paths_do_not() {

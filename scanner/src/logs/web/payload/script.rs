@@ -3,6 +3,8 @@
 //! Looked for are tags, event handlers, addresses that run (`javascript:`) and calls that such payloads
 //! make. Blanks and control characters are passed over where browsers do. One pass for each sort.
 
+use super::phrases::{Found, Sort, Table};
+
 /// Tags that run or load something.
 const RUNNING: [&[u8]; 31] = [
     b"script",
@@ -126,11 +128,18 @@ const EVENTS: [&[u8]; 44] = [
     b"propertychange",
 ];
 
-const SCHEMES: [&[u8]; 6] =
-    [b"javascript:", b"vbscript:", b"livescript:", b"mocha:", b"data:text/html", b"data:image/svg"];
+/// Addresses that run.
+pub(super) const SCHEMES: Table = &[
+    (b"javascript:", 2),
+    (b"vbscript:", 2),
+    (b"livescript:", 2),
+    (b"mocha:", 2),
+    (b"data:text/html", 2),
+    (b"data:image/svg", 2),
+];
 
 /// Texts that such payloads carry, with their points.
-const CALLS: [(&[u8], u32); 32] = [
+pub(super) const CALLS: Table = &[
     (b"alert(", 4),
     (b"alert`", 4),
     (b"prompt(", 4),
@@ -166,19 +175,19 @@ const CALLS: [(&[u8], u32); 32] = [
 ];
 
 /// Points of a value in lower case.
-pub fn points(value: &[u8]) -> u32 {
+pub fn points(value: &[u8], found: &Found) -> u32 {
     let squeezed: Vec<u8> =
         value.iter().copied().filter(|byte| !matches!(byte, 0..=b' ')).collect();
-    let mut points = 0;
-    for (text, worth) in CALLS {
-        let found = memchr::memmem::find(value, text).is_some()
-            || memchr::memmem::find(&squeezed, text).is_some();
-        points += if found { worth } else { 0 };
-    }
+    let found =
+        if squeezed.len() < value.len() { Found::within(&squeezed).or(found) } else { *found };
+    let mut points = found.points(Sort::Script);
     if points > 0 && memchr::memchr3(b'"', b'\'', b'>', value).is_some() {
         points += 1;
     }
-    points + attribute(value) + tags(value).min(12) + handlers(value) + schemes(value, &squeezed)
+    if found.points(Sort::Scheme) > 0 {
+        points += schemes(value, &squeezed);
+    }
+    points + attribute(value) + tags(value).min(12) + handlers(value)
 }
 
 fn tags(value: &[u8]) -> u32 {
@@ -228,7 +237,7 @@ fn attribute(value: &[u8]) -> u32 {
 /// `onerror=` and its like, not within another word.
 fn handlers(value: &[u8]) -> u32 {
     let mut points = 0;
-    for at in memchr::memmem::find_iter(value, b"on") {
+    for at in memchr::memchr_iter(b'o', value).filter(|at| value.get(at + 1) == Some(&b'n')) {
         let inside =
             at.checked_sub(1).and_then(|at| value.get(at)).is_some_and(u8::is_ascii_alphanumeric);
         let rest = &value[at + 2..];
@@ -253,14 +262,14 @@ fn handlers(value: &[u8]) -> u32 {
 
 fn schemes(value: &[u8], squeezed: &[u8]) -> u32 {
     let mut points = 0;
-    for scheme in SCHEMES {
+    for (scheme, worth) in SCHEMES {
         if let Some(at) = memchr::memmem::find(squeezed, scheme) {
             let begins = at == 0 && value.starts_with(&scheme[..1]);
             let before = at.checked_sub(1).and_then(|at| squeezed.get(at));
             let led = before.is_some_and(|byte| b"='\"(,>:;/`".contains(byte));
             let runs =
                 squeezed[at + scheme.len()..].iter().take(64).any(|byte| b"([;=".contains(byte));
-            points += 2 + u32::from(begins || led) * 2 + u32::from(runs) * 2;
+            points += worth + u32::from(begins || led) * 2 + u32::from(runs) * 2;
         }
     }
     points
@@ -274,6 +283,10 @@ fn letters(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn points(value: &[u8]) -> u32 {
+        super::points(value, &Found::within(value))
+    }
 
     #[test]
     fn script_scores_and_prose_does_not() {

@@ -4,6 +4,8 @@
 //! backticks or `$(`. Names that are words of English too count only with an end, an option or a path
 //! behind them. One pass over the bytes.
 
+use super::phrases::{Found, Sort, Table};
+
 const COMMANDS: [&[u8]; 62] = [
     b"bash",
     b"sh",
@@ -76,7 +78,8 @@ const WORDS: [&[u8]; 32] = [
     b"dig", b"cp", b"mv", b"php", b"ruby", b"node", b"cd", b"ver", b"touch", b"timeout",
 ];
 
-const PHRASES: [(&[u8], u32); 30] = [
+/// Texts that only commands hold.
+pub(super) const PHRASES: Table = &[
     (b"${ifs}", 6),
     (b"$ifs", 6),
     (b"/dev/tcp/", 6),
@@ -110,12 +113,8 @@ const PHRASES: [(&[u8], u32); 30] = [
 ];
 
 /// Points of a value in lower case.
-pub fn points(value: &[u8]) -> u32 {
-    let mut points: u32 = PHRASES
-        .iter()
-        .filter(|(text, _)| memchr::memmem::find(value, text).is_some())
-        .map(|(_, points)| points)
-        .sum();
+pub fn points(value: &[u8], found: &Found) -> u32 {
+    let mut points = found.points(Sort::Shell);
     let mut best = started(value);
     let mut ticks = 0;
     for (at, byte) in value.iter().enumerate() {
@@ -234,6 +233,10 @@ fn split(text: &[u8]) -> (&[u8], &[u8], &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn points(value: &[u8]) -> u32 {
+        super::points(value, &Found::within(value))
+    }
 
     #[test]
     fn commands_score_and_words_do_not() {

@@ -5,6 +5,26 @@
 //! does, fewer for what English does too, and more where a quote, a bracket or a comment stands beside
 //! it. One pass over the bytes, one over the row.
 
+use super::phrases::{Found, Sort, Table};
+
+/// Texts that are known by their letters alone.
+pub(super) const PHRASES: Table = &[
+    (b"waitfor delay", 6),
+    (b"waitfor time", 6),
+    (b"into outfile", 5),
+    (b"into dumpfile", 5),
+    (b"procedure analyse", 6),
+    (b"in boolean mode", 5),
+    (b"execute immediate", 6),
+    (b"@@version", 5),
+    (b"@@global", 5),
+    (b"xp_cmdshell", 6),
+    (b"sp_executesql", 6),
+    (b"insert into ", 2),
+    (b"drop table ", 4),
+    (b"'='", 3),
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Number,
@@ -48,9 +68,9 @@ enum Token {
 use Token::*;
 
 /// Points of a value in lower case.
-pub fn points(value: &[u8]) -> u32 {
+pub fn points(value: &[u8], found: &Found) -> u32 {
     let tokens = tokens(value);
-    let mut points = phrases(value);
+    let mut points = found.points(Sort::Sql);
     let mut weak = 0;
     for (at, token) in tokens.iter().enumerate() {
         let next = |step: usize| tokens.get(at + step).copied();
@@ -214,28 +234,6 @@ fn quote(after: &[Token]) -> u32 {
     }
 }
 
-/// What is known by its letters alone.
-fn phrases(value: &[u8]) -> u32 {
-    const PHRASES: [(&[u8], u32); 14] = [
-        (b"waitfor delay", 6),
-        (b"waitfor time", 6),
-        (b"into outfile", 5),
-        (b"into dumpfile", 5),
-        (b"procedure analyse", 6),
-        (b"in boolean mode", 5),
-        (b"execute immediate", 6),
-        (b"@@version", 5),
-        (b"@@global", 5),
-        (b"xp_cmdshell", 6),
-        (b"sp_executesql", 6),
-        (b"insert into ", 2),
-        (b"drop table ", 4),
-        (b"'='", 3),
-    ];
-    let found = PHRASES.iter().filter(|(text, _)| memchr::memmem::find(value, text).is_some());
-    found.map(|(_, points)| points).sum()
-}
-
 fn tokens(value: &[u8]) -> Vec<Token> {
     let mut row = Vec::with_capacity(value.len());
     let mut at = 0;
@@ -391,6 +389,10 @@ fn dotted(word: &[u8]) -> Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn points(value: &[u8]) -> u32 {
+        super::points(value, &Found::within(value))
+    }
 
     #[test]
     fn sql_scores_and_english_does_not() {
