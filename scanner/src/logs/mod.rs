@@ -17,6 +17,7 @@ pub mod event;
 pub mod extract;
 pub mod fail2ban;
 pub mod features;
+pub mod follow;
 mod gather;
 mod groups;
 pub mod history;

@@ -202,6 +202,12 @@ pub fn sweep(
         streams.push_back(Stream::of_journal(reader, &sweeper));
     }
     for family in found.families {
+        // Nothing in it is new, nor recent enough to be the context of what is.
+        if checkpoint.as_deref_mut().is_some_and(|known| known.has_all_of(&family, options.now)) {
+            let paths = family.files.iter().map(|file| file.path.to_string_lossy().into_owned());
+            sweeper.outcome.sources.extend(paths);
+            continue;
+        }
         streams.push_back(Stream::of_family(family));
     }
     sweeper.several = streams.len() > 1;
