@@ -1,8 +1,8 @@
 //! Rules over single events: routed by log source, prefiltered by literals, then decided exactly.
 //!
-//! A rule that needs one of some texts to be in the line is only looked at when an Aho-Corasick
-//! automaton over the texts of all rules found one; the others are always looked at. The prefilter
-//! only ever skips rules that could not match (a test compares with the plain evaluation).
+//! A rule that needs one of some texts to be in the line is only looked at when a search for the texts
+//! of all rules found one; the others are always looked at. The prefilter only ever skips rules that
+//! could not match (a test compares with the plain evaluation).
 
 mod evaluate;
 mod route;
@@ -19,6 +19,9 @@ use route::Route;
 
 /// Most rules and correlations together.
 pub const RULES_MAX: usize = 20_000;
+
+/// Programs whose canonical name is part of every name under which they write.
+const WRITTEN: [&str; 6] = ["sshd", "sudo", "cron", "crontab", "systemd", "postfix"];
 
 /// Rules and correlations, ready to be asked.
 pub struct RuleSet {
@@ -90,37 +93,57 @@ impl RuleSet {
     }
 
     /// Calls `hit` with the position of each rule that matches, lowest first.
-    pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, mut hit: impl FnMut(usize)) {
-        let class = event.class();
-        let filter = &self.filters[class as usize];
-        scratch.candidates.clear();
-        scratch.candidates.extend_from_slice(&filter.always);
-        scratch.marks.resize(self.rules.len(), 0);
-        scratch.round = match scratch.round.checked_add(1) {
-            Some(round) => round,
-            None => {
-                scratch.marks.fill(0);
-                1
-            }
-        };
-        if class == Class::Json {
-            // Escapes hide literals in the line itself: each rule is looked at.
-            scratch.candidates.clear();
-            scratch.candidates.extend(0..self.rules.len());
-        } else {
+    pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, hit: impl FnMut(usize)) {
+        let filter = self.filter(event.class());
+        self.begin(event.class(), scratch);
+        if event.class() != Class::Json {
             filter.mark(event.raw, scratch);
-            if let Some(decoded) = event.decoded() {
-                filter.mark(decoded, scratch);
-            }
-            if event.is_suspect() {
-                filter.mark(SUSPECT, scratch);
-            }
-            scratch.candidates.sort_unstable();
+            self.mark_unwritten(event, scratch);
         }
+        self.each_of(event, scratch, hit);
+    }
+
+    /// Adds the rules whose texts stand in what was read of a line and not in the line.
+    pub(super) fn mark_unwritten(&self, event: &Event<'_>, scratch: &mut Scratch) {
+        let filter = self.filter(event.class());
+        if let Some(decoded) = event.decoded() {
+            filter.mark(decoded, scratch);
+        }
+        if event.is_suspect() {
+            filter.mark(SUSPECT, scratch);
+        }
+    }
+
+    /// The prefilter of events of a class.
+    pub(super) fn filter(&self, class: Class) -> &Prefilter {
+        &self.filters[class as usize]
+    }
+
+    /// Begins with the candidates that every event of the class has.
+    pub(super) fn begin(&self, class: Class, scratch: &mut Scratch) {
+        scratch.begin(self.rules.len());
+        // Escapes hide literals in a JSON line itself: each rule is looked at.
+        let every = if class == Class::Json { self.rules.len() } else { 0 };
+        for rule in 0..u32::try_from(every).unwrap_or(u32::MAX) {
+            scratch.add(rule);
+        }
+        for rule in &self.filter(class).always {
+            scratch.add(*rule);
+        }
+    }
+
+    /// Calls `hit` with each candidate that matches, lowest first.
+    pub(super) fn each_of(
+        &self,
+        event: &Event<'_>,
+        scratch: &mut Scratch,
+        mut hit: impl FnMut(usize),
+    ) {
+        scratch.candidates.sort_unstable();
         for index in &scratch.candidates {
-            let compiled = &self.rules[*index];
+            let compiled = &self.rules[*index as usize];
             if compiled.route.admits(event) && holds(&compiled.rule, event) {
-                hit(*index);
+                hit(*index as usize);
             }
         }
     }
@@ -195,6 +218,14 @@ impl Compiled {
     /// Whether it is ever shown events of this class by way of the prefilter.
     pub(super) fn reaches(&self, class: Class) -> bool {
         self.route.reaches(class)
+    }
+
+    /// The names of its programs, of which one must be in the line; only programs that always write
+    /// theirs, or one that holds it.
+    pub(super) fn program_texts(&self) -> Option<Vec<Vec<u8>>> {
+        let Route::Programs(names) = self.route else { return None };
+        let written = names.iter().all(|name| WRITTEN.contains(name));
+        written.then(|| names.iter().map(|name| name.as_bytes().to_ascii_lowercase()).collect())
     }
 
     fn want(&mut self, correlation: &Correlation) {
