@@ -17,6 +17,9 @@ pub const STEPS_MAX: u32 = 4_000_000;
 /// Most bits that remember states (4 MiB).
 const MEMORY_BITS_MAX: usize = 32 << 20;
 
+/// Most choices that are open at once (24 MiB); one more and the search is given up.
+const FRAMES_MAX: usize = 1 << 20;
+
 /// Deepest look-around in look-around.
 const LOOKS_MAX: u32 = 20;
 
@@ -151,7 +154,7 @@ impl Machine {
                     one(program, *class, text, position).map(|width| (at + 1, position + width))
                 }
                 Operation::Run { .. } | Operation::Split { .. }
-                    if self.seen_before(program, at, position, State::Entered) =>
+                    if self.remember && self.seen_before(program, at, position, State::Entered) =>
                 {
                     None
                 }
@@ -203,7 +206,12 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn push(&mut self, frame: Frame) {
+        if self.stack.len() >= FRAMES_MAX {
+            self.steps = STEPS_MAX + 1;
+            return;
+        }
         self.stack.push(frame);
     }
 
@@ -253,7 +261,7 @@ impl Machine {
                 }
             };
             let (at, position) = (at as usize, position as usize);
-            if !self.seen_before(program, at, position, State::Resumed) {
+            if !self.remember || !self.seen_before(program, at, position, State::Resumed) {
                 return Some((at, position));
             }
             self.steps += 1;
@@ -263,7 +271,7 @@ impl Machine {
 
     /// Whether this state was tried, that is, failed, where states are remembered; it is from now on.
     fn seen_before(&mut self, program: &Program, at: usize, position: usize, state: State) -> bool {
-        if !self.remember || self.looks > 0 {
+        if self.looks > 0 {
             return false;
         }
         let conditions = program
