@@ -143,9 +143,7 @@ impl Machine {
                 return Outcome::Undecided;
             }
             let next = match &program.operations[at] {
-                Operation::Accept => {
-                    return Outcome::Found(position);
-                }
+                Operation::Accept => return Outcome::Found(position),
                 Operation::Literal { start, length } => {
                     let here = stands(program, (*start, *length), bytes, position);
                     here.then_some((at + 1, position + *length as usize))
@@ -177,7 +175,7 @@ impl Machine {
                     Some((if still { *exit as usize } else { at + 1 }, position))
                 }
                 Operation::IfSet { group, otherwise } => {
-                    let set = self.slots[usize::from(*group) * 2 + 1] != UNSET;
+                    let set = self.is_set(usize::from(*group));
                     Some((if set { at + 1 } else { *otherwise as usize }, position))
                 }
                 Operation::Back { group, fold } => self
@@ -213,6 +211,10 @@ impl Machine {
             return;
         }
         self.stack.push(frame);
+    }
+
+    fn is_set(&self, group: usize) -> bool {
+        self.slots[group * 2 + 1] != UNSET
     }
 
     fn save(&mut self, slot: usize, position: usize) {
