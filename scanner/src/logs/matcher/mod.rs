@@ -7,6 +7,8 @@
 mod evaluate;
 mod route;
 
+use std::sync::OnceLock;
+
 use parsers::place::{Place, Problem};
 use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 
@@ -29,7 +31,8 @@ pub struct RuleSet {
     pub rules: Vec<Compiled>,
     /// Correlations, in an order in which each comes after what it refers to.
     pub correlations: Vec<Correlated>,
-    filters: [Prefilter; 5],
+    /// By class, each built when the first event of it is met.
+    filters: [OnceLock<Prefilter>; 5],
 }
 
 /// A rule and what follows from it.
@@ -66,8 +69,6 @@ pub enum Reference {
     Correlation(usize),
 }
 
-const CLASSES: [Class; 5] = [Class::Syslog, Class::Web, Class::Audit, Class::Json, Class::Joined];
-
 impl RuleSet {
     /// Resolves the references between rules and builds the prefilters. What does not fit together
     /// (a reference to nothing, two of one name, a circle) is an error; nothing is dropped silently.
@@ -88,7 +89,6 @@ impl RuleSet {
         let rules = rules.into_iter().map(compile).collect();
         let mut set = Self { rules, correlations, filters: Default::default() };
         set.connect();
-        set.filters = CLASSES.map(|class| Prefilter::new(&set.rules, class));
         Ok(set)
     }
 
@@ -96,10 +96,11 @@ impl RuleSet {
     pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, hit: impl FnMut(usize)) {
         let filter = self.filter(event.class());
         self.begin(event.class(), scratch);
+        // Escapes hide texts in a JSON line itself: its values are looked through.
         if event.class() != Class::Json {
             filter.mark(event.raw, scratch);
-            self.mark_unwritten(event, scratch);
         }
+        self.mark_unwritten(event, scratch);
         self.each_of(event, scratch, hit);
     }
 
@@ -109,24 +110,19 @@ impl RuleSet {
         if let Some(decoded) = event.decoded() {
             filter.mark(decoded, scratch);
         }
-        if event.is_suspect() {
+        if event.is_suspect() || event.class() == Class::Json {
             filter.mark(SUSPECT, scratch);
         }
     }
 
     /// The prefilter of events of a class.
     pub(super) fn filter(&self, class: Class) -> &Prefilter {
-        &self.filters[class as usize]
+        self.filters[class as usize].get_or_init(|| Prefilter::new(&self.rules, class))
     }
 
     /// Begins with the candidates that every event of the class has.
     pub(super) fn begin(&self, class: Class, scratch: &mut Scratch) {
         scratch.begin(self.rules.len());
-        // Escapes hide literals in a JSON line itself: each rule is looked at.
-        let every = if class == Class::Json { self.rules.len() } else { 0 };
-        for rule in 0..u32::try_from(every).unwrap_or(u32::MAX) {
-            scratch.add(rule);
-        }
         for rule in &self.filter(class).always {
             scratch.add(*rule);
         }
