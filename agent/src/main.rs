@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod commands;
+mod cursor;
 mod exit;
 mod output;
 mod outside;

@@ -128,3 +128,20 @@ fn only_new_messages(bencher: Bencher) {
         census.shapes.iter().filter(|shape| known.place(program, shape).is_some()).count()
     });
 }
+
+/// Making seconds since the epoch of stamps that follow each other, in a zone with daylight saving.
+#[divan::bench]
+fn clock(bencher: Bencher) {
+    let text = made(LINES);
+    let stamps: Vec<_> =
+        text.lines().filter_map(|line| parsers::log::syslog::stamp(line.as_bytes())).collect();
+    let zone =
+        jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap_or(jiff::tz::TimeZone::UTC);
+    bencher.counter(ItemsCount::new(stamps.len())).bench_local(|| {
+        let mut clock = parsers::time::Clock::new(zone.clone(), 2024);
+        stamps
+            .iter()
+            .filter_map(|(stamp, _)| clock.resolve(black_box(*stamp)))
+            .fold(0, i64::wrapping_add)
+    });
+}

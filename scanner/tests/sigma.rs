@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parsers::rules::sigma::{Document, parse};
 use scanner::logs::RuleSet;
-use scanner::logs::event::{Event, Form};
+use scanner::logs::event::{Class, Event, Form};
 use scanner::logs::matcher::Scratch;
 
 fn rules(text: &str) -> RuleSet {
@@ -320,6 +320,37 @@ fn every_rule_of_the_corpus_has_a_source_that_can_feed_it() {
 }
 
 #[test]
+fn the_prefilter_loses_no_match_of_the_corpus() {
+    let Some(files) = corpus() else { return };
+    let documents: Vec<Document> = files.into_iter().flat_map(|(_, documents)| documents).collect();
+    let rules = RuleSet::new(documents).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let record =
+        |kind: &str, rest: String| format!("type={kind} msg=audit(1767225001.100:2): {rest}");
+    let execve = |arguments: &[&str]| {
+        let each = arguments.iter().enumerate().map(|(n, one)| format!("a{n}={}", hex(one)));
+        record("EXECVE", each.collect::<Vec<_>>().join(" "))
+    };
+    // each is told by a rule, with texts that stand in the line in hexadecimal only
+    let told = [
+        execve(&["chmod", "777", "/x"]),
+        execve(&["cat", "/home/x/.bash_history"]),
+        execve(&["grep", "-r", "password"]),
+        execve(&["xclip", "-selection", "clipboard", "-o"]),
+        execve(&["truncate", "-s", "0", "x"]),
+        record("PATH", format!("name={} nametype=CREATE", hex("/etc/systemd/system/a b.service"))),
+        record("1302", format!("name={}", hex("/etc/ld.so.preload"))),
+        record("SYSCALL", "arch=c000003e syscall=133 success=yes uid=1000".to_string()),
+    ];
+    for line in &told {
+        assert!(matches(&rules, line), "{line}");
+    }
+    for line in [execve(&["true"]), record("CWD", "cwd=\"/\"".into()), "x".into(), String::new()] {
+        assert!(!matches(&rules, &line), "{line}");
+    }
+}
+
+#[test]
 fn rules_without_a_source_here_are_named() {
     let rules = rules(
         "title: far\nlogsource: {product: windows, service: sysmon}\ndetection: {s: {f: x}, condition: s}\n",
@@ -328,4 +359,34 @@ fn rules_without_a_source_here_are_named() {
         rules.dormant_rules().map(|one| (one.rule.header.title.as_str(), one.source())).collect();
     assert_eq!(named, [("far", "JSON lines only")]);
     assert_eq!(rules.dormant(), 1);
+}
+
+#[test]
+fn rules_that_nothing_on_a_host_feeds_are_named() {
+    let rule = |title: &str, logsource: &str| {
+        format!(
+            "title: {title}\nlogsource: {{{logsource}}}\ndetection: {{s: [x], condition: s}}\n---\n"
+        )
+    };
+    let text = [
+        rule("ssh", "product: linux, service: sshd"),
+        rule("any", "product: linux"),
+        rule("web", "category: webserver"),
+        rule("run", "product: linux, category: process_creation"),
+        rule("dns", "category: dns"),
+        rule("far", "product: windows"),
+    ]
+    .concat();
+    let rules = rules(&text);
+    let unfed = |classes: &[Class], programs: &[&str]| -> Vec<String> {
+        let (has, writes) = (|c: Class| classes.contains(&c), |p: &str| programs.contains(&p));
+        rules.unfed(&has, &writes).map(|one| one.rule.header.title.clone()).collect()
+    };
+    let all = ["ssh", "any", "web", "run", "dns", "far"];
+    assert_eq!(unfed(&[], &[]), all);
+    assert_eq!(unfed(&[Class::Syslog], &["cron"]), ["ssh", "web", "run", "dns", "far"]);
+    assert_eq!(unfed(&[Class::Syslog], &["sshd", "named"]), ["web", "run", "far"]);
+    assert_eq!(unfed(&[Class::Audit], &[]), ["ssh", "web", "dns", "far"]);
+    assert_eq!(unfed(&[Class::Web], &["sshd"]), ["ssh", "any", "run", "dns", "far"]);
+    assert!(unfed(&[Class::Json], &[]).is_empty());
 }

@@ -260,6 +260,19 @@ fn lines_feed_the_log_sources_that_they_are_of() {
             "Jan  1 00:00:00 fw date=2026-01-01 devname=\"fw\" logid=\"01\" dstport=23 action=\"accept\"",
             true,
         ),
+        (
+            "category: webserver",
+            "{s: {timestamp|hour: 0, timestamp|month: 1}, condition: s}",
+            visit,
+            true,
+        ),
+        (
+            "product: linux, service: syslog",
+            "{s: {timestamp|hour|gte: 9}, condition: s}",
+            shell,
+            false,
+        ),
+        ("product: linux, service: syslog", "{s: {timestamp|day: 1}, condition: s}", shell, true),
         (process, curl, sysmon, true),
         (
             "product: linux, category: file_event",

@@ -10,9 +10,7 @@ use parsers::time::Clock;
 use proptest::prelude::*;
 use scanner::logs::conceal::Concealer;
 use scanner::logs::features::{Baseline, Observed, Observer};
-use scanner::logs::templates::{
-    BUCKET_TEMPLATES_MAX, Census, Known, PROGRAM_TEMPLATES_MAX, TEMPLATES_MAX,
-};
+use scanner::logs::templates::{Census, Known};
 
 fn corpus(name: &str) -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
@@ -165,7 +163,7 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn how_any_log_is_cut_does_not_matter(

@@ -18,17 +18,21 @@ use scanner::logs::matcher::Scratch;
 use scanner::logs::patterns::{Asking, PATTERNS_MAX, PatternError, Patterns};
 use serde_json::json;
 
+use crate::commands::filters::{Filters, Hit};
 use crate::commands::{Global, rule_files, sweep};
 use crate::exit::{self, Exit};
 use crate::pipeline::look::known_users;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["rules", "patterns"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["rules", "filter", "patterns"])))]
 pub struct Args {
     /// Sigma rules: a file or a directory
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
+    /// fail2ban filter: a name of /etc/fail2ban/filter.d or a path, as `sshd[mode=aggressive]`
+    #[arg(long, value_name = "NAME|PATH[…]")]
+    filter: Vec<String>,
     /// Regular expressions, one a line
     #[arg(long, value_name = "FILE")]
     patterns: Vec<PathBuf>,
@@ -60,8 +64,11 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
     let patterns = load_patterns(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
+    let now = args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+    let filters = Filters::load(&tree, &args.filter, now)?;
     if args.count
         && args.rules.is_empty()
+        && filters.is_empty()
         && let Some(matched) = count_in_file(&tree, &args.log, &patterns)?
     {
         crate::output::write(global.output.as_deref(), format!("{matched}\n").as_bytes())?;
@@ -70,9 +77,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut asked = Asked {
         conceal: Concealer::new(known_users(&tree)),
         zone: sweep::zone(args.tz.as_deref())?,
-        now: args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
+        now,
         args: &args,
         rules,
+        filters,
         asking: patterns.asking(),
         patterns: &patterns,
         clock: None,
@@ -91,6 +99,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     if asked.truncated > 0 && !global.quiet {
         say!("wardmote: {} over-long lines were judged by their beginning", asked.truncated);
+    }
+    for (name, count) in asked.filters.undecided() {
+        say!("wardmote: filter {name}: {count} lines undecided: its patterns took too many steps");
+    }
+    if global.verbose > 0 {
+        asked.filters.tell();
     }
     Ok(if matched > 0 { Exit::Clean } else { Exit::Found })
 }
@@ -136,6 +150,7 @@ fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
 struct Asked<'a> {
     args: &'a Args,
     rules: RuleSet,
+    filters: Filters,
     patterns: &'a Patterns,
     asking: Asking<'a>,
     conceal: Concealer,
@@ -165,16 +180,24 @@ impl Asked<'_> {
                 });
                 seen = Some(event);
             }
-            if self.args.count && hits.is_empty() && self.asking.matches(line.bytes) {
+            if self.args.count
+                && hits.is_empty()
+                && self.filters.is_empty()
+                && self.asking.matches(line.bytes)
+            {
                 matched += 1;
                 continue;
             }
-            if !self.args.count {
+            if !self.args.count || !self.filters.is_empty() {
                 let found = self.asking.which(line.bytes);
                 hits.extend(found.map(|pattern| self.patterns.source(pattern).to_string()));
             }
             let time = seen.as_ref().and_then(|event| event.stamp).and_then(|s| self.time(s));
-            if hits.is_empty() {
+            let failures = match self.filters.is_empty() {
+                true => Vec::new(),
+                false => self.filters.take(line.bytes, self.now, &self.zone, &self.conceal),
+            };
+            if hits.is_empty() && failures.is_empty() {
                 continue;
             }
             matched += 1;
@@ -182,7 +205,12 @@ impl Asked<'_> {
                 continue;
             }
             let fields = seen.as_ref().map(|event| self.fields(event)).unwrap_or_default();
+            let fields =
+                fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
             for rule in hits {
+                self.show(out, &line, &rule, time, &fields)?;
+            }
+            for Hit { rule, time, fields } in failures {
                 self.show(out, &line, &rule, time, &fields)?;
             }
         }
@@ -220,7 +248,7 @@ impl Asked<'_> {
         line: &parsers::map::RawLine<'_>,
         rule: &str,
         time: Option<i64>,
-        fields: &BTreeMap<&'static str, String>,
+        fields: &BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
         if self.args.format == Format::Text {
             let text = self.conceal.line(&String::from_utf8_lossy(line.bytes));

@@ -16,6 +16,7 @@ mod config;
 mod consensus;
 mod explain;
 mod feedback;
+mod filters;
 mod hash;
 mod mac;
 mod man;
@@ -25,6 +26,7 @@ mod panel;
 mod parse;
 mod replay;
 mod rule_files;
+mod rules;
 mod scan;
 mod schema;
 mod seal;
@@ -99,6 +101,8 @@ pub enum Command {
     /// Every (line, rule) hit with its fields: the rule author's tool
     #[command(name = "match")]
     Match(matches::Args),
+    /// List, check and try rules for logs
+    Rules(rules::Args),
     /// Show a configuration file as structure, with places
     Parse(parse::Args),
     /// Pool labels or opinions of your own experts
@@ -161,6 +165,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
+        Command::Rules(args) => rules::run(args, &global),
         Command::Parse(args) => parse::run(args, &global),
         Command::Consensus(args) => consensus::run(args, &global),
         Command::Triage(args) => triage::run(args, &global),

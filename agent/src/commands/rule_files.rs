@@ -19,27 +19,37 @@ const DEPTH_MAX: usize = 8;
 /// Every document of the rules in these files and directories (`*.yml`, `*.yaml`); the first thing
 /// wrong ends it, because a rule that is left out silently is worse.
 pub fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
-    let tree = RootedTree::open(Path::new("/"))?;
     let mut documents = Vec::new();
+    for (file, bytes) in read(paths)? {
+        let name: Arc<str> = file.to_string_lossy().into();
+        let found = sigma::parse(&name, &bytes).map_err(|problem| {
+            exit::hinted(problem.to_string(), "correct the rule, or leave the file out")
+        })?;
+        documents.extend(found);
+    }
+    Ok(documents)
+}
+
+/// Every rule file in these files and directories, as it is.
+pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+    const HINT: &str = "name a Sigma rule file or a directory of them";
+    let tree = RootedTree::open(Path::new("/"))?;
+    let mut found = Vec::new();
     for path in paths {
         let mut files = Vec::new();
         gather(&tree, &std::path::absolute(path)?, 0, &mut files)?;
         if files.is_empty() {
             let message = format!("{}: no *.yml or *.yaml in it", path.display());
-            return Err(exit::hinted(message, "name a Sigma rule file or a directory of them"));
+            return Err(exit::hinted(message, HINT));
         }
         for file in files {
-            let bytes = tree.read(&file, FILE_BYTES_MAX).map_err(|error| {
-                exit::hinted(error.to_string(), "name a Sigma rule file or a directory of them")
-            })?;
-            let name: Arc<str> = file.to_string_lossy().into();
-            let found = sigma::parse(&name, &bytes).map_err(|problem| {
-                exit::hinted(problem.to_string(), "correct the rule, or leave the file out")
-            })?;
-            documents.extend(found);
+            let bytes = tree
+                .read(&file, FILE_BYTES_MAX)
+                .map_err(|error| exit::hinted(error.to_string(), HINT))?;
+            found.push((file, bytes));
         }
     }
-    Ok(documents)
+    Ok(found)
 }
 
 /// The rules ready to be asked.

@@ -84,14 +84,16 @@ pub fn parse(line: &[u8]) -> Option<AuditRecord<'_>> {
     let rest = start.strip_prefix(b"type=")?;
     let end = memchr::memchr(b' ', rest)?;
     let (kind, rest) = rest.split_at(end);
-    let kind = KINDS.iter().find(|(number, _)| *number == kind).map_or(kind, |(_, name)| *name);
+    let known = KINDS.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name);
     let rest = rest.strip_prefix(b" msg=audit(").or_else(|| rest.strip_prefix(b" audit("))?;
     let (stamp, used) = time::epoch(rest)?;
     let rest = rest.get(used..)?.strip_prefix(b":")?;
     let close = memchr::memchr(b')', rest)?;
     let serial = std::str::from_utf8(&rest[..close]).ok()?.parse().ok()?;
     let body = rest[close + 1..].strip_prefix(b":").unwrap_or(&rest[close + 1..]);
-    let mut record = AuditRecord { stamp, serial, node, kind, fields: Vec::new(), hidden: false };
+    let kind = known.unwrap_or(kind);
+    let hidden = known.is_some();
+    let mut record = AuditRecord { stamp, serial, node, kind, fields: Vec::new(), hidden };
     pairs(body, &mut record);
     Some(record)
 }

@@ -43,18 +43,22 @@ pub fn parse(line: &[u8]) -> Option<SyslogRecord<'_>> {
     }
     let (host, tagged) = host(rest);
     let (program, pid, message) = tag(tagged);
+    let pid = process(pid);
     Some(opened(SyslogRecord { stamp, host, program, pid, message, weight: 1 }))
 }
 
 /// Program and message of what follows the stamp; `message repeated` is left as it is.
-pub fn body(after_stamp: &[u8]) -> (&[u8], &[u8]) {
-    let (program, _, message) = tag(host(after_stamp).1);
+pub fn body(stamp: Stamp, after_stamp: &[u8]) -> (&[u8], &[u8]) {
+    let rest = trim(after_stamp);
+    if let Some(record) = own::after_stamp(stamp, rest) {
+        return (record.program, record.message);
+    }
+    let (program, _, message) = tag(host(rest).1);
     (program, message)
 }
 
 /// The host and what follows it. `sshd[7]: text` right after the stamp: there is no host.
-fn host(after_stamp: &[u8]) -> (&[u8], &[u8]) {
-    let rest = trim(after_stamp);
+fn host(rest: &[u8]) -> (&[u8], &[u8]) {
     let (first, after) = word(rest);
     if is_tag(first) { (b"", rest) } else { (first, trim(after)) }
 }
@@ -158,29 +162,32 @@ fn after_structured_data(text: &[u8]) -> Option<&[u8]> {
     (!open).then_some(&[])
 }
 
-/// `prog[pid]: message`, `prog: message`, or just a message.
-fn tag(text: &[u8]) -> (&[u8], Option<u32>, &[u8]) {
+/// `prog[pid]: message`, `prog: message`, or just a message; the process as written, empty for none.
+fn tag(text: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let (first, _) = word(text);
     // Some programs write spaces into their names (`CRON`, `systemd logind`); those stay messages.
-    let Some(colon) = first.iter().position(|byte| *byte == b':') else {
+    let Some(colon) = memchr::memchr(b':', first) else {
         return match bracketed(first) {
             Some((program, pid)) => (bare(program), pid, trim(&text[first.len()..])),
-            None => (b"", None, text),
+            None => (b"", b"", text),
         };
     };
     let name = &first[..colon];
     let message = trim(&text[colon + 1..]);
     match bracketed(name) {
         Some((program, pid)) => (bare(program), pid, message),
-        None => (bare(name), None, message),
+        None => (bare(name), b"", message),
     }
 }
 
-fn bracketed(name: &[u8]) -> Option<(&[u8], Option<u32>)> {
+fn bracketed(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = name.strip_suffix(b"]")?;
     let open = inner.iter().rposition(|byte| *byte == b'[')?;
-    let pid = std::str::from_utf8(&inner[open + 1..]).ok().and_then(|text| text.parse().ok());
-    (open > 0).then_some((&inner[..open], pid))
+    (open > 0).then_some((&inner[..open], &inner[open + 1..]))
+}
+
+fn process(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Whether a word is a syslog tag (ends in `:` or `]:`) and so no host; `fe80::1` is a host.

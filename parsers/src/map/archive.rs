@@ -58,7 +58,11 @@ impl Packing {
     }
 
     /// The bytes of an archive, at most `limit` of them.
-    pub fn unpack<'a, R: Read + 'a>(self, reader: R, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
+    pub fn unpack<'a, R: Read + Send + 'a>(
+        self,
+        reader: R,
+        limit: u64,
+    ) -> io::Result<Box<dyn Read + Send + 'a>> {
         let overhead = u64::from(XZ_OVERHEAD_KIB);
         let kib = u32::try_from((WINDOW_BYTES_MAX >> 10) + overhead).unwrap_or(u32::MAX);
         Ok(match self {

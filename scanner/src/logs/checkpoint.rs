@@ -61,6 +61,9 @@ pub struct Checkpoint {
     /// What was said about unreadable sources last time.
     #[serde(default)]
     pub said: Vec<String>,
+    /// What is usual in these logs (`features::Baseline`), as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// What the next sweep must know of windows and sessions that are open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,

@@ -11,9 +11,17 @@ use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json,
 use parsers::time::Stamp;
 
 use super::audit::Joined;
-use super::extract::{Ended, Extracted, canonical_program, extract, named};
+use super::extract::{Ended, Extracted, canonical_program};
 use super::taxonomy::{self, Origin};
 use super::web::request::Request;
+
+mod fields;
+
+pub use fields::journal_line;
+use fields::{
+    any, audit_field, given, hidden_values, inner, json_stamp, json_values, naming, syslog_field,
+    written_time,
+};
 
 /// Sort of record; rules are routed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +54,8 @@ enum Record<'a> {
     Syslog(SyslogRecord<'a>, OnceCell<Extracted<'a>>),
     Access(AccessRecord<'a>, Request),
     Error(ErrorRecord<'a>),
-    Audit(audit::AuditRecord<'a>),
+    /// What is not in the line as it is, is put together when it is asked for.
+    Audit(audit::AuditRecord<'a>, OnceCell<Option<Vec<u8>>>),
     Json(Vec<(String, String)>, Origin),
     Joined(&'a Joined),
     Raw,
@@ -95,7 +104,7 @@ impl<'a> Event<'a> {
             }
             Some(b't' | b'n') => {
                 if let Some(record) = audit::parse(raw) {
-                    return plain(Some(record.stamp), Record::Audit(record));
+                    return plain(Some(record.stamp), Record::Audit(record, OnceCell::new()));
                 }
             }
             _ => {}
@@ -157,7 +166,7 @@ impl<'a> Event<'a> {
                 raw: line,
                 stamp: Some(stamp),
                 weight: 1,
-                record: Record::Audit(record),
+                record: Record::Audit(record, OnceCell::new()),
             });
         }
         let host = entry.field("_HOSTNAME").unwrap_or_default();
@@ -176,7 +185,7 @@ impl<'a> Event<'a> {
     /// The audit record that the line is.
     pub fn audit_record(&self) -> Option<&audit::AuditRecord<'a>> {
         match &self.record {
-            Record::Audit(record) => Some(record),
+            Record::Audit(record, _) => Some(record),
             _ => None,
         }
     }
@@ -210,7 +219,7 @@ impl<'a> Event<'a> {
         match self.record {
             Record::Syslog(..) | Record::Raw => Class::Syslog,
             Record::Access(..) | Record::Error(_) => Class::Web,
-            Record::Audit(_) => Class::Audit,
+            Record::Audit(..) => Class::Audit,
             Record::Json(..) => Class::Json,
             Record::Joined(_) => Class::Joined,
         }
@@ -237,10 +246,14 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// A text besides `raw` in which what rules look for may stand: the decoded URI.
+    /// A text besides `raw` in which what rules look for may stand: the decoded URI, the decoded values
+    /// of an audit record.
     pub fn decoded(&self) -> Option<&[u8]> {
         match &self.record {
             Record::Access(record, request) => request.text(record),
+            Record::Audit(record, hidden) => {
+                hidden.get_or_init(|| hidden_values(record)).as_deref()
+            }
             _ => None,
         }
     }
@@ -261,6 +274,9 @@ impl<'a> Event<'a> {
     /// A field by the name that rules use; `None` when the event does not have it.
     pub fn field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let value = match &self.record {
+            Record::Syslog(..) | Record::Access(..) if name == "timestamp" => {
+                Cow::Borrowed(written_time(self.raw)?)
+            }
             Record::Syslog(record, found) => syslog_field(record, found, name)
                 .or_else(|| taxonomy::syslog_field(record, name).map(Cow::Borrowed))?,
             Record::Access(record, request) => request.field(record, name)?,
@@ -270,7 +286,7 @@ impl<'a> Event<'a> {
                 "src_ip" | "c-ip" => given(record.client)?,
                 _ => return None,
             }),
-            Record::Audit(record) => Cow::Borrowed(audit_field(record, name)?),
+            Record::Audit(record, _) => Cow::Borrowed(audit_field(record, name)?),
             Record::Json(fields, _) => Cow::Borrowed(json_values(fields, name).next()?),
             Record::Joined(joined) => Cow::Borrowed(joined.values(name).next()?),
             Record::Raw if name == "message" => Cow::Borrowed(self.raw),
@@ -289,16 +305,22 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Every text in which a keyword is looked for: the line, or the values of a decoded record.
-    pub fn any_text(&self, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
-        if accepts(self.raw) {
-            return true;
-        }
+    /// Every text in which a keyword is looked for: the line; the values where the line has a syntax of
+    /// its own, whose marks are no words of the message. Of an audit record the values too, where they
+    /// are not in the line as they are, or where `each` value by itself is asked for.
+    pub fn any_text(&self, each: bool, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
         match &self.record {
             Record::Json(fields, _) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
-            Record::Audit(record) => record.fields.iter().any(|(_, value)| accepts(value)),
-            Record::Access(record, request) => request.text(record).is_some_and(accepts),
-            _ => false,
+            Record::Joined(joined) => joined.fields.iter().any(|(_, value)| accepts(value)),
+            Record::Audit(record, _) => {
+                accepts(self.raw)
+                    || (each || record.hidden)
+                        && record.fields.iter().any(|(_, value)| accepts(value))
+            }
+            Record::Access(record, request) => {
+                accepts(self.raw) || request.text(record).is_some_and(accepts)
+            }
+            _ => accepts(self.raw),
         }
     }
 
@@ -326,7 +348,7 @@ impl<'a> Event<'a> {
                 ..Who::default()
             },
             Record::Error(_) => Who { ip: text("src_ip"), ..Who::default() },
-            Record::Audit(_) => Who { ip: text("addr"), user: text("acct"), ..Who::default() },
+            Record::Audit(..) => Who { ip: text("addr"), user: text("acct"), ..Who::default() },
             Record::Joined(_) => Who { user: text("User"), ..Who::default() },
             Record::Json(..) => {
                 let first = |names: &[&str]| names.iter().find_map(|name| text(name));
@@ -340,134 +362,6 @@ impl<'a> Event<'a> {
             Record::Raw => Who::default(),
         }
     }
-}
-
-/// An entry of the journal as a line, for keywords and for showing. What the journal had from audit has
-/// the form that auditd gives it.
-pub fn journal_line(entry: &Entry) -> Vec<u8> {
-    if let Some(line) = journal_audit_line(entry) {
-        return line;
-    }
-    let mut line = entry.program().to_vec();
-    if let Some(pid) = entry.pid() {
-        line.extend_from_slice(format!("[{pid}]").as_bytes());
-    }
-    line.extend_from_slice(b": ");
-    line.extend_from_slice(entry.message());
-    line
-}
-
-/// `SYSCALL arch=… syscall=…` with its serial number in a field of its own, as auditd would write it.
-fn journal_audit_line(entry: &Entry) -> Option<Vec<u8>> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let serial: u64 = text(entry.field("_AUDIT_ID")?).parse().ok()?;
-    let message = entry.message();
-    let end = memchr::memchr(b' ', message)?;
-    let name = entry.field("_AUDIT_TYPE_NAME").unwrap_or(&message[..end]);
-    let head = format!("type={} msg=audit({}.000:{serial}): ", text(name), entry.time()?);
-    Some([head.as_bytes(), &message[end + 1..]].concat())
-}
-
-/// What a message names, read once.
-fn naming<'a>(record: &SyslogRecord<'a>, found: &OnceCell<Extracted<'a>>) -> Extracted<'a> {
-    *found.get_or_init(|| extract(canonical_program(record.program), record.message))
-}
-
-/// What a syslog line carries: an audit record, a FortiGate's pairs, an event of Sysmon.
-fn inner<'a>(record: &SyslogRecord<'a>) -> Option<Record<'a>> {
-    match record.message.first()? {
-        // what auditd's own dispatcher sends on; the kernel's few lines stay the kernel's
-        b't' | b'n' => audit::parse(record.message).map(Record::Audit),
-        b'd' => {
-            let pairs = taxonomy::fortigate(record.message)?;
-            let own = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
-            Some(Record::Json(pairs.iter().map(own).collect(), Origin::Fortigate))
-        }
-        b'<' if record.program == b"sysmon" => {
-            let fields = taxonomy::sysmon(record.message)?;
-            let pairs = fields.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-            let origin = taxonomy::origin(pairs);
-            Some(Record::Json(fields, origin))
-        }
-        _ => None,
-    }
-}
-
-/// A field of an audit record; the name of the call where only its number is written.
-fn audit_field<'r>(record: &'r audit::AuditRecord<'_>, name: &str) -> Option<&'r [u8]> {
-    record.field(name.as_bytes()).or_else(|| {
-        let call = name == "SYSCALL" && record.kind == b"SYSCALL";
-        let (arch, number) =
-            call.then(|| record.field(b"arch").zip(record.field(b"syscall")))??;
-        super::syscalls::name(arch, number).map(str::as_bytes)
-    })
-}
-
-/// The values of a field: of that name, else below an envelope, else by another maker's name.
-fn json_values<'f, 'n>(
-    fields: &'f [(String, String)],
-    name: &'n str,
-) -> impl Iterator<Item = &'f [u8]> + use<'f, 'n> {
-    let known = |wanted: &str| fields.iter().any(|(key, _)| key == wanted);
-    let below = |key: &str| taxonomy::is_below(key, name);
-    let (name, inside) = if known(name) {
-        (name, false)
-    } else if fields.iter().any(|(key, _)| below(key)) {
-        (name, true)
-    } else {
-        let other = taxonomy::names(name).iter().find(|other| known(other));
-        (other.copied().unwrap_or(name), false)
-    };
-    let wanted = move |key: &str| if inside { taxonomy::is_below(key, name) } else { key == name };
-    fields.iter().filter(move |(key, _)| wanted(key)).map(|(_, value)| value.as_bytes())
-}
-
-fn any<'f>(
-    values: impl Iterator<Item = &'f [u8]>,
-    mut accepts: impl FnMut(&[u8]) -> bool,
-) -> Option<bool> {
-    let mut found = None;
-    for value in values {
-        if accepts(value) {
-            return Some(true);
-        }
-        found = Some(false);
-    }
-    found
-}
-
-fn given(value: &[u8]) -> Option<&[u8]> {
-    (!value.is_empty()).then_some(value)
-}
-
-fn syslog_field<'a>(
-    record: &SyslogRecord<'a>,
-    found: &OnceCell<Extracted<'a>>,
-    name: &str,
-) -> Option<Cow<'a, [u8]>> {
-    match name {
-        "message" => Some(Cow::Borrowed(record.message)),
-        "program" => Some(Cow::Borrowed(canonical_program(record.program))),
-        "host" | "hostname" => given(record.host).map(Cow::Borrowed),
-        "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
-        _ => {
-            let value = naming(record, found)
-                .field(name)
-                .or_else(|| named(canonical_program(record.program), record.message, name));
-            value.map(|value| Cow::Borrowed(value.as_bytes()))
-        }
-    }
-}
-
-/// The first field that sounds like a time and reads as one.
-fn json_stamp(fields: &[(String, String)]) -> Option<Stamp> {
-    const NAMES: [&str; 7] =
-        ["time", "timestamp", "@timestamp", "ts", "date", "datetime", "time_iso8601"];
-    fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str())).find_map(|(_, value)| {
-        let text = value.as_bytes();
-        let stamp = parsers::time::iso(text).or_else(|| parsers::time::epoch(text));
-        stamp.or_else(|| parsers::time::access(text)).map(|(stamp, _)| stamp)
-    })
 }
 
 #[cfg(test)]

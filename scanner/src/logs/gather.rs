@@ -6,8 +6,11 @@ use std::sync::Arc;
 use consensus::Subject;
 
 use super::conceal::Concealer;
+use super::coverage::Unfed;
 use super::event::Event;
+use super::features::Observer;
 use super::matcher::{Reference, RuleSet, Scratch};
+use super::networks::Grouping;
 use super::story::{About, Detection, Hit, TEXT_BYTES_MAX, Tally, one_story_an_address};
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
 use super::web::census::Census;
@@ -42,6 +45,8 @@ pub(super) struct Sweeper<'a> {
     totals: BTreeMap<usize, Tally>,
     recent: HashMap<(usize, Arc<str>), (usize, i64)>,
     conceal: Concealer,
+    /// What watches the lines over time, where that is wanted.
+    pub(super) observer: Option<Observer>,
     /// New requests of each client, also those that no rule named.
     census: Census,
     pub(super) outcome: SweepOutcome,
@@ -69,6 +74,7 @@ impl<'a> Sweeper<'a> {
             totals: BTreeMap::new(),
             recent: HashMap::new(),
             conceal: Concealer::new(options.known_users.iter().cloned()),
+            observer: None,
             census: Census::default(),
             outcome: SweepOutcome::default(),
         }
@@ -263,6 +269,8 @@ impl<'a> Sweeper<'a> {
             detection.requests = requests.filter(|requests| *requests > 0);
         }
         self.outcome.summary.evicted += self.census.evicted;
+        self.outcome.networks = Grouping::of(&detections).groups();
+        self.observed(&mut detections);
         detections.sort_by(|a, b| {
             (b.level, b.succeeded, b.count, &a.rule, a.key()).cmp(&(
                 a.level,
@@ -277,6 +285,27 @@ impl<'a> Sweeper<'a> {
         self.outcome.activity = self.activity();
         self.outcome.sources.sort();
         self.outcome
+    }
+
+    /// Adds what was observed over time, and keeps what the next sweep should know.
+    fn observed(&mut self, detections: &mut Vec<Detection>) {
+        let Some(observer) = self.observer.take() else { return };
+        let rules = &self.rules.rules;
+        let (fed, mut coverage) = (observer.fed(), std::mem::take(&mut self.outcome.coverage));
+        for rule in rules.iter().map(|compiled| &compiled.rule) {
+            if let Some(needs) = fed.lacks(&rule.logsource) {
+                coverage.unfed(Unfed { rule: rule.header.key().into(), needs });
+            }
+        }
+        let mut observed = observer.finish(detections, &self.conceal);
+        let hit = self.totals.keys().map(|rule| rules[*rule].rule.header.key());
+        observed.baseline.keep_rules(hit, self.options.now);
+        let now = self.options.now;
+        observed.baseline.quiet(now).into_iter().for_each(|quiet| coverage.quiet(quiet));
+        self.outcome.coverage = coverage;
+        self.outcome.observed = observed.counts;
+        self.outcome.baseline = Some(observed.baseline);
+        detections.extend(observed.detections);
     }
 
     fn activity(&self) -> Vec<Activity> {

@@ -1,15 +1,17 @@
 //! Log sweeps: which files, which rules, what was detected, where to go on next time.
 //!
-//! In the order in which data goes through: [`source`] finds the files, `reading` reads them from where
-//! [`checkpoint`] says, [`event`] and [`extract`] make events of their lines, [`matcher`] asks the rules
-//! that its `prefilter` left ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells
-//! them by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds
-//! the built-in rules, and [`history`] says who was known here before.
+//! In the order in which data goes through: [`source`] finds the files by the names that [`rotation`]
+//! gives, [`view`] opens them, `reading` reads them from where [`checkpoint`] says, [`event`] and
+//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left ([`web`]
+//! opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
+//! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
+//! built-in rules, and [`history`] says who was known here before.
 
 pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
+pub mod coverage;
 pub mod event;
 pub mod extract;
 pub mod fail2ban;
@@ -17,6 +19,7 @@ pub mod features;
 mod gather;
 pub mod history;
 pub mod matcher;
+pub mod networks;
 pub mod patterns;
 mod prefilter;
 mod reading;
@@ -27,6 +30,7 @@ pub mod sweep;
 mod syscalls;
 pub mod taxonomy;
 pub mod templates;
+pub mod view;
 pub mod web;
 pub mod window;
 

@@ -39,8 +39,8 @@ impl Prefilter {
             if !compiled.reaches(class) {
                 continue;
             }
-            // Audit values may be written in hexadecimal: their literals need not be in the line.
-            let needed = if class == Class::Audit { None } else { needed(&compiled.rule) };
+            // Audit values may be written in hexadecimal: `Event::decoded` has them as they are.
+            let needed = needed(&compiled.rule);
             match needed {
                 Some(texts) => {
                     for text in texts {

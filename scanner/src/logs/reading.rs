@@ -4,21 +4,24 @@
 //! the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Lines, MAGIC_BYTES, Packing, Positioned, Torn};
+use parsers::map::{Lines, Torn};
 use parsers::time::{Clock, Stamp, Wall, first_year};
 
 use super::audit::{Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Reached, Start};
+use super::coverage::FileCoverage;
 use super::event::{Event, Form, journal_line};
+use super::features::Watched;
 use super::gather::{At, Sweeper};
 use super::source::{Family, LogFile};
 use super::story::Hit;
 use super::sweep::SweepOptions;
+use super::view::View;
 use crate::RootedTree;
 
 /// One family of files, or the journal, as a queue of hits.
@@ -40,21 +43,23 @@ struct Spot {
 
 enum Reading<'a> {
     File(Box<FileReading>),
-    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64 },
+    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64, watched: Watched },
 }
 
 struct FileReading {
-    lines: Lines<Box<dyn Read>>,
+    lines: Lines<Box<dyn Read + Send>>,
     path: Arc<str>,
     clock: Clock,
     form: Form,
     reached: Option<Reached>,
-    view: Fresh,
+    view: View,
     packed: bool,
     /// Lines before this offset were read before.
     new_from: u64,
     /// Offset after the last whole line, and its number.
     done: (u64, u64),
+    coverage: FileCoverage,
+    watched: Watched,
 }
 
 impl<'a> Stream<'a> {
@@ -71,8 +76,11 @@ impl<'a> Stream<'a> {
 
     /// The journal's export.
     pub(super) fn of_journal(reader: &'a mut dyn Read) -> Self {
-        let reading =
-            Reading::Journal { reader: BufReader::with_capacity(64 << 10, reader), entries: 0 };
+        let reading = Reading::Journal {
+            reader: BufReader::with_capacity(64 << 10, reader),
+            entries: 0,
+            watched: Watched::default(),
+        };
         Self {
             files: VecDeque::new(),
             reading: Some(reading),
@@ -105,6 +113,7 @@ impl<'a> Stream<'a> {
                     let to = (&mut self.pending, &mut self.joiner);
                     let more = reading.read(sweeper, to, &mut self.last_at);
                     if !more {
+                        reading.ended(sweeper);
                         let done = self.reading.take();
                         if let (Some(checkpoint), Some(Reading::File(done))) =
                             (checkpoint.as_deref_mut(), done)
@@ -113,15 +122,17 @@ impl<'a> Stream<'a> {
                         }
                     }
                 }
-                Some(Reading::Journal { reader, entries }) => {
+                Some(Reading::Journal { reader, entries, watched }) => {
                     let more = read_journal(
                         reader,
                         entries,
+                        watched,
                         sweeper,
                         (&mut self.pending, &mut self.joiner),
                         &mut self.last_at,
                     );
                     if !more {
+                        watched.flush(sweeper);
                         self.reading = None;
                     }
                 }
@@ -143,20 +154,27 @@ fn open(
     let options = sweeper.options;
     let limit = options.expanded_bytes_max;
     let attempt = || -> Result<_, String> {
-        let view = Fresh::open(tree, file.clone(), limit)?;
-        let packed = view.packing.is_some();
-        let reader = |offset| view.reader_at(offset);
+        let view = View::open(tree, file, limit)?;
+        let packed = view.is_packed();
+        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
         let Some(checkpoint) = checkpoint else {
-            return Ok((view.reader_at(0)?, view.year(0, options)?, Start::default(), None, view));
+            return Ok((
+                view.reader_at(0)?,
+                year(&view, 0, options)?,
+                Start::default(),
+                None,
+                view,
+            ));
         };
-        let reached = checkpoint.find(&path, &view.file.stat, packed, &reader)?;
+        let reached = checkpoint.find(&path, &view.stat, packed, &reader)?;
         let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
-        let year = view.year(start.from, options)?;
+        let year = year(&view, start.from, options)?;
         Ok((view.reader_at(start.from)?, year, start, Some(reached), view))
     };
     match attempt() {
         Ok((reader, year, start, reached, view)) => {
-            if reached.as_ref().is_some_and(|reached| reached.gap) {
+            let gap = reached.as_ref().is_some_and(|reached| reached.gap);
+            if gap {
                 sweeper.outcome.summary.gaps += 1;
                 sweeper.incomplete(format!("{path}: {CUT}"));
             }
@@ -164,14 +182,20 @@ fn open(
             sweeper.outcome.sources.push(path.to_string());
             Some(FileReading {
                 lines: Lines::starting_at(reader, start.from, start.lines),
-                packed: view.packing.is_some(),
+                packed: view.is_packed(),
                 view,
-                path,
+                path: Arc::clone(&path),
                 clock: Clock::new(options.zone.clone(), year),
                 form: Form::default(),
                 reached,
                 new_from: start.new_from,
                 done: (start.new_from, start.lines),
+                coverage: FileCoverage {
+                    path: crate::redact::line(&path),
+                    gaps: u64::from(gap),
+                    ..FileCoverage::default()
+                },
+                watched: Watched::default(),
             })
         }
         Err(reason) => {
@@ -181,71 +205,38 @@ fn open(
     }
 }
 
-/// A file that can be read from its start as often as needed.
-struct Fresh {
-    file: LogFile,
-    handle: File,
-    packing: Option<Packing>,
-    limit: u64,
-}
-
-impl Fresh {
-    fn open(tree: &RootedTree, mut file: LogFile, limit: u64) -> Result<Self, String> {
-        let handle = file.open(tree).map_err(|error| error.why.to_string())?;
-        let mut head = Vec::new();
-        Positioned::new(handle.try_clone().map_err(said)?, 0, file.stat.size_bytes)
-            .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut head)
-            .map_err(said)?;
-        Ok(Self { file, handle, packing: Packing::of(&head), limit })
-    }
-
-    /// Its bytes, expanded, up to the size that it had when it was opened.
-    fn reader_at(&self, offset: u64) -> Result<Box<dyn Read>, String> {
-        let handle = self.handle.try_clone().map_err(said)?;
-        let size = self.file.stat.size_bytes;
-        let Some(packing) = self.packing else {
-            return Ok(Box::new(Positioned::new(handle, offset, size)));
-        };
-        let mut reader =
-            packing.unpack(Positioned::new(handle, 0, size), self.limit).map_err(said)?;
-        std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink()).map_err(said)?;
-        Ok(reader)
-    }
-
-    /// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
-    fn year(&self, offset: u64, options: &SweepOptions) -> Result<i16, String> {
-        let mut lines = Lines::new(self.reader_at(offset)?);
-        let mut walls: Vec<Wall> = Vec::new();
-        let mut looked = 0;
-        // Only the month's changes matter: keep the first line, each change, and the last line.
-        // A damaged archive says so when it is read for real.
-        while let Ok(Some(line)) = lines.next_line() {
-            looked += 1;
-            let stamp = parsers::log::syslog::stamp(line.bytes);
-            let Some((Stamp::Yearless(wall), _)) = stamp else {
-                if walls.is_empty() && looked >= 64 {
-                    return Ok(0);
-                }
-                continue;
-            };
-            match walls.as_slice() {
-                [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
-                    walls.pop();
-                    walls.push(wall);
-                }
-                _ => walls.push(wall),
+/// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
+fn year(view: &View, offset: u64, options: &SweepOptions) -> Result<i16, String> {
+    let mut lines = Lines::new(view.reader_at(offset)?);
+    let mut walls: Vec<Wall> = Vec::new();
+    let mut looked = 0;
+    // Only the month's changes matter: keep the first line, each change, and the last line.
+    // A damaged archive says so when it is read for real.
+    while let Ok(Some(line)) = lines.next_line() {
+        looked += 1;
+        let stamp = parsers::log::syslog::stamp(line.bytes);
+        let Some((Stamp::Yearless(wall), _)) = stamp else {
+            if walls.is_empty() && looked >= 64 {
+                return Ok(0);
             }
+            continue;
+        };
+        match walls.as_slice() {
+            [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
+                walls.pop();
+                walls.push(wall);
+            }
+            _ => walls.push(wall),
         }
-        let modified = match options.year {
-            // noon of 30 December: every day of that year is at most a day ahead
-            Some(year) => {
-                Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
-            }
-            None => self.file.stat.modified.min(options.now),
-        };
-        Ok(first_year(walls.into_iter(), modified, &options.zone))
     }
+    let modified = match options.year {
+        // noon of 30 December: every day of that year is at most a day ahead
+        Some(year) => {
+            Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
+        }
+        None => view.stat.modified.min(options.now),
+    };
+    Ok(first_year(walls.into_iter(), modified, &options.zone))
 }
 
 impl FileReading {
@@ -270,6 +261,10 @@ impl FileReading {
             return false;
         }
         let old = line.offset < self.new_from;
+        if !old {
+            let begin = || (Arc::clone(&self.path), self.clock.clone(), line.number - 1);
+            self.watched.line(sweeper, begin, |counter| counter.line(line.bytes, line.offset));
+        }
         let event = Event::read(line.bytes, &mut self.form);
         let time = event.stamp.and_then(|stamp| self.clock.resolve(stamp));
         let counts = &mut sweeper.outcome.summary;
@@ -277,6 +272,12 @@ impl FileReading {
             counts.lines += 1;
             counts.undecided += u64::from(line.truncated);
             counts.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
+            let own = &mut self.coverage;
+            own.lines += 1;
+            own.undecided += u64::from(line.truncated);
+            own.parsed += u64::from(event.parsed());
+            own.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
+            own.undated += u64::from(time.is_none() && !line.bytes.is_empty());
         }
         if let Some(time) = time {
             *last_at = time;
@@ -292,11 +293,17 @@ impl FileReading {
         true
     }
 
+    /// Gives what was counted to the account of the sweep and to who watches it.
+    fn ended(&mut self, sweeper: &mut Sweeper<'_>) {
+        sweeper.outcome.coverage.file(std::mem::take(&mut self.coverage));
+        self.watched.flush(sweeper);
+    }
+
     /// Keeps how far it was read.
     fn save(self, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
         let Some(reached) = self.reached else { return };
         let (offset, lines) = self.done;
-        let reader = |offset| self.view.reader_at(offset);
+        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(self.view.reader_at(offset)?) };
         let kept = checkpoint.reached(reached, offset, lines, &reader);
         if let Err(reason) = kept {
             sweeper.incomplete(format!("{}: {reason}", self.path));
@@ -304,14 +311,11 @@ impl FileReading {
     }
 }
 
-fn said(error: std::io::Error) -> String {
-    error.to_string()
-}
-
 /// Reads one entry; `false` at the end.
 fn read_journal(
     reader: &mut BufReader<&mut dyn Read>,
     entries: &mut u64,
+    watched: &mut Watched,
     sweeper: &mut Sweeper<'_>,
     (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
     last_at: &mut i64,
@@ -343,6 +347,14 @@ fn read_journal(
     let time = entry.time();
     *last_at = time.unwrap_or(*last_at);
     let path: Arc<str> = "journal".into();
+    let begin = || (Arc::clone(&path), Clock::new(TimeZone::UTC, 1970), *entries - 1);
+    let number =
+        entry.field("__SEQNUM").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    if let Some(time) = time {
+        watched.line(sweeper, begin, |counter| {
+            counter.message(entry.program(), entry.message(), time, number);
+        });
+    }
     let place = At { path: &path, line: *entries, offset: 0, old: false };
     sweeper.judge(&event, time, *last_at, &place, pending);
     join(&event, &place, sweeper, pending, joiner);

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parsers::tree::{FileKind, Links, LookError, Stat, Tree, Why};
 
@@ -87,6 +88,8 @@ pub struct LogFile {
     pub path: PathBuf,
     /// Facts about it.
     pub stat: Stat,
+    /// What is read in the place of what `path` names, where it is open already.
+    pub handle: Option<Arc<File>>,
 }
 
 /// Files that are one log: the live one and its rotated siblings, oldest first.
@@ -126,6 +129,12 @@ pub fn discover(tree: &RootedTree) -> Found {
     gather.done(tree)
 }
 
+/// What came through stdin, as a log of its own.
+pub fn opened(file: LogFile) -> Found {
+    let name = file.path.display().to_string();
+    Found { families: vec![Family { name, files: vec![file] }], incomplete: Vec::new() }
+}
+
 /// The files that the caller names; directories with everything below them that is called like a log.
 pub fn named(tree: &RootedTree, paths: &[PathBuf]) -> Found {
     let mut gather = Gather::default();
@@ -139,17 +148,29 @@ pub fn named(tree: &RootedTree, paths: &[PathBuf]) -> Found {
 }
 
 impl LogFile {
+    /// A log that is open already and has no name in the tree: what came through stdin.
+    pub fn opened(name: &str, file: File) -> Result<Self, LookError> {
+        let path = PathBuf::from(name);
+        let stat = facts(&path, &file)?;
+        Ok(Self { path, stat, handle: Some(Arc::new(file)) })
+    }
+
     /// Opens the file that was found, under whatever name it has now: when it was rotated since, a new
-    /// file stands under its own. Its facts are those of this moment afterwards.
-    pub fn open(&mut self, tree: &RootedTree) -> Result<File, LookError> {
+    /// file stands under its own. With facts of this moment.
+    pub fn open(&self, tree: &RootedTree) -> Result<(File, Stat), LookError> {
+        if let Some(handle) = &self.handle {
+            let file = handle.try_clone();
+            let file = file.map_err(|e| LookError::new(&self.path, Why::Io(e.to_string())))?;
+            return Ok((file, self.stat.clone()));
+        }
         let wanted = (self.stat.device, self.stat.inode);
-        let opened =
-            tree.open_file(&self.path).and_then(|file| Ok((facts(&self.path, &file)?, file)));
-        match opened {
-            Ok((stat, file)) if (stat.device, stat.inode) == wanted => {
-                self.stat = stat;
-                return Ok(file);
-            }
+        let open = |path: &Path| -> Result<(File, Stat), LookError> {
+            let file = tree.open_file(path)?;
+            let stat = facts(path, &file)?;
+            Ok((file, stat))
+        };
+        match open(&self.path) {
+            Ok((file, stat)) if (stat.device, stat.inode) == wanted => return Ok((file, stat)),
             Err(error) if !error.not_found() => return Err(error),
             _ => {}
         }
@@ -157,11 +178,11 @@ impl LogFile {
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         for entry in tree.list(directory)? {
             if entry.kind == FileKind::Regular && family(&entry.path).0 == name {
-                let file = tree.open_file(&entry.path)?;
-                let stat = facts(&entry.path, &file)?;
-                if (stat.device, stat.inode) == wanted {
-                    self.stat = stat;
-                    return Ok(file);
+                match open(&entry.path) {
+                    Ok((file, stat)) if (stat.device, stat.inode) == wanted => {
+                        return Ok((file, stat));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -239,7 +260,7 @@ impl Gather {
             Ok(stat) => {
                 if self.taken.insert((stat.device, stat.inode)) {
                     let (name, age) = family(path);
-                    let file = LogFile { path: path.to_path_buf(), stat };
+                    let file = LogFile { path: path.to_path_buf(), stat, handle: None };
                     self.families.entry(name).or_default().push((age, file));
                 }
             }

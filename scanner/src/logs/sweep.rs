@@ -16,8 +16,11 @@ use parsers::tree::{Links, Tree};
 use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, VANISHED};
+use super::coverage::Coverage;
+use super::features::{Baseline, Counts, Observer};
 use super::gather::Sweeper;
 use super::matcher::RuleSet;
+use super::networks::Group;
 use super::reading::Stream;
 use super::rotation::family;
 use super::source::{self, Found};
@@ -43,6 +46,8 @@ pub struct SweepOptions {
     pub known_users: Vec<String>,
     /// Most bytes that one archive may expand to.
     pub expanded_bytes_max: u64,
+    /// Whether to learn what is usual and tell what is not (see [`features`](super::features)).
+    pub observe: bool,
 }
 
 impl SweepOptions {
@@ -55,6 +60,7 @@ impl SweepOptions {
             year: None,
             known_users: Vec::new(),
             expanded_bytes_max: EXPANDED_BYTES_MAX,
+            observe: false,
         }
     }
 }
@@ -112,6 +118,14 @@ pub struct SweepOutcome {
     pub incomplete: Vec<String>,
     /// What was read, by name.
     pub sources: Vec<String>,
+    /// Networks from which attacks came.
+    pub networks: Vec<Group>,
+    /// What became of the lines, file by file.
+    pub coverage: Coverage,
+    /// How much was observed, if it was wanted.
+    pub observed: Counts,
+    /// What the next sweep should know, if it was wanted.
+    pub baseline: Option<Baseline>,
     /// The journal's cursor after the last entry read.
     pub journal_cursor: Option<String>,
 }
@@ -151,6 +165,10 @@ pub fn sweep(
 ) -> SweepOutcome {
     let mut sweeper = Sweeper::new(rules, options);
     sweeper.outcome.incomplete = found.incomplete;
+    if options.observe {
+        let known = checkpoint.as_ref().and_then(|checkpoint| checkpoint.baseline.as_deref());
+        sweeper.observer = Some(Observer::new(known.and_then(Baseline::from_text)));
+    }
     let asked: BTreeSet<String> = found.families.iter().map(|family| family.name.clone()).collect();
     if let Some(checkpoint) = checkpoint.as_deref_mut() {
         checkpoint.begin();
@@ -180,6 +198,9 @@ pub fn sweep(
         }
     }
     let outcome = sweeper.finish();
+    if let (Some(checkpoint), Some(baseline)) = (checkpoint.as_deref_mut(), &outcome.baseline) {
+        checkpoint.baseline = Some(baseline.to_text());
+    }
     if let Some(checkpoint) = checkpoint
         && outcome.journal_cursor.is_some()
     {

@@ -32,54 +32,49 @@ pub enum Origin {
     Journal,
 }
 
-/// Names that stand for one of Sigma's in JSON of other makers: Elastic's common schema, Zeek, Suricata,
-/// Laurel, nginx and Caddy.
-const NAMES: [(&str, &[&str]); 31] = [
-    ("Image", &["process.executable", "exe", "proc.exepath", "SYSCALL.exe"]),
-    (
-        "CommandLine",
-        &["process.command_line", "cmdline", "proc.cmdline", "PROCTITLE.ARGV", "EXECVE.ARGV"],
-    ),
-    ("CurrentDirectory", &["process.working_directory", "cwd", "proc.cwd", "CWD.cwd"]),
-    ("User", &["user.name", "SYSCALL.UID"]),
-    ("LogonId", &["SYSCALL.uid"]),
-    ("ProcessId", &["process.pid", "SYSCALL.pid"]),
-    ("ParentProcessId", &["process.parent.pid", "SYSCALL.ppid"]),
-    ("ParentImage", &["process.parent.executable", "proc.pexepath", "PARENT_INFO.exe"]),
-    ("ParentCommandLine", &["process.parent.command_line", "proc.pcmdline", "PARENT_INFO.ARGV"]),
-    ("TargetFilename", &["file.path", "PATH.name"]),
-    ("DestinationIp", &["destination.ip", "dest_ip", "id.resp_h"]),
-    ("DestinationPort", &["destination.port", "dest_port", "id.resp_p"]),
-    ("DestinationHostname", &["destination.domain"]),
-    ("SourceIp", &["source.ip", "src_ip", "id.orig_h"]),
-    ("SourcePort", &["source.port", "src_port", "id.orig_p"]),
-    ("query", &["dns.question.name", "dns.rrname", "QueryName"]),
-    ("record_type", &["qtype_name", "dns.question.type", "dns.rrtype"]),
-    ("answer", &["answers", "dns.answers.data", "dns.answers.rdata", "dns.rdata"]),
-    ("src_ip", &["source.ip", "client_ip", "remote_addr", "request.remote_ip", "id.orig_h"]),
-    ("dst_ip", &["destination.ip", "dest_ip", "dstip", "id.resp_h"]),
-    ("dst_port", &["destination.port", "dest_port", "dstport", "id.resp_p"]),
-    ("c-ip", &["source.ip", "client_ip", "remote_addr", "request.remote_ip", "id.orig_h"]),
-    ("c-uri", &["url.original", "request_uri", "http.url", "request.uri", "uri"]),
-    ("cs-uri", &["url.original", "request_uri", "http.url", "request.uri", "uri"]),
-    ("cs-uri-query", &["url.original", "request_uri", "http.url", "request.uri", "uri"]),
-    ("cs-host", &["url.domain", "http.hostname", "request.host", "host"]),
-    ("cs-method", &["http.request.method", "request_method", "http.http_method", "method"]),
-    (
-        "c-useragent",
-        &["user_agent.original", "http_user_agent", "http.http_user_agent", "user_agent"],
-    ),
-    (
-        "cs-user-agent",
-        &["user_agent.original", "http_user_agent", "http.http_user_agent", "user_agent"],
-    ),
-    ("cs-referer", &["http.request.referrer", "http_referer", "http.http_refer", "referrer"]),
-    ("sc-status", &["http.response.status_code", "http.status", "status_code", "status"]),
-];
-
-/// Other names of a field, most trusted first.
+/// Names that stand for one of Sigma's in JSON of other makers, most trusted first: Elastic's common
+/// schema, Zeek, Suricata, Laurel, nginx and Caddy.
 pub fn names(field: &str) -> &'static [&'static str] {
-    NAMES.iter().find(|(name, _)| *name == field).map_or(&[], |(_, others)| others)
+    match field {
+        "Image" => &["process.executable", "exe", "proc.exepath", "SYSCALL.exe"],
+        "CommandLine" => {
+            &["process.command_line", "cmdline", "proc.cmdline", "PROCTITLE.ARGV", "EXECVE.ARGV"]
+        }
+        "CurrentDirectory" => &["process.working_directory", "cwd", "proc.cwd", "CWD.cwd"],
+        "User" => &["user.name", "SYSCALL.UID"],
+        "LogonId" => &["SYSCALL.uid"],
+        "ProcessId" => &["process.pid", "SYSCALL.pid"],
+        "ParentProcessId" => &["process.parent.pid", "SYSCALL.ppid"],
+        "ParentImage" => &["process.parent.executable", "proc.pexepath", "PARENT_INFO.exe"],
+        "ParentCommandLine" => {
+            &["process.parent.command_line", "proc.pcmdline", "PARENT_INFO.ARGV"]
+        }
+        "TargetFilename" => &["file.path", "PATH.name"],
+        "DestinationIp" => &["destination.ip", "dest_ip", "id.resp_h"],
+        "DestinationPort" => &["destination.port", "dest_port", "id.resp_p"],
+        "DestinationHostname" => &["destination.domain"],
+        "SourceIp" => &["source.ip", "src_ip", "id.orig_h"],
+        "SourcePort" => &["source.port", "src_port", "id.orig_p"],
+        "query" => &["dns.question.name", "dns.rrname", "QueryName"],
+        "record_type" => &["qtype_name", "dns.question.type", "dns.rrtype"],
+        "answer" => &["answers", "dns.answers.data", "dns.answers.rdata", "dns.rdata"],
+        "src_ip" | "c-ip" => {
+            &["source.ip", "client_ip", "remote_addr", "request.remote_ip", "id.orig_h"]
+        }
+        "dst_ip" => &["destination.ip", "dest_ip", "dstip", "id.resp_h"],
+        "dst_port" => &["destination.port", "dest_port", "dstport", "id.resp_p"],
+        "c-uri" | "cs-uri" | "cs-uri-query" => {
+            &["url.original", "request_uri", "http.url", "request.uri", "uri"]
+        }
+        "cs-host" => &["url.domain", "http.hostname", "request.host", "host"],
+        "cs-method" => &["http.request.method", "request_method", "http.http_method", "method"],
+        "c-useragent" | "cs-user-agent" => {
+            &["user_agent.original", "http_user_agent", "http.http_user_agent", "user_agent"]
+        }
+        "cs-referer" => &["http.request.referrer", "http_referer", "http.http_refer", "referrer"],
+        "sc-status" => &["http.response.status_code", "http.status", "status_code", "status"],
+        _ => &[],
+    }
 }
 
 /// Whether `key` is the field below the envelope of a shipper: `Event.EventData.Image` is `Image`. Only
@@ -98,11 +93,7 @@ pub fn origin<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Origin {
             "_path" => return Origin::Zeek,
             "uid" | "id.orig_h" | "id.resp_p" => zeek += 1,
             "__REALTIME_TIMESTAMP" => origin = Origin::Journal,
-            "request_method"
-            | "request_uri"
-            | "http.request.method"
-            | "request.method"
-            | "cs-method" => web += 1,
+            "request_method" | "request_uri" | "http.request.method" | "request.method" => web += 1,
             _ if value == "Linux-Sysmon" => sysmon = true,
             _ if key == "EventID" || key.ends_with(".EventID") => event_id = value,
             _ => {}

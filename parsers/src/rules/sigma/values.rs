@@ -31,6 +31,8 @@ pub struct Test {
     pub values: Vec<Matcher>,
     /// Whether a value asks for more than the field's value: other fields, or that it is absent.
     relates: bool,
+    /// Whether a value is a regular expression, which may ask where a text begins or ends.
+    expressions: bool,
     #[serde(skip)]
     many: OnceLock<Option<Box<Many>>>,
 }
@@ -54,7 +56,13 @@ impl Test {
         values: Vec<Matcher>,
     ) -> Self {
         let relates = values.iter().any(Matcher::relates);
-        Self { field, all, negated, values, relates, many: OnceLock::new() }
+        let expressions = values.iter().any(|value| matches!(value, Matcher::Regex(_)));
+        Self { field, all, negated, values, relates, expressions, many: OnceLock::new() }
+    }
+
+    /// Whether a value is a regular expression, which may ask where a text begins or ends.
+    pub fn has_expressions(&self) -> bool {
+        self.expressions
     }
 
     /// Whether a value asks for more than the field's value: other fields, or that it is absent.

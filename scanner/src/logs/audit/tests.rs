@@ -238,3 +238,55 @@ fn records_that_stand_alone_are_no_notes() {
         assert_eq!(Note::of(&parse(text.as_bytes()).unwrap()), None, "{kind}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// Records of a few calls in any order: each call gives one event with its own arguments, and
+    /// nothing stays open.
+    #[test]
+    fn any_order_of_whole_groups_gives_each_event_once(
+        order in proptest::collection::vec((0_u64..8, 0_usize..3), 0..120),
+        times in proptest::collection::vec(0_i64..2, 8),
+    ) {
+        let lines: Vec<String> = order
+            .iter()
+            .map(|(serial, kind)| {
+                let at = times[*serial as usize];
+                match kind {
+                    0 => call(at, *serial, "exe=\"/bin/a\""),
+                    1 => line("EXECVE", at, *serial, &format!("argc=1 a0=\"n{serial}\"")),
+                    _ => line("CWD", at, *serial, "cwd=\"/\""),
+                }
+            })
+            .collect();
+        let (events, counts) = joined(&lines);
+        let called: std::collections::BTreeSet<u64> =
+            order.iter().filter(|(_, kind)| *kind == 0).map(|(serial, _)| *serial).collect();
+        let mut serials: Vec<u64> = events.iter().map(|(event, _)| event.serial).collect();
+        serials.sort_unstable();
+        proptest::prop_assert_eq!(serials, called.into_iter().collect::<Vec<_>>());
+        proptest::prop_assert_eq!(counts.joined, events.len() as u64);
+        for (event, _) in &events {
+            let command = value(event, "CommandLine");
+            let own = format!("n{}", event.serial);
+            proptest::prop_assert!(command.split(' ').all(|word| word.is_empty() || word == own));
+        }
+    }
+
+    /// Whatever a record holds, it is read, or not, within bounds.
+    #[test]
+    fn hostile_records_end(lines in proptest::collection::vec("type=(SYSCALL|EXECVE|PATH|SOCKADDR|EOE|1300) msg=audit\\(1[0-9]{9}\\.1:[0-9]{1,3}\\): .{0,80}", 0..40)) {
+        let mut joiner = Joiner::default();
+        for line in &lines {
+            if let Some(record) = parse(line.as_bytes())
+                && let Some(note) = Note::of(&record)
+            {
+                joiner.push(note, (), |_, ()| ());
+            }
+            proptest::prop_assert!(joiner.open.len() <= OPEN_MAX);
+        }
+        joiner.finish(|_, ()| ());
+        proptest::prop_assert!(joiner.open.is_empty());
+    }
+}

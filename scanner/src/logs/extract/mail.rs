@@ -39,10 +39,8 @@ pub(super) fn dovecot(text: &str) -> Extracted<'_> {
         };
     }
     let worker = text.strip_prefix("auth-worker(").and_then(|rest| rest.split_once("): "));
-    let text = match (worker, text.strip_prefix("auth: ")) {
-        (Some((_, said)), _) | (None, Some(said)) => said,
-        (None, None) => return Extracted::default(),
-    };
+    let said = worker.map(|(_, said)| said).or_else(|| text.strip_prefix("auth: "));
+    let Some(text) = said else { return Extracted::default() };
     // `sql(bob,192.0.2.1,<session>): unknown user`: the address follows the last comma that one follows
     let Some((inside, _)) = text.split_once("): ") else { return Extracted::default() };
     let found = inside.rmatch_indices(',').take(8).find_map(|(at, _)| {

@@ -1,5 +1,7 @@
 //! One regular expression of a filter: compiled, with the names of its groups.
 
+use std::sync::Arc;
+
 use memchr::memmem::Finder;
 use parsers::place::{Placed, Problem};
 
@@ -7,7 +9,7 @@ use super::pattern::{Lines, Machine, Pattern, Undecided};
 use super::tags;
 
 /// Groups by name; `None` is a group that took no part.
-pub(super) type Groups = Vec<(Box<str>, Option<String>)>;
+pub(super) type Groups = Vec<(Arc<str>, Option<String>)>;
 
 /// Groups that say who failed.
 const IDENTITIES: [&str; 5] = ["fid", "ip4", "ip6", "dns", "mlfid"];
@@ -18,15 +20,13 @@ pub(super) struct Expression {
     pub(super) pattern: Pattern,
     /// As the filter writes it.
     pub(super) text: String,
-    names: Vec<(Box<str>, usize)>,
+    names: Vec<(Arc<str>, usize)>,
     /// Groups that stand in for another one (`alt_user` for `user`), and which.
-    alternates: Vec<(usize, Box<str>)>,
+    alternates: Vec<(usize, Arc<str>)>,
     /// Groups that are part of another one's value (`tuple_id`).
-    parts: Vec<(usize, Box<str>)>,
+    parts: Vec<(usize, Arc<str>)>,
     /// Where it may begin anywhere: a text that has to be there.
     needle: Option<Finder<'static>>,
-    /// Whether an automaton could run it, were addresses written without look-behind.
-    pub(super) regular: bool,
 }
 
 impl Expression {
@@ -43,9 +43,9 @@ impl Expression {
         let pattern = Pattern::new(&regex, lines).map_err(|error| {
             wrong(format!("`{}`: {}", shortened(&text.value), described(&error, &regex)))
         })?;
-        let named = || pattern.names().map(|(name, number)| (Box::<str>::from(name), number));
-        let prefixed = |prefix: &str| -> Vec<(usize, Box<str>)> {
-            let mut found: Vec<(Box<str>, usize)> =
+        let named = || pattern.names().map(|(name, number)| (Arc::<str>::from(name), number));
+        let prefixed = |prefix: &str| -> Vec<(usize, Arc<str>)> {
+            let mut found: Vec<(Arc<str>, usize)> =
                 named().filter(|(name, _)| name.starts_with(prefix)).collect();
             found.sort();
             let target = |name: &str| {
@@ -55,7 +55,7 @@ impl Expression {
                     Some(stem) if bare.len() < name.len() => stem,
                     _ => name,
                 };
-                tags::group(bare).into_boxed_str()
+                tags::group(bare).into()
             };
             found.into_iter().map(|(name, number)| (number, target(&name))).collect()
         };
@@ -69,11 +69,15 @@ impl Expression {
             alternates: prefixed("alt_"),
             parts: prefixed("tuple_"),
             needle,
-            regular: pattern.is_regular()
-                || Pattern::new(&tags::without_look_behind(&regex), lines)
-                    .is_ok_and(|pattern| pattern.is_regular()),
             pattern,
         })
+    }
+
+    /// Whether an automaton could run it, were addresses written without look-behind.
+    pub(super) fn is_regular(&self, names_too: bool) -> bool {
+        let regex = tags::without_look_behind(&tags::expand(&self.text, names_too));
+        self.pattern.is_regular()
+            || Pattern::new(&regex, Lines::One).is_ok_and(|pattern| pattern.is_regular())
     }
 
     /// Whether a group says who failed.
@@ -103,8 +107,11 @@ impl Expression {
             text.get(start..end)
         };
         for (name, number) in &self.names {
-            if !name.starts_with("skiplines") {
-                set(groups, name, said(*number).map(str::to_string));
+            match said(*number) {
+                // What took no part says nothing, unless something was said before.
+                None if value(groups, name).is_none() => {}
+                _ if name.starts_with("skiplines") => {}
+                said => set(groups, name, said.map(str::to_string)),
             }
         }
         for (number, name) in &self.alternates {
@@ -128,10 +135,10 @@ pub(super) fn value<'a>(groups: &'a Groups, name: &str) -> Option<&'a str> {
 }
 
 /// Sets the value of a group.
-pub(super) fn set(groups: &mut Groups, name: &str, value: Option<String>) {
-    match groups.iter_mut().find(|(known, _)| known.as_ref() == name) {
+pub(super) fn set(groups: &mut Groups, name: &Arc<str>, value: Option<String>) {
+    match groups.iter_mut().find(|(known, _)| known == name) {
         Some((_, old)) => *old = value,
-        None => groups.push((name.into(), value)),
+        None => groups.push((Arc::clone(name), value)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Pure: a line is judged for itself and gives the same answer on any thread. What depends on lines
 //! before it (connections, several lines at once) is the business of [`super::State`].
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use parsers::map::LINE_BYTES_MAX;
 use parsers::place::{Placed, Problem};
 use parsers::rules::fail2ban::Definition;
@@ -17,6 +17,9 @@ pub const LINES_MAX: usize = 100;
 
 /// Most literals of which a line needs one.
 pub const NEEDLES_MAX: usize = 1_000;
+
+/// Shortest half of a literal that is still worth a search.
+const HALF_BYTES_MIN: usize = 3;
 
 /// A compiled filter.
 #[derive(Debug)]
@@ -108,7 +111,13 @@ impl Filter {
                 message: format!("datepattern: {error}"),
             })?;
         let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
-        let gate = needles.as_ref().and_then(|needles| AhoCorasick::new(needles).ok());
+        let needles = match dates.is_default() {
+            true => needles,
+            false => needles.and_then(halves),
+        };
+        let gate = needles.as_ref().and_then(|needles| {
+            AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(needles).ok()
+        });
         Ok(Self {
             name: definition.name.clone(),
             begins: begins(&failures),
@@ -156,7 +165,7 @@ impl Filter {
     /// How many of its expressions no automaton could run.
     pub fn irregular(&self) -> usize {
         let all = self.prefix.iter().chain(&self.failures).chain(&self.ignored);
-        all.filter(|expression| !expression.regular).count()
+        all.filter(|expression| !expression.is_regular(true)).count()
     }
 
     /// Judges a line, without its line end; `None` where it is no business of the filter's.
@@ -373,6 +382,22 @@ fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<V
     best.sort();
     best.dedup();
     (best.len() <= NEEDLES_MAX).then_some(best)
+}
+
+/// Where a date may be cut out anywhere, a literal of the text left may lie on both sides of the cut; but
+/// one of its halves lies on one side.
+fn halves(needles: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    let mut halves = Vec::new();
+    for needle in needles {
+        if needle.len() < 2 * HALF_BYTES_MIN {
+            return None;
+        }
+        let (left, right) = needle.split_at(needle.len() / 2);
+        halves.extend([left.to_vec(), right.to_vec()]);
+    }
+    halves.sort();
+    halves.dedup();
+    (halves.len() <= NEEDLES_MAX).then_some(halves)
 }
 
 /// By first byte of a text: which of the first 64 expressions may match it.

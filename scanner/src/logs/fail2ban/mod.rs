@@ -17,3 +17,6 @@ pub use date::Moment;
 pub use filter::{Filter, LINES_MAX, NEEDLES_MAX, Scratch, Seen, Sight, When};
 pub use jails::{Jail, Jails};
 pub use state::{CONNECTION_S, CONNECTIONS_MAX, Failure, State, Taken, USERS_MAX};
+
+#[cfg(test)]
+mod tests;

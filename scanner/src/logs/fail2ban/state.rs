@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::date::Moment;
 use super::expression::{Groups, set, value};
@@ -186,7 +187,7 @@ impl State {
         let gained = told(&groups, "mlfgained");
         if gained && !told(&groups, "nofail") {
             let said = value(&groups, "mlfgained").map(str::to_string);
-            set(&mut groups, "nofail", said);
+            set(&mut groups, &Arc::from("nofail"), said);
         }
         let mut passes = gained || told(&groups, "nofail");
         let mut forgives = gained;
@@ -341,6 +342,6 @@ fn report(regex: usize, id: String, ip: Option<IpAddr>, connection: Connection) 
         !INNER.contains(&name) && !name.starts_with("alt_") && !name.starts_with("tuple_")
     };
     let fields = connection.groups.into_iter().filter(|(name, _)| plain(name));
-    let fields = fields.filter_map(|(name, value)| Some((name.into_string(), value?))).collect();
+    let fields = fields.filter_map(|(name, value)| Some((name.to_string(), value?))).collect();
     Failure { regex, id, ip, fields, users: connection.users, lines: connection.matches }
 }

@@ -9,7 +9,8 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use super::hours::{HOURS_MAX, Hours};
-use super::place::{Source, family};
+use super::place::Source;
+use crate::logs::coverage::Quiet;
 use crate::logs::templates::known::{Before, Known, Program, Template};
 use crate::logs::templates::{Outcome, PROGRAMS_MAX, TEXT_BYTES_MAX, tokens};
 
@@ -19,6 +20,11 @@ pub const VERSION: u8 = 1;
 pub const BYTES_MAX: usize = 3 << 20;
 /// Most templates that are carried: the others' room is for what is new.
 pub const TEMPLATES_KEPT: usize = 8_000;
+/// Most rules that are carried.
+pub const RULES_KEPT: usize = 2_000;
+/// Something is quiet when it was so for this many times its longest silence, and for a week.
+const QUIET_FACTOR: i64 = 4;
+const QUIET_SECONDS: i64 = 7 * 86_400;
 /// Most programs and most sources that are carried.
 pub const NAMES_KEPT: usize = 256;
 
@@ -33,6 +39,7 @@ pub struct Baseline {
     pub(super) templates: Vec<Mark>,
     pub(super) programs: Vec<Habit>,
     pub(super) sources: Vec<Spoke>,
+    rules: Vec<Spoke>,
 }
 
 /// A template.
@@ -126,6 +133,7 @@ impl Baseline {
             && self.templates.len() <= TEMPLATES_KEPT
             && self.programs.len() <= PROGRAMS_MAX
             && self.sources.len() <= NAMES_KEPT
+            && self.rules.len() <= RULES_KEPT
             && self.templates.iter().all(template)
             && self.programs.iter().all(|habit| habit.hours.len() <= HOURS_MAX)
     }
@@ -205,11 +213,38 @@ impl Baseline {
         self.programs = known.programs().iter().enumerate().map(habit).collect();
     }
 
+    /// Keeps which rules had hits in a sweep at `now`.
+    pub(in crate::logs) fn keep_rules<'r>(&mut self, hit: impl Iterator<Item = &'r str>, now: i64) {
+        for name in hit {
+            match self.rules.iter_mut().find(|known| known.name == name) {
+                Some(known) => {
+                    known.longest = known.longest.max(now - known.last);
+                    known.last = known.last.max(now);
+                }
+                None => self.rules.push(Spoke { name: name.into(), last: now, longest: 0 }),
+            }
+        }
+        self.rules.sort_by(|a, b| (Reverse(a.last), &a.name).cmp(&(Reverse(b.last), &b.name)));
+        self.rules.truncate(RULES_KEPT);
+    }
+
+    /// Sources and rules that used to speak and did not for long. A rule that hit once is no habit,
+    /// and a first sweep knows of none.
+    pub fn quiet(&self, now: i64) -> Vec<Quiet> {
+        let is_quiet = |spoke: &&Spoke| {
+            spoke.longest > 0 && now - spoke.last > QUIET_SECONDS.max(QUIET_FACTOR * spoke.longest)
+        };
+        let all = self.sources.iter().chain(&self.rules).filter(|_| self.sweeps > 1);
+        all.filter(is_quiet)
+            .map(|spoke| Quiet { name: spoke.name.clone(), last: spoke.last })
+            .collect()
+    }
+
     /// Keeps when each source spoke last.
     pub(super) fn keep_sources(&mut self, sources: &[Source]) {
         for source in sources {
             let Some((_, last)) = source.times else { continue };
-            let (name, longest) = (family(&source.name).to_string(), source.longest_pause());
+            let (name, longest) = (source.family.to_string(), source.longest_pause());
             match self.sources.iter_mut().find(|known| known.name == name) {
                 Some(known) => {
                     let pause = source.times.map_or(0, |(first, _)| first - known.last);

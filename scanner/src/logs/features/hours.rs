@@ -171,12 +171,11 @@ mod tests {
 
     #[test]
     fn who_always_logs_and_stops_is_silent() {
-        let hourly = of((0..24).map(|hour| (hour, 1)));
-        assert_eq!(hourly.silent_since(34), None);
-        assert_eq!(hourly.silent_since(35), None, "the habit is an hour short");
-        let hourly = of((0..25).map(|hour| (hour, 1)));
-        assert_eq!(hourly.silent_since(24 + SILENT_HOURS - 1), None);
-        assert_eq!(hourly.silent_since(24 + SILENT_HOURS), Some(24));
+        let hourly = of((0..HABIT_HOURS - 1).map(|hour| (hour, 1)));
+        assert_eq!(hourly.silent_since(100), None, "the habit is an hour short");
+        let hourly = of((0..HABIT_HOURS).map(|hour| (hour, 1)));
+        assert_eq!(hourly.silent_since(HABIT_HOURS - 1 + SILENT_HOURS - 1), None);
+        assert_eq!(hourly.silent_since(HABIT_HOURS - 1 + SILENT_HOURS), Some(HABIT_HOURS - 1));
         let daily = of((0..30).map(|day| (day * 24, 1)));
         assert_eq!(daily.silent_since(30 * 24), None);
     }

@@ -8,7 +8,6 @@ use consensus::carryover::{CarryOver, Line, MAX_KEPT, Rules};
 
 use super::hours::{Burst, HABIT_HOURS, Hours};
 use super::people::FAN_MIN;
-use super::place::family;
 use super::tell::{self, About, Sort, Teller, at, span};
 use super::{Observer, TOLD_MAX};
 use crate::logs::conceal::Concealer;
@@ -78,7 +77,7 @@ impl Judge<'_> {
         let mut ends = BTreeMap::new();
         for source in &self.observer.sources {
             if let Some((_, last)) = source.times {
-                let end = ends.entry(family(&source.name)).or_insert(last);
+                let end = ends.entry(&*source.family).or_insert(last);
                 *end = last.max(*end);
             }
         }
@@ -88,7 +87,7 @@ impl Judge<'_> {
     /// The end of the sources in which a line stands, in hours.
     fn end_of(&self, ends: &BTreeMap<&str, i64>, seen: Option<Seen>) -> Option<i64> {
         let source = self.observer.sources.get(seen?.source as usize)?;
-        ends.get(family(&source.name)).map(|end| end.div_euclid(HOUR))
+        ends.get(&*source.family).map(|end| end.div_euclid(HOUR))
     }
 
     fn new_messages(&mut self) {
@@ -232,7 +231,9 @@ impl Judge<'_> {
                 );
                 gaps.push((&tell::GAP, about(title, 1, from, to, gap.line)));
             }
-            if source.is_mixed() {
+            if !source.is_in_order() {
+                // nothing to tell of its clock
+            } else if source.is_mixed() {
                 if let (Some(back), Some((first, last))) = (source.backs.first(), source.times) {
                     let title =
                         format!("the time of the lines goes back {} times", source.back_count);

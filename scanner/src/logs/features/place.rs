@@ -4,9 +4,12 @@
 //! longest of the others. A clock that goes back is told with both times. Bounded: [`GAPS_MAX`],
 //! [`STEPS_MAX`].
 
+use std::path::Path;
+
 use parsers::time::{Clock, Stamp, Wall};
 
-use crate::logs::templates::census::{Census, PAUSE_CLASSES, Spot, pause_class};
+use crate::logs::rotation;
+use crate::logs::templates::census::{Census, PAUSE_CLASSES, REQUESTS, Spot, pause_class};
 use crate::logs::templates::known::Seen;
 
 /// Longest pauses that are kept.
@@ -58,6 +61,10 @@ pub struct Hole {
 pub struct Source {
     /// File, or `journal`.
     pub name: Box<str>,
+    /// The log of which the file is a part: its name without what rotation appends.
+    pub family: Box<str>,
+    /// Whether requests stand in it: they are stamped when they begin and written when they end.
+    requests: bool,
     clock: Clock,
     /// Lines.
     pub lines: u64,
@@ -107,6 +114,8 @@ impl Source {
     pub fn new(name: &str, clock: Clock, lines_before: u64) -> Self {
         Self {
             name: name.into(),
+            family: rotation::family(Path::new(name)).0.into(),
+            requests: false,
             clock,
             lines: lines_before,
             times: None,
@@ -138,6 +147,7 @@ impl Source {
             self.pauses[class] += count;
         }
         self.serials(census, &times);
+        self.requests |= census.programs.iter().any(|program| &**program == REQUESTS);
         self.lines += census.lines;
         times
     }
@@ -210,6 +220,11 @@ impl Source {
         self.longest.first().map_or(GAP_SECONDS, |pause| pause.seconds)
     }
 
+    /// Whether a time that goes back says something about the clock.
+    pub fn is_in_order(&self) -> bool {
+        !self.requests
+    }
+
     /// Whether lines of several clocks stand in it: then it goes back all the time.
     pub fn is_mixed(&self) -> bool {
         self.back_count > STEPS_MAX as u64
@@ -223,20 +238,5 @@ fn at(hour: Stamp, second: u16) -> Stamp {
         Stamp::Exact(time) => Stamp::Exact(time + i64::from(second)),
         Stamp::Local(wall) => Stamp::Local(later(wall)),
         Stamp::Yearless(wall) => Stamp::Yearless(later(wall)),
-    }
-}
-
-/// The name of the log of which a file is a part: without what rotation appends.
-pub fn family(name: &str) -> &str {
-    let mut name = name;
-    for packed in [".gz", ".xz", ".zst", ".bz2"] {
-        name = name.strip_suffix(packed).unwrap_or(name);
-    }
-    let bare = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    match bare.strip_suffix(['.', '-']) {
-        Some(family) if bare.len() < name.len() && !family.ends_with('/') && !family.is_empty() => {
-            family
-        }
-        _ => name,
     }
 }

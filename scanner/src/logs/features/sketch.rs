@@ -22,8 +22,9 @@ impl Default for Distinct {
 }
 
 impl Distinct {
-    /// Adds a value by its hash, whose bits must be even.
+    /// Adds a value by its hash.
     pub fn add(&mut self, hash: u64) {
+        let hash = even(hash);
         match self {
             Self::Exact(values) => {
                 let Err(at) = values.binary_search(&hash) else { return };
@@ -53,6 +54,13 @@ impl Distinct {
             if raw <= 2.5 * size && empty > 0 { size * (size / empty as f64).ln() } else { raw };
         (estimate.round() as u64).max(EXACT_MAX as u64 + 1)
     }
+}
+
+/// A hash of which every bit depends on every bit (the last steps of MurmurHash3, Appleby).
+fn even(mut hash: u64) -> u64 {
+    hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
 }
 
 fn note(registers: &mut [u8; REGISTERS], hash: u64) {

@@ -116,9 +116,9 @@ impl Teller<'_> {
             addresses: 0,
             entered: Vec::new(),
             succeeded: false,
+            requests: None,
             rhythm_s: None,
             samples: about.samples.iter().map(|(seen, text)| self.sample(seen, text)).collect(),
-            requests: None,
             also: Vec::new(),
         }
     }
@@ -151,7 +151,7 @@ impl Teller<'_> {
 }
 
 /// A time for people, in UTC.
-pub(super) fn at(time: i64) -> String {
+pub(in crate::logs) fn at(time: i64) -> String {
     jiff::Timestamp::from_second(time).map_or_else(|_| time.to_string(), |time| time.to_string())
 }
 

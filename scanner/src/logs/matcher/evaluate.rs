@@ -32,8 +32,11 @@ fn selection_holds(selection: &Selection, event: &Event<'_>) -> bool {
 fn test_holds(test: &Test, event: &Event<'_>) -> bool {
     let values = &test.values;
     let holds = match &test.field {
-        None if test.all => values.iter().all(|one| event.any_text(|text| one.accepts(text))),
-        None => event.any_text(|text| test.any_accepts(text)),
+        None if test.all => {
+            let each = test.has_expressions();
+            values.iter().all(|one| event.any_text(each, |text| one.accepts(text)))
+        }
+        None => event.any_text(test.has_expressions(), |text| test.any_accepts(text)),
         Some(field) if test.all => values.iter().all(|one| value_holds(one, field, event)),
         Some(field) => {
             event.any_value(field, |value| test.any_accepts(value)).unwrap_or(false)

@@ -142,6 +142,16 @@ impl RuleSet {
         self.rules.iter().filter(|compiled| compiled.route == Route::Elsewhere)
     }
 
+    /// Rules that nothing on this host feeds: `has` says which classes of events its logs hold, `writes`
+    /// which programs write to its syslog (by canonical names).
+    pub fn unfed(
+        &self,
+        has: &dyn Fn(Class) -> bool,
+        writes: &dyn Fn(&str) -> bool,
+    ) -> impl Iterator<Item = &Compiled> {
+        self.rules.iter().filter(move |compiled| !compiled.route.is_fed(has, writes))
+    }
+
     /// Whether a rule is shown audit events that are joined of several records.
     pub fn joins_audit(&self) -> bool {
         self.rules.iter().any(|compiled| matches!(compiled.route, Route::Joined(_)))

@@ -187,6 +187,22 @@ impl Route {
         }
     }
 
+    /// Whether a host with events of these classes, and syslog of these programs, has what it is about.
+    pub(super) fn is_fed(self, has: &dyn Fn(Class) -> bool, writes: &dyn Fn(&str) -> bool) -> bool {
+        let one_writes = |names: &[&str]| has(Class::Syslog) && names.iter().any(|one| writes(one));
+        let text = match self {
+            Self::Programs(names) => one_writes(names),
+            Self::Resolver => one_writes(RESOLVERS),
+            Self::Packets => one_writes(PACKET_FILTERS),
+            Self::Syslog(audit) => has(Class::Syslog) || audit && has(Class::Audit),
+            Self::Commands | Self::Device | Self::Fortigate => has(Class::Syslog),
+            Self::Web | Self::Proxy => has(Class::Web),
+            Self::Audit | Self::Joined(_) => has(Class::Audit),
+            Self::Zeek(_) | Self::Elsewhere => false,
+        };
+        text || has(Class::Json)
+    }
+
     /// What feeds it, in words for reports.
     pub(super) fn source(self) -> &'static str {
         match self {

@@ -24,6 +24,9 @@ pub const STEP_SECONDS: u16 = 60;
 /// Classes of pauses between lines: below 1, 2, 4 … seconds.
 pub const PAUSE_CLASSES: usize = 13;
 
+/// The program under which requests of access logs are counted.
+pub const REQUESTS: &str = "http";
+
 /// How a message says that something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

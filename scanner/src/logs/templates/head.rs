@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use parsers::log::{access, audit, json, syslog};
 use parsers::time::{Stamp, Wall};
 
+use super::census::REQUESTS;
 use crate::logs::extract::canonical_program;
 
 /// When a line was written: `hour` is its stamp at minute 0, `second` the second of that hour.
@@ -53,7 +54,7 @@ pub(super) fn read<'a>(line: &'a [u8], memo: &mut Memo) -> Head<'a> {
     if let Some((when, used)) = memo.recall(line).or_else(|| memo.learn(line)) {
         let rest = line.get(used..).unwrap_or_default();
         if rest.first() == Some(&b' ') && line.get(4) != Some(&b'/') {
-            let (program, message) = syslog::body(rest);
+            let (program, message) = syslog::body(when.hour, rest);
             let program = canonical_program(program);
             return Head { when: Some(when), program, message: message.into(), form: Form::Syslog };
         }
@@ -173,7 +174,7 @@ fn slow(line: &[u8]) -> Head<'_> {
         let message = [method, ended.as_bytes()].concat();
         let (client, user, uri) = (record.client, record.user, record.uri);
         let form = Form::Request { client, user, uri, refused };
-        return head(Some(record.stamp), b"http", message.into(), form);
+        return head(Some(record.stamp), REQUESTS.as_bytes(), message.into(), form);
     }
     head(None, b"", line.into(), Form::Unknown)
 }

@@ -69,6 +69,15 @@ impl Mask {
         }
     }
 
+    /// What tells two kinds apart: a number is one in decimal and in hexadecimal digits, and a random
+    /// hexadecimal one may lack letters.
+    pub(super) fn class(self) -> u64 {
+        match self {
+            Self::Hex => Self::Number as u64,
+            other => other as u64,
+        }
+    }
+
     /// Whether digits attached to it vary too: the port of `192.0.2.1:80`.
     pub(super) fn swallows_numbers(self) -> bool {
         matches!(self, Self::Ip | Self::Host)
@@ -89,6 +98,13 @@ pub(super) enum Announces {
     Peer,
     /// `CMD`: a command in parentheses.
     Command,
+}
+
+impl Announces {
+    /// Whether the next word may be an account.
+    pub(super) fn may_be_name(self) -> bool {
+        matches!(self, Self::User | Self::Perhaps)
+    }
 }
 
 /// Classes of bytes, as bits.
@@ -113,7 +129,12 @@ pub(super) mod flag {
     /// With none of these a token is a constant word.
     pub const TELLING: u32 = DIGIT | DOT | SLASH | AT | EQUALS | QUOTE;
 
-    pub const OF: [u32; 256] = table();
+    pub static OF: [u32; 256] = table();
+
+    /// The classes of all bytes of a text.
+    pub fn of(text: &[u8]) -> u32 {
+        text.iter().fold(0, |flags, byte| flags | OF[usize::from(*byte)])
+    }
 
     const fn table() -> [u32; 256] {
         let mut table = [OTHER; 256];
@@ -148,9 +169,8 @@ use flag::{
     UPPER,
 };
 
-/// The kind of a value and how many of its bytes it covers; `None` for a word.
-pub(super) fn of(value: &[u8], first: bool) -> Option<(Mask, usize)> {
-    let flags = value.iter().fold(0, |flags, byte| flags | flag::OF[usize::from(*byte)]);
+/// The kind of a value (of these classes of bytes) and how many of its bytes it covers; `None` for a word.
+pub(super) fn of(value: &[u8], flags: u32, first: bool) -> Option<(Mask, usize)> {
     let whole = value.len();
     let only = |allowed: u32| flags & !allowed == 0;
     if flags & DIGIT != 0 {

@@ -103,17 +103,24 @@ pub(super) fn mix(a: u64, b: u64) -> u64 {
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 
-/// A hash of bytes, the same on every machine.
+/// A hash of bytes, the same on every machine: eight at a time, the last eight may overlap.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut state = bytes.len() as u64;
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = chunk.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-        state = mix(state, word);
+    let length = bytes.len() as u64;
+    if let Some((last, _)) = bytes.split_last_chunk::<8>().map(|(rest, last)| (last, rest)) {
+        let mut state = length;
+        let (words, _) = bytes.as_chunks::<8>();
+        for word in words {
+            state = mix(state, u64::from_le_bytes(*word));
+        }
+        return mix(state, u64::from_le_bytes(*last));
     }
-    let rest =
-        chunks.remainder().iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-    mix(state, rest)
+    let short = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    mix(length, short)
 }
 
 /// A word with each run of digits as `#`.
@@ -138,6 +145,21 @@ fn hash_collapsed(word: &[u8]) -> u64 {
         digit = is_digit;
     }
     mix(state, 0x7f)
+}
+
+/// Length of a token without any byte below `A`: no digit, nothing that could tell a kind. Eight bytes at
+/// a time; `None` for other tokens, and near the end of the text.
+fn letters(text: &[u8]) -> Option<usize> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    for (index, word) in text.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let below = !((word & !HIGH) + 0x3f3f_3f3f_3f3f_3f3f) & !word & HIGH;
+        if below != 0 {
+            let length = index * 8 + below.trailing_zeros() as usize / 8;
+            return (text.get(length) == Some(&b' ')).then_some(length);
+        }
+    }
+    None
 }
 
 struct Reader<'t> {
@@ -182,15 +204,10 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        let mut flags = 0;
-        let mut length = 0;
-        for byte in &self.text[start..] {
-            if *byte == b' ' {
-                break;
-            }
-            flags |= flag::OF[usize::from(*byte)];
-            length += 1;
-        }
+        let (length, flags) = match letters(&self.text[start..]) {
+            Some(length) => (length, 0),
+            None => self.classes(start),
+        };
         let end = start + length;
         self.at = end + 1;
         if length == 0 {
@@ -198,11 +215,13 @@ impl Reader<'_> {
             return (!number).then(|| word(start, end, hash(b"")));
         }
         let token = &self.text[start..end];
-        let goes_on = &self.text[self.at.min(self.text.len())..];
-        if kinds::is_name(announced, token, goes_on)
-            || (index == 0 && goes_on.starts_with(b": TTY="))
-        {
-            return Some(self.name(start, end));
+        if index == 0 || announced.may_be_name() || token.last() == Some(&b')') {
+            let goes_on = &self.text[self.at.min(self.text.len())..];
+            if kinds::is_name(announced, token, goes_on)
+                || (index == 0 && goes_on.starts_with(b": TTY="))
+            {
+                return Some(self.name(start, end));
+            }
         }
         if flags & flag::TELLING == 0 {
             self.listen(token, invalid);
@@ -216,8 +235,23 @@ impl Reader<'_> {
         Some(self.telling(start, end, flags, index, peer))
     }
 
+    /// Length and classes of the token that begins here.
+    fn classes(&self, start: usize) -> (usize, u32) {
+        let mut flags = 0;
+        for (length, byte) in self.text[start..].iter().enumerate() {
+            if *byte == b' ' {
+                return (length, flags);
+            }
+            flags |= flag::OF[usize::from(*byte)];
+        }
+        (self.text.len() - start, flags)
+    }
+
     /// Notes what a plain word announces for the one that follows.
     fn listen(&mut self, token: &[u8], invalid: bool) {
+        if !matches!(token.len(), 3 | 4 | 7) {
+            return;
+        }
         self.announced = match token {
             b"user" if invalid => Announces::Typed,
             b"user" => Announces::User,
@@ -304,7 +338,8 @@ impl Reader<'_> {
         if kinds::names_host(key) {
             return self.masked(start, core, core_end, end, Mask::Ip);
         }
-        match kinds::of(value, index == 0 && key.is_empty()) {
+        let flags = if value.len() == token.len() { flags } else { flag::of(value) };
+        match kinds::of(value, flags, index == 0 && key.is_empty()) {
             Some((Mask::Host, _)) if peer => self.masked(start, core, core_end, end, Mask::Ip),
             Some((mask, length)) => self.masked(start, core, core + length, end, mask),
             None if value.len() > WORD_BYTES_MAX => {
@@ -323,17 +358,17 @@ impl Reader<'_> {
 
     fn masked(&self, start: usize, core: usize, core_end: usize, end: usize, mask: Mask) -> Token {
         let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
-        let before = hash(part(start, core));
-        let after = if mask.swallows_numbers() {
-            hash_collapsed(part(core_end, end))
-        } else {
-            hash(part(core_end, end))
-        };
-        Token {
-            hash: mix(mix(before, after), mask as u64 + 1),
-            mask,
-            ..placed(start, core, core_end, end)
+        let mut hashed = mix(mask.class() + 1, 0);
+        if start < core {
+            hashed = mix(hashed, hash(part(start, core)));
         }
+        if core_end < end {
+            let after = part(core_end, end);
+            let numbers = mask.swallows_numbers();
+            let after = if numbers { hash_collapsed(after) } else { hash(after) };
+            hashed = mix(hashed, after ^ 1);
+        }
+        Token { hash: hashed, mask, ..placed(start, core, core_end, end) }
     }
 }
 
@@ -350,5 +385,114 @@ fn placed(start: usize, core: usize, core_end: usize, end: usize) -> Token {
         core: place(core),
         core_end: place(core_end),
         end: place(end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(message: &str) -> String {
+        let mut tokens = Tokens::default();
+        tokens.read(message.as_bytes());
+        let mut text = Vec::new();
+        tokens.render(message.as_bytes(), &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_varies_is_masked_by_its_kind() {
+        for (message, template) in [
+            ("port 22, 15ms 50% -3 1.5 1,024", "port <num>, <num>ms <num> <num> <num> <num>"),
+            ("at 10:00:05 or 2024-05-01 or 2024-05-01T10:00:00Z", "at <time> or <time> or <time>"),
+            ("to 192.0.2.7:80 (2001:db8::1)", "to <ip>:80 (<ip>)"),
+            ("0x1f deadbeef12 eth0 ssh2", "<hex> <hex> eth# ssh#"),
+            ("id 550e8400-e29b-41d4-a716-446655440000", "id <uuid>"),
+            ("dev 02:42:ac:11:00:02 up", "dev <mac> up"),
+            ("open /var/log/x.log, failed", "open <path>, failed"),
+            ("mail bob@example.org at mx.example.org.", "mail <email> at <host>."),
+            ("see https://example.org/a?b", "see <url>"),
+            ("Started nginx.service - web", "Started <unit> - web"),
+            ("key SHA256:1L9egjdy9Vpupp2/r8OdUBfESM", "key <digest>"),
+            ("file='a b' \"c d\" it's", "file=<quoted> <quoted> it's"),
+            (
+                "session opened for user bob(uid=7) by (uid=0)",
+                "session opened for user <user> by (uid=<num>)",
+            ),
+            ("Invalid user  a b from 192.0.2.7 port 4", "Invalid user <user> from <ip> port <num>"),
+            ("Invalid user from 192.0.2.7", "Invalid user <user>"),
+            ("check pass; user unknown", "check pass; user unknown"),
+            ("bob : TTY=pts/1 ; COMMAND=/bin/sh -c x", "<user> : TTY=pts/# ; COMMAND=<command>"),
+            ("(root) CMD (test -x /a && b)", "(root) CMD <command>"),
+            ("[  12.345678] usb 1-1: new", "usb <num>: new"),
+            ("", ""),
+            ("   ", ""),
+        ] {
+            assert_eq!(masked(message), template, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_into_a_name_is_in_no_template() {
+        for message in [
+            "Invalid user CANARY x from 192.0.2.1 port 4",
+            "input_userauth_request: invalid user CANARY [preauth]",
+            "Failed password for CANARY from 192.0.2.1 port 4 ssh2",
+            "pam_unix(sshd:auth): authentication failure; rhost=192.0.2.1  user=CANARY",
+            "Connection closed by invalid user CANARY 192.0.2.1 port 4 [preauth]",
+            "op=login acct=\"CANARY\" exe=\"/usr/sbin/sshd\"",
+        ] {
+            assert!(!masked(message).contains("CANARY"), "{}", masked(message));
+        }
+    }
+
+    #[test]
+    fn a_long_message_ends_in_one_token() {
+        let words = "word ".repeat(TOKENS_MAX);
+        let mut tokens = Tokens::default();
+        tokens.read(words.trim_end().as_bytes());
+        assert_eq!(tokens.len(), TOKENS_MAX);
+        let kind = |tokens: &Tokens| tokens.items.last().map(|token| token.mask);
+        assert_eq!(kind(&tokens), Some(Mask::Rest));
+        tokens.read("word ".repeat(TOKENS_MAX - 1).trim_end().as_bytes());
+        assert_eq!((tokens.len(), kind(&tokens)), (TOKENS_MAX - 1, Some(Mask::Word)));
+        tokens.read("x".repeat(MESSAGE_BYTES_MAX + 1).as_bytes());
+        assert_eq!(tokens.items[0].end as usize, MESSAGE_BYTES_MAX);
+        assert_eq!(kind(&tokens), Some(Mask::Blob));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_give_tokens_that_lie_in_order(message in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::prelude::any::<u8>(),
+                proptest::sample::select(b" =\"'(),:./[]@-0a".to_vec()),
+            ],
+            0..200,
+        )) {
+            let mut tokens = Tokens::default();
+            tokens.read(&message);
+            let mut before = 0;
+            for token in &tokens.items {
+                let Token { start, core, core_end, end, .. } = *token;
+                proptest::prop_assert!(before <= start && start <= core, "{token:?}");
+                proptest::prop_assert!(core <= core_end && core_end <= end, "{token:?}");
+                proptest::prop_assert!(end as usize <= message.len(), "{token:?}");
+                before = end;
+            }
+            let mut text = Vec::new();
+            tokens.render(&message, &mut text);
+            let spaces = text.iter().filter(|byte| **byte == b' ').count();
+            proptest::prop_assert_eq!(spaces, tokens.len().saturating_sub(1));
+        }
+
+        #[test]
+        fn letters_are_found_as_one_by_one(text in "[A-Za-z;0é ]{0,24}") {
+            let bytes = text.as_bytes();
+            if let Some(length) = letters(bytes) {
+                proptest::prop_assert_eq!(bytes[length], b' ');
+                proptest::prop_assert!(bytes[..length].iter().all(|byte| *byte >= b'A'));
+            }
+        }
     }
 }

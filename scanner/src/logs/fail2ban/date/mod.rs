@@ -12,6 +12,8 @@ mod template;
 pub use moment::{Fields, Moment};
 pub use template::{Found, Template};
 
+use std::sync::{Arc, OnceLock};
+
 use super::pattern::{Machine, PatternError, Undecided};
 
 /// Most patterns of a filter.
@@ -20,9 +22,10 @@ pub const TEMPLATES_MAX: usize = 100;
 /// The patterns of a filter.
 #[derive(Debug)]
 pub struct Detector {
-    templates: Vec<Template>,
+    templates: Vec<Arc<Template>>,
     /// Whether the first patterns are the defaults, tied to the start of the line.
     fast: bool,
+    default: bool,
 }
 
 const SECONDS: &str = r"%H:%M:%S";
@@ -61,33 +64,54 @@ fn defaults() -> [String; 17] {
     ]
 }
 
+/// Each default tied to the start of the line, then all of them as they are; one set for every filter.
+fn shared(last_year: i16) -> &'static [Arc<Template>] {
+    static DECADES: [OnceLock<Vec<Arc<Template>>>; 8] = [const { OnceLock::new() }; 8];
+    let decade = usize::try_from((last_year - 2020) / 10).unwrap_or(0).min(DECADES.len() - 1);
+    DECADES[decade].get_or_init(|| {
+        let all = defaults();
+        let free =
+            all.iter().filter(|text| !text.starts_with('^') && !text.starts_with("{^LN-BEG}"));
+        let tied: Vec<String> = free.map(|text| format!("{{^LN-BEG}}{text}")).collect();
+        let texts = tied.iter().chain(&all);
+        texts.filter_map(|text| Template::new(text, last_year).ok().map(Arc::new)).collect()
+    })
+}
+
 impl Detector {
     /// The detector of a `datepattern`, one pattern a line; the defaults where it is empty.
     /// `last_year` is the last year that a date may sensibly have.
     pub fn new(patterns: &str, last_year: i16) -> Result<Self, PatternError> {
-        let mut detector = Self { templates: Vec::new(), fast: false };
+        let mut detector = Self { templates: Vec::new(), fast: false, default: true };
         let lines: Vec<&str> =
             patterns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         detector.fast = matches!(lines.first(), None | Some(&"{^LN-BEG}" | &"{DEFAULT}"));
         if lines.is_empty() {
-            detector.add_defaults(|_| true, last_year)?;
+            detector.templates = shared(last_year).to_vec();
         }
         for line in lines {
             let key = if line.contains('%') { line.to_string() } else { line.to_uppercase() };
+            let known = matches!(key.as_str(), "{^LN-BEG}" | "{DEFAULT}" | "{NONE}");
+            detector.default = detector.default && known;
             if key == "{^LN-BEG}" {
                 detector.add_defaults(|template| template.tied_to_start, last_year)?;
             } else if key == "{DEFAULT}" {
                 detector.add_defaults(|_| true, last_year)?;
             } else if let Some(at) = key.to_ascii_uppercase().find("{DATE}") {
-                for default in defaults().iter().filter(|text| text.contains('%')) {
+                for (index, default) in
+                    defaults().iter().filter(|text| text.contains('%')).enumerate()
+                {
                     let bare = default.strip_prefix("{^LN-BEG}").unwrap_or(default);
                     let text = [&line[..at], bare, &line[at + 6..]].concat();
-                    detector.add(Template::new(&text, last_year)?)?;
+                    let template = Template::new(&text, last_year)?;
+                    // What is wrong with one is wrong with all.
+                    let template = if index == 0 { template.checked()? } else { template };
+                    detector.add(Arc::new(template))?;
                 }
             } else if key == "{NONE}" {
-                detector.add(Template::new("{UNB}^", last_year)?)?;
+                detector.add(Arc::new(Template::new("{UNB}^", last_year)?.checked()?))?;
             } else {
-                detector.add(Template::new(line, last_year)?)?;
+                detector.add(Arc::new(Template::new(line, last_year)?.checked()?))?;
             }
         }
         Ok(detector)
@@ -99,20 +123,13 @@ impl Detector {
         wanted: impl Fn(&Template) -> bool,
         last_year: i16,
     ) -> Result<(), PatternError> {
-        let all = defaults();
-        let free =
-            all.iter().filter(|text| !text.starts_with('^') && !text.starts_with("{^LN-BEG}"));
-        let tied: Vec<String> = free.map(|text| format!("{{^LN-BEG}}{text}")).collect();
-        for text in tied.iter().chain(&all) {
-            let template = Template::new(text, last_year)?;
-            if wanted(&template) {
-                self.add(template)?;
-            }
+        for template in shared(last_year).iter().filter(|template| wanted(template)) {
+            self.add(Arc::clone(template))?;
         }
         Ok(())
     }
 
-    fn add(&mut self, template: Template) -> Result<(), PatternError> {
+    fn add(&mut self, template: Arc<Template>) -> Result<(), PatternError> {
         if self.templates.iter().any(|known| known.name == template.name) {
             return Ok(());
         }
@@ -123,8 +140,13 @@ impl Detector {
         Ok(())
     }
 
+    /// Whether all patterns are defaults: these cut whole words out of a line.
+    pub fn is_default(&self) -> bool {
+        self.default
+    }
+
     /// The patterns in their order.
-    pub fn templates(&self) -> &[Template] {
+    pub fn templates(&self) -> &[Arc<Template>] {
         &self.templates
     }
 

@@ -4,6 +4,8 @@
 //! boundaries of words; `^` and `{^LN-BEG}` tie it to the start of the line, `**` and `{UNB}` set it free.
 //! Of each match the first group (the whole pattern, if it has none) is cut out of the line.
 
+use std::sync::OnceLock;
+
 use super::super::pattern::{Lines, Machine, Pattern, PatternError, Undecided};
 use super::moment::{Fields, Moment, offset_minutes};
 
@@ -12,16 +14,24 @@ use super::moment::{Fields, Moment, offset_minutes};
 pub struct Template {
     /// Its pattern, as it was written.
     pub name: String,
-    pattern: Pattern,
+    regex: String,
     reading: Reading,
+    /// Made when it is first needed: most logs need one of many.
+    compiled: OnceLock<Option<Compiled>>,
     /// Whether it is tied to the start or the end of the line.
     pub(super) tied: bool,
     pub(super) tied_to_start: bool,
 }
 
 #[derive(Debug)]
+struct Compiled {
+    pattern: Pattern,
+    fields: Vec<(char, usize)>,
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Reading {
-    Fields(Vec<(char, usize)>),
+    Fields,
     /// Seconds since the epoch in this group, and whether milliseconds may be written.
     Epoch {
         group: usize,
@@ -61,17 +71,14 @@ impl Template {
             "EPOCH" | "LEPOCH" => return Self::epoch(text, at_start, upper.contains("LEPOCH")),
             "TAI64N" => {
                 let begin = if at_start { Begin::Line } else { Begin::Free };
-                return Self::bound(text, "(@[0-9a-f]{24})", begin, true, |_| Reading::Tai64n);
+                return Self::bound(text, "(@[0-9a-f]{24})", begin, true, Reading::Tai64n);
             }
             _ => {}
         }
         if let Some((before, after)) = epoch_tag(text) {
             let long = upper.contains("{LEPOCH}");
             let regex = format!("({before}({}){after})", epoch_digits(long));
-            return Self::bound(text, &regex, Begin::Word, true, |_| Reading::Epoch {
-                group: 2,
-                long,
-            });
+            return Self::bound(text, &regex, Begin::Word, true, Reading::Epoch { group: 2, long });
         }
         let (body, begin, end) = match text.strip_prefix("{UNB}") {
             Some(body) => (body, Begin::Free, false),
@@ -82,18 +89,12 @@ impl Template {
         };
         let (regex, alphabetic) = fields(body, last_year)?;
         let regex = if alphabetic { format!("(?i){regex}") } else { regex };
-        Self::bound(text, &regex, begin, end, |pattern| {
-            let named = pattern.names().filter_map(|(name, number)| {
-                let mut letters = name.chars();
-                letters.next().filter(|_| letters.next().is_none()).map(|letter| (letter, number))
-            });
-            Reading::Fields(named.collect())
-        })
+        Self::bound(text, &regex, begin, end, Reading::Fields)
     }
 
     fn epoch(text: &str, at_start: bool, long: bool) -> Result<Self, PatternError> {
         let digits = epoch_digits(long);
-        let reading = |_: &Pattern| Reading::Epoch { group: 1, long };
+        let reading = Reading::Epoch { group: 1, long };
         if at_start {
             let regex = format!(r"((?P<square>(?<=^\[))?{digits})(?(square)(?=\]))");
             return Self::bound(text, &regex, Begin::Line, true, reading);
@@ -110,7 +111,7 @@ impl Template {
         regex: &str,
         begin: Begin,
         end: bool,
-        reading: impl Fn(&Pattern) -> Reading,
+        reading: Reading,
     ) -> Result<Self, PatternError> {
         let regex = regex.trim();
         let (flags, regex) = match regex.strip_prefix("(?i)") {
@@ -145,10 +146,17 @@ impl Template {
             Begin::Line => r"^\W{0,2}",
         };
         let after = if end { r"(?:\b|(?=\W)|$)" } else { "" };
-        let pattern = Pattern::new(&format!("{flags}{before}{whole}{after}"), Lines::One)?;
-        let reading = reading(&pattern);
-        let tied = tied_to_start || tied_to_end;
-        Ok(Self { name: name.to_string(), pattern, reading, tied, tied_to_start })
+        let regex = format!("{flags}{before}{whole}{after}");
+        let (compiled, tied) = (OnceLock::new(), tied_to_start || tied_to_end);
+        Ok(Self { name: name.to_string(), regex, reading, compiled, tied, tied_to_start })
+    }
+
+    /// Compiles it now, to know what is wrong with it.
+    pub(super) fn checked(self) -> Result<Self, PatternError> {
+        let compiled = Compiled::new(&self.regex)?;
+        // Nobody else knows of it yet.
+        let _ = self.compiled.set(Some(compiled));
+        Ok(self)
     }
 
     /// Looks for a date in a line.
@@ -157,19 +165,21 @@ impl Template {
         line: &str,
         machine: &mut Machine,
     ) -> Result<Option<Found>, Undecided> {
-        if !self.pattern.search(line, machine)? {
+        let compiled = self.compiled.get_or_init(|| Compiled::new(&self.regex).ok());
+        let Some(Compiled { pattern, fields }) = compiled else { return Ok(None) };
+        if !pattern.search(line, machine)? {
             return Ok(None);
         }
-        let (distance, _) = self.pattern.group(machine, 0).unwrap_or_default();
-        let Some((start, end)) = self.pattern.group(machine, 1) else { return Ok(None) };
+        let (distance, _) = pattern.group(machine, 0).unwrap_or_default();
+        let Some((start, end)) = pattern.group(machine, 1) else { return Ok(None) };
         let text = |group: usize| {
-            let (start, end) = self.pattern.group(machine, group)?;
+            let (start, end) = pattern.group(machine, group)?;
             line.get(start..end)
         };
         let moment = match &self.reading {
             // A date that may be left out, and is.
             _ if start == end => None,
-            Reading::Fields(groups) => read_fields(groups, text).map(Moment::Fields),
+            Reading::Fields => read_fields(fields, text).map(Moment::Fields),
             Reading::Epoch { group, long } => text(*group).and_then(|t| read_epoch(t, *long)),
             Reading::Tai64n => text(1).and_then(|text| {
                 let seconds = i64::from_str_radix(text.get(2..17)?, 16).ok()?;
@@ -179,6 +189,18 @@ impl Template {
             }),
         };
         Ok(Some(Found { distance, start, end, moment }))
+    }
+}
+
+impl Compiled {
+    fn new(regex: &str) -> Result<Self, PatternError> {
+        let pattern = Pattern::new(regex, Lines::One)?;
+        let named = pattern.names().filter_map(|(name, number)| {
+            let mut letters = name.chars();
+            letters.next().filter(|_| letters.next().is_none()).map(|letter| (letter, number))
+        });
+        let fields = named.collect();
+        Ok(Self { pattern, fields })
     }
 }
 

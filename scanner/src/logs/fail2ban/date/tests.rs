@@ -51,6 +51,19 @@ fn the_defaults_know_the_common_stamps() {
 }
 
 #[test]
+fn every_default_compiles() {
+    for last_year in [2029, 2030, 2099] {
+        let all = shared(last_year);
+        assert_eq!(all.len(), 31);
+        for template in all {
+            assert!(template.find("x", &mut Machine::default()).is_ok());
+            assert!(Template::new(&template.name, last_year).unwrap().checked().is_ok());
+        }
+    }
+    assert!(Detector::new("^({DATE}", 2029).is_err());
+}
+
+#[test]
 fn patterns_are_bound_to_words_and_lines_as_they_say() {
     let cut = |patterns: &str, line: &str| dated(patterns, line).map(|(text, _)| text);
     assert_eq!(cut("{^LN-BEG}", "[2005-01-23 21:59:59] x").as_deref(), Some("2005-01-23 21:59:59"));

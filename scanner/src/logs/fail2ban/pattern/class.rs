@@ -29,13 +29,22 @@ pub(super) struct Class {
 impl Class {
     /// The set of these items, or all others; `fold` disregards case.
     pub(super) fn new(items: Vec<Item>, negated: bool, fold: bool) -> Self {
-        let mut class = Self { ascii: [0; 2], items, negated, fold };
-        for byte in 0..128_u8 {
-            if class.asks(char::from(byte)) {
-                class.ascii[usize::from(byte >> 6)] |= 1 << (byte & 63);
-            }
+        let mut ascii = items.iter().fold(0_u128, |bits, item| bits | item.ascii());
+        if fold {
+            // Letters differ in case by one bit, 32 places apart.
+            let letters = run(b'a', b'z');
+            ascii |= (ascii >> 32 & run(b'A', b'Z')) | (ascii << 32 & letters);
         }
-        class
+        if negated {
+            ascii = !ascii;
+        }
+        #[allow(clippy::cast_possible_truncation)] // the two halves
+        Self { ascii: [ascii as u64, (ascii >> 64) as u64], items, negated, fold }
+    }
+
+    /// Its characters below 128, a bit each.
+    pub(super) fn ascii(&self) -> [u64; 2] {
+        self.ascii
     }
 
     /// Whether the set has a byte below 128.
@@ -58,14 +67,6 @@ impl Class {
         self.negated || self.fold || !self.items.iter().all(plain)
     }
 
-    /// The only character of the set, if it is one range of one.
-    pub(super) fn single(&self) -> Option<char> {
-        match self.items.as_slice() {
-            [Item::Range(from, to)] if from == to && !self.negated && !self.fold => Some(*from),
-            _ => None,
-        }
-    }
-
     fn asks(&self, one: char) -> bool {
         let within = |c: char| self.items.iter().any(|item| item.has(c));
         let mut found = within(one);
@@ -77,7 +78,29 @@ impl Class {
     }
 }
 
+/// A bit for each byte from one to another.
+fn run(from: u8, to: u8) -> u128 {
+    (u128::MAX >> (127 - (to - from))) << from
+}
+
 impl Item {
+    /// Its characters below 128, a bit each.
+    fn ascii(self) -> u128 {
+        let (bits, not) = match self {
+            Self::Range(from, to) => {
+                let byte = |one: char| u8::try_from(one).unwrap_or(127).min(127);
+                (if from.is_ascii() { run(byte(from), byte(to)) } else { 0 }, false)
+            }
+            Self::Digit(not) => (run(b'0', b'9'), not),
+            Self::Word(not) => {
+                let letters = run(b'a', b'z') | run(b'A', b'Z');
+                (letters | run(b'0', b'9') | 1 << b'_', not)
+            }
+            Self::Space(not) => (run(9, 13) | run(0x1c, 0x20), not),
+        };
+        if not { !bits } else { bits }
+    }
+
     fn has(self, one: char) -> bool {
         match self {
             Self::Range(from, to) => (from..=to).contains(&one),
@@ -132,6 +155,33 @@ mod tests {
         }
         let digit = class(Item::Digit(false));
         assert!(digit.has('7') && digit.has('٣') && !digit.has('²'));
+    }
+
+    #[test]
+    fn the_bitmap_says_what_the_items_say() {
+        let items = [
+            Item::Range('a', 'c'),
+            Item::Range('X', 'x'),
+            Item::Range('0', '\u{300}'),
+            Item::Range('é', 'ü'),
+            Item::Range('\u{212a}', '\u{212a}'),
+            Item::Digit(false),
+            Item::Digit(true),
+            Item::Word(false),
+            Item::Word(true),
+            Item::Space(false),
+            Item::Space(true),
+            Item::Range('\0', '\u{7f}'),
+        ];
+        for item in items {
+            for (negated, fold) in [(false, false), (true, false), (false, true), (true, true)] {
+                let class = Class::new(vec![item], negated, fold);
+                for byte in 0..128_u8 {
+                    let says = class.asks(char::from(byte));
+                    assert_eq!(class.has_ascii(byte), says, "{byte} {item:?} {negated} {fold}");
+                }
+            }
+        }
     }
 
     #[test]

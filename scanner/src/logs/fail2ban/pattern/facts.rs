@@ -45,14 +45,14 @@ fn first_of(node: &Node) -> (Bytes, bool) {
     match node {
         Node::Empty | Node::At(_) | Node::Look(..) => (Bytes::NONE, true),
         Node::Back { .. } => (Bytes::ALL, true),
-        Node::Class(class) => {
-            (0..128).filter(|byte| class.has_ascii(*byte)).for_each(|byte| bytes.add(byte));
-            if class.beyond_ascii() {
-                (128..=255).for_each(|byte| bytes.add(byte));
-            } else if class.single().is_some_and(|one| !one.is_ascii()) {
-                bytes = Bytes::ALL;
-            }
+        Node::Literal(one) => {
+            bytes.add(one.encode_utf8(&mut [0; 4]).as_bytes()[0]);
             (bytes, false)
+        }
+        Node::Class(class) => {
+            let beyond = if class.beyond_ascii() { u64::MAX } else { 0 };
+            let [low, high] = class.ascii();
+            (Bytes([low, high, beyond, beyond]), false)
         }
         Node::Concat(nodes) => {
             for node in nodes {
@@ -91,7 +91,7 @@ pub(super) fn may_be_empty(node: &Node) -> bool {
 pub(super) fn width(node: &Node) -> Option<usize> {
     match node {
         Node::Empty | Node::At(_) | Node::Look(..) => Some(0),
-        Node::Class(_) => Some(1),
+        Node::Class(_) | Node::Literal(_) => Some(1),
         Node::Concat(nodes) => nodes.iter().try_fold(0_usize, |sum, n| sum.checked_add(width(n)?)),
         Node::Alternate(nodes) => {
             let mut widths = nodes.iter().map(width);
@@ -141,10 +141,8 @@ impl Found {
     fn walk(&mut self, node: &Node) {
         match node {
             Node::Empty | Node::At(_) | Node::Look(..) => {}
-            Node::Class(class) => match class.single() {
-                Some(one) => self.run.push(one),
-                None => self.end(),
-            },
+            Node::Literal(one) => self.run.push(*one),
+            Node::Class(_) => self.end(),
             Node::Concat(nodes) => nodes.iter().for_each(|node| self.walk(node)),
             Node::Group(_, node) | Node::Atomic(node) => self.walk(node),
             Node::Repeat { node, least, most, .. } if *least > 0 => {
@@ -220,7 +218,7 @@ impl Found {
 pub(super) fn has_back_reference(node: &Node) -> bool {
     match node {
         Node::Back { .. } => true,
-        Node::Empty | Node::At(_) | Node::Class(_) => false,
+        Node::Empty | Node::At(_) | Node::Class(_) | Node::Literal(_) => false,
         Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().any(has_back_reference),
         Node::Repeat { node, .. }
         | Node::Group(_, node)
@@ -234,7 +232,7 @@ pub(super) fn has_back_reference(node: &Node) -> bool {
 pub(super) fn is_regular(node: &Node) -> bool {
     match node {
         Node::Back { .. } | Node::Look(..) | Node::Atomic(_) | Node::Conditional { .. } => false,
-        Node::Empty | Node::At(_) | Node::Class(_) => true,
+        Node::Empty | Node::At(_) | Node::Class(_) | Node::Literal(_) => true,
         Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().all(is_regular),
         Node::Repeat { node, .. } | Node::Group(_, node) => is_regular(node),
     }
@@ -257,7 +255,7 @@ pub(super) fn conditions(node: &Node, groups: &mut Vec<usize>) {
         | Node::Group(_, node)
         | Node::Look(_, node)
         | Node::Atomic(node) => conditions(node, groups),
-        Node::Empty | Node::At(_) | Node::Class(_) | Node::Back { .. } => {}
+        Node::Empty | Node::At(_) | Node::Class(_) | Node::Literal(_) | Node::Back { .. } => {}
     }
 }
 

@@ -3,7 +3,7 @@
 //! Counted repeats are unrolled (repeats of one character are one instruction), so that a place in the
 //! program and a place in the text say all about what is still to come; only back references do not.
 
-use super::class::{Class, single};
+use super::class::{Class, Item, single};
 use super::facts;
 use super::syntax::{At, Look, Node, PatternError, parse};
 
@@ -141,13 +141,11 @@ impl Compiler {
     fn node(&mut self, node: &Node) -> Done {
         match node {
             Node::Empty => {}
-            Node::Class(class) => match class.single() {
-                Some(one) => self.literal(one.encode_utf8(&mut [0; 4]))?,
-                None => {
-                    let class = self.class(class)?;
-                    self.push(Operation::Class(class))?;
-                }
-            },
+            Node::Literal(one) => self.literal(one.encode_utf8(&mut [0; 4]))?,
+            Node::Class(class) => {
+                let class = self.class(class)?;
+                self.push(Operation::Class(class))?;
+            }
             Node::Concat(nodes) => self.concat(nodes)?,
             Node::Alternate(nodes) => self.alternate(nodes)?,
             Node::Repeat { node, least, most, lazy } => self.repeat(node, *least, *most, *lazy)?,
@@ -189,7 +187,7 @@ impl Compiler {
         let mut text = String::new();
         for node in nodes {
             match node {
-                Node::Class(class) if class.single().is_some() => text.extend(class.single()),
+                Node::Literal(one) => text.push(*one),
                 other => {
                     self.literal(&text)?;
                     text.clear();
@@ -230,8 +228,15 @@ impl Compiler {
     }
 
     fn repeat(&mut self, node: &Node, least: u32, most: u32, lazy: bool) -> Done {
-        if let Node::Class(class) = node {
-            let class = self.class(class)?;
+        let class = match node {
+            Node::Class(class) => Some(self.class(class)?),
+            Node::Literal(one) => {
+                let class = Class::new(vec![Item::Range(*one, *one)], false, false);
+                Some(self.class(&class)?)
+            }
+            _ => None,
+        };
+        if let Some(class) = class {
             self.push(Operation::Run { class, least, most, lazy })?;
             return Ok(());
         }

@@ -51,16 +51,30 @@ pub(super) struct Look {
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Empty,
+    /// One character as it is.
+    Literal(char),
     Class(Class),
     Concat(Vec<Node>),
     Alternate(Vec<Node>),
-    Repeat { node: Box<Node>, least: u32, most: u32, lazy: bool },
+    Repeat {
+        node: Box<Node>,
+        least: u32,
+        most: u32,
+        lazy: bool,
+    },
     Group(usize, Box<Node>),
     At(At),
     Look(Look, Box<Node>),
     Atomic(Box<Node>),
-    Back { group: usize, fold: bool },
-    Conditional { group: usize, yes: Box<Node>, no: Box<Node> },
+    Back {
+        group: usize,
+        fold: bool,
+    },
+    Conditional {
+        group: usize,
+        yes: Box<Node>,
+        no: Box<Node>,
+    },
 }
 
 /// A pattern read: its tree, and the names of its groups (`names[0]` is the whole match).
@@ -294,14 +308,12 @@ impl Parser {
     }
 
     fn literal(&self, one: char) -> Node {
-        Node::Class(Class::new(vec![Item::Range(one, one)], false, self.folds(one)))
-    }
-
-    /// Disregarding case costs nothing where a character has none.
-    fn folds(&self, one: char) -> bool {
         let cased =
-            one.to_lowercase().next() != Some(one) || one.to_uppercase().next() != Some(one);
-        self.flags.fold && cased
+            || one.to_lowercase().next() != Some(one) || one.to_uppercase().next() != Some(one);
+        if self.flags.fold && cased() {
+            return Node::Class(Class::new(vec![Item::Range(one, one)], false, true));
+        }
+        Node::Literal(one)
     }
 
     fn group(&mut self) -> Read<Node> {
