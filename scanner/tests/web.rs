@@ -171,7 +171,7 @@ impl Numbers {
 
 /// Requests of ordinary visitors, with what looks odd in them and is not.
 fn ordinary_log(lines: usize) -> String {
-    const PATHS: [&str; 44] = [
+    const PATHS: [&str; 49] = [
         "/",
         "/index.html",
         "/static/app.0a1b2c3d.js?v=1.2.3",
@@ -216,6 +216,11 @@ fn ordinary_log(lines: usize) -> String {
         "/apple-touch-icon.png",
         "/a?email=bob%40example.org&name=Anne-Marie",
         "/download/app-1.2.{n}.tar.gz",
+        "/api/v1/query?query=sum(rate(http_requests_total%7Bjob%3D%22x%22%7D%5B5m%5D))%20by%20(job)",
+        "/odata/Items?$filter=contains(Name,'x')%20and%20Price%20gt%205&$top=10",
+        "/config.json",
+        "/server-status?auto",
+        "/%C0%20propos",
     ];
     const AGENTS: [&str; 6] = [
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Safari/537.36",
