@@ -37,8 +37,8 @@ pub fn parse(line: &[u8]) -> Option<SyslogRecord<'_>> {
         return Some(record);
     }
     let Some((stamp, used)) = stamp(line) else { return own::redis(line) };
-    let rest = line.get(used..)?;
-    if let Some(record) = own::after_stamp(stamp, trim(rest)) {
+    let rest = trim(line.get(used..)?);
+    if let Some(record) = own::after_stamp(stamp, rest) {
         return Some(record);
     }
     let (host, tagged) = host(rest);

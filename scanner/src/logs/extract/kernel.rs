@@ -6,30 +6,40 @@ use super::address::address;
 
 /// A packet: `[UFW BLOCK] IN=eth0 OUT= MAC=… SRC=192.0.2.1 DST=… PROTO=TCP SPT=… DPT=22 …`.
 pub(super) fn kernel(text: &str) -> Extracted<'_> {
-    let ip = part(text, "SRC=").and_then(address);
+    let ip = part(text, " SRC=").and_then(address);
     Extracted { ip, ..Extracted::default() }
 }
 
 /// The parts of a packet by the names that rules use, and the program that the kernel speaks of.
 pub(super) fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let key = match name {
-        "dst_ip" => "DST=",
-        "dst_port" => "DPT=",
-        "src_port" => "SPT=",
-        "proto" => "PROTO=",
-        "in_interface" => "IN=",
-        "out_interface" => "OUT=",
-        "process" => return process(text),
-        _ => return None,
-    };
-    part(text, key).filter(|value| !value.is_empty())
+    match name {
+        "dst_ip" => part(text, " DST="),
+        "dst_port" => part(text, " DPT="),
+        "src_port" => part(text, " SPT="),
+        "proto" => part(text, " PROTO="),
+        "in_interface" => incoming(text),
+        "out_interface" => part(text, " OUT="),
+        "process" => process(text),
+        _ => None,
+    }
 }
 
-/// The first word of that key: an ICMP error repeats the packet that it answers after the outer one.
+/// What stands behind the first such key, where anything does: an ICMP error repeats the packet that it
+/// answers after the outer one, in brackets.
 fn part<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let at = memchr::memmem::find(text.as_bytes(), key.as_bytes())?;
+    let value = text.get(at + key.len()..)?;
+    let value = &value[..memchr::memchr(b' ', value.as_bytes()).unwrap_or(value.len())];
     // Without a source it is no packet, and most lines of a kernel are none.
-    memchr::memmem::find(text.as_bytes(), b" SRC=")?;
-    text.split(' ').find_map(|word| word.strip_prefix(key))
+    let packet = memchr::memmem::find(text.as_bytes(), b" SRC=").is_some();
+    (packet && !value.is_empty()).then_some(value)
+}
+
+/// The first part of a packet: an administrator's own words may stand right before it (`DROPIN=eth0`).
+fn incoming(text: &str) -> Option<&str> {
+    let end = memchr::memmem::find(text.as_bytes(), b" OUT=")?;
+    let value = text.get(..end)?.rsplit_once("IN=")?.1;
+    (!value.is_empty()).then_some(value)
 }
 
 /// `nginx[7]: segfault at`, `traps: nginx[7] general protection`, `Killed process 7 (nginx)`.

@@ -500,7 +500,10 @@ fn rare_fields_are_named_where_they_are_written() {
         ("kernel", packet, "in_interface", Some("eth0")),
         ("kernel", packet, "out_interface", None),
         ("kernel", packet, "dst_port", Some("22")),
-        ("kernel", "DPT=22 no packet", "dst_port", None),
+        ("kernel", "x DPT=22 no packet", "dst_port", None),
+        ("kernel", "DROPIN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.1", "in_interface", Some("eth0")),
+        ("kernel", "x IN= OUT=eth0 SRC=192.0.2.1 DST=198.51.100.1", "in_interface", None),
+        ("kernel", "x IN= OUT=eth0 SRC=192.0.2.1 DST=198.51.100.1", "out_interface", Some("eth0")),
         ("kernel", "[ 12.3] nginx[7]: segfault at 0 ip 0 sp 0", "process", Some("nginx")),
         ("kernel", "traps: a b[7] general protection ip:0", "process", Some("a b")),
         (
