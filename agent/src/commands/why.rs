@@ -25,11 +25,11 @@ pub fn not(rules: &RuleSet, event: &Event<'_>, verbose: u8) -> Vec<String> {
             return None;
         }
         let words = |names: &[&str]| match names {
-            [] => "nothing".to_string(),
+            [] => "-".to_string(),
             names => scanner::redact::printable(&names.join(", ")),
         };
         let key = scanner::redact::printable(rule.header.key());
-        Some(format!("{key} does not match: {} held, {} did not", words(&yes), words(&no)))
+        Some(format!("{key} does not match; held: {}; not held: {}", words(&yes), words(&no)))
     });
     said.take(RULES_MAX).collect()
 }
@@ -61,12 +61,12 @@ mod tests {
 
     #[test]
     fn a_near_miss_says_what_held() {
-        assert_eq!(said(NEAR, 1, 1), ["r0 does not match: a held, b did not"]);
+        assert_eq!(said(NEAR, 1, 1), ["r0 does not match; held: a; not held: b"]);
         let hit = NEAR.replace("192.0.2.7", "192.0.2.9");
         assert_eq!(said(&hit, 1, 2), Vec::<String>::new());
         let far = NEAR.replace("root", "bob");
         assert_eq!(said(&far, 1, 1), Vec::<String>::new());
-        assert_eq!(said(&far, 1, 2), ["r0 does not match: nothing held, a, b did not"]);
+        assert_eq!(said(&far, 1, 2), ["r0 does not match; held: -; not held: a, b"]);
         assert_eq!(said(&NEAR.replace("sshd", "cron"), 1, 2), Vec::<String>::new());
     }
 
