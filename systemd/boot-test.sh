@@ -87,11 +87,15 @@ attack
 holds "it sees an attack in the journal and tells" within 15 grep -q 192.0.2.77 "$root/var/lib/wardmote/alerts.jsonl"
 holds "it tells it once" sh -c "sleep 5; [ \"\$(grep -c '\"news\":\"new\".*192.0.2.77' '$root/var/lib/wardmote/alerts.jsonl')\" = 1 ]"
 holds "it reloads" inside systemctl reload wardmote
+holds "the sweep leaves the logs to the service" inside systemctl start wardmote-sweep
+holds "and was not even started" is ConditionResult no wardmote-sweep
 old=$(show MainPID)
 inside systemctl kill -s KILL wardmote
 holds "it comes back after a crash" within 15 new_main
 holds "it stops cleanly" inside systemctl stop wardmote
 holds "and has not failed" is Result success
+holds "now the sweep's unit sweeps" inside systemctl start wardmote-sweep
+holds "and keeps a place of its own" test -s "$root/var/lib/wardmote/sweep.json"
 holds "the audit's unit does not count findings as a failure" inside systemctl start wardmote-audit
 holds "and leaves its report" test -s "$root/var/lib/wardmote/last-audit.json"
 for timer in audit sweep; do

@@ -146,6 +146,22 @@ fn every_command_line_of_units_and_cron_is_one_that_we_take() {
     }
 }
 
+/// The service and the timer's sweep never both tell what the logs hold, and never share a place in them.
+#[test]
+fn the_sweep_leaves_the_logs_to_the_service_while_it_runs() {
+    let unit = |name: &str| std::fs::read_to_string(format!("{UNITS}/{name}.service")).unwrap();
+    let value = |text: &str, key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_string)
+    };
+    let there = value(&unit("wardmote"), "RuntimeDirectory=").unwrap();
+    let absent = value(&unit("wardmote-sweep"), "ConditionPathExists=!/run/").unwrap();
+    assert_eq!(there, absent);
+    assert!(value(&unit("wardmote"), "RuntimeDirectoryPreserve=").is_none(), "gone when it ends");
+    let tmpfiles = std::fs::read_to_string(format!("{UNITS}/tmpfiles.d/wardmote.conf")).unwrap();
+    assert!(!tmpfiles.contains("/run/wardmote/agent"), "nobody else makes it");
+    assert!(value(&unit("wardmote-sweep"), "ExecStart=").unwrap().contains("--only-new"));
+}
+
 fn cron() -> String {
     std::fs::read_to_string(format!("{UNITS}/cron.d/wardmote")).unwrap()
 }

@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use parsers::log::{access, audit, json, syslog};
+use scanner::logs::audit::{Joiner, Note};
 use scanner::logs::conceal::Concealer;
 use scanner::logs::event::{Event, Form};
 use wardmote_fuzz::timed;
@@ -12,6 +13,7 @@ fuzz_target!(|data: &[u8]| {
     timed(|| {
         let mut form = Form::default();
         let mut concealer = Concealer::default();
+        let mut joiner = Joiner::default();
         for line in data.split(|byte| *byte == b'\n') {
             if let Some(record) = syslog::parse(line) {
                 assert!((1..=syslog::REPEATED_MAX).contains(&record.weight));
@@ -32,8 +34,17 @@ fuzz_target!(|data: &[u8]| {
                 event.field(name);
             }
             concealer.learn(&event.who());
-            event.any_text(|_| false);
+            event.any_text(true, |_| false);
+            if let Some(note) = event.audit_record().and_then(Note::of) {
+                joiner.push(note, (), |joined, ()| {
+                    assert_eq!(
+                        Event::of_joined(&joined).any_value("Image", |_| true).is_none(),
+                        joined.values("Image").next().is_none()
+                    );
+                });
+            }
         }
+        joiner.finish(|_, ()| ());
         concealer.line(&String::from_utf8_lossy(data));
     });
 });

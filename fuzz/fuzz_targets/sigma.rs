@@ -10,7 +10,7 @@ use scanner::logs::matcher::Scratch;
 use wardmote_fuzz::{Shape, timed};
 
 /// A rule around the input, so that conditions and patterns are met without the mutator writing YAML.
-const AROUND: [(&str, &str); 3] = [
+const AROUND: [(&str, &str); 6] = [
     (
         "title: t\nlogsource: {product: linux}\ndetection:\n  a: {message: x}\n  b1: [y]\n  b2: [z]\n  condition: ",
         "\n",
@@ -23,10 +23,26 @@ const AROUND: [(&str, &str); 3] = [
         "title: t\nlogsource: {product: linux}\ndetection:\n  condition: a\n  a:\n    message|re: ",
         "\n",
     ),
+    (
+        "title: t\nlogsource: {product: linux}\ndetection:\n  condition: a\n  a:\n    message|windash|contains: ",
+        "\n",
+    ),
+    (
+        "title: t\nlogsource: {product: linux}\ndetection:\n  condition: a\n  a:\n    message|wide|base64offset|contains: ",
+        "\n",
+    ),
+    (
+        "title: t\nlogsource: {service: auditd}\ndetection:\n  condition: a\n  a:\n    a0|endswith: ",
+        "\n",
+    ),
 ];
 
 const LINE: &[u8] =
     b"Nov  3 10:00:00 host sshd[7]: Failed password for root from 192.0.2.1 port 4 ssh2";
+
+const AUDIT: &[u8] = b"type=EXECVE msg=audit(1767225001.100:2): argc=2 a0=6C73 a1=\"-l\"";
+
+const OBJECT: &[u8] = b"{\"message\":[\"a\\tb\",1.5e3],\"a0\":{\"b\":true}}";
 
 fuzz_target!(|data: &[u8]| {
     timed(|| one(data));
@@ -46,7 +62,8 @@ fn one(bytes: &[u8]) {
         }
     };
     let Ok(rules) = RuleSet::new(documents) else { return };
-    for line in [LINE, bytes.split(|byte| *byte == b'\n').next().unwrap_or_default()] {
+    for line in [LINE, AUDIT, OBJECT, bytes.split(|byte| *byte == b'\n').next().unwrap_or_default()]
+    {
         let event = Event::read(line, &mut Form::default());
         let mut hits = Vec::new();
         rules.each_match(&event, &mut Scratch::default(), |rule| hits.push(rule));

@@ -4,6 +4,8 @@
 //! Run with `cargo bench -p parsers --bench reading`. `WARDMOTE_BENCH_LOG` names the log; without it one
 //! is made up.
 
+#![allow(clippy::unwrap_used)] // a benchmark may panic
+
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;

@@ -36,13 +36,15 @@ struct Slot {
 }
 
 impl Slot {
-    const FREE: Self = Self {
-        taken: AtomicUsize::new(0),
-        version: AtomicUsize::new(0),
-        start: AtomicUsize::new(0),
-        length: AtomicUsize::new(0),
-        lost_from: AtomicUsize::new(WHOLE),
-    };
+    const fn free() -> Self {
+        Self {
+            taken: AtomicUsize::new(0),
+            version: AtomicUsize::new(0),
+            start: AtomicUsize::new(0),
+            length: AtomicUsize::new(0),
+            lost_from: AtomicUsize::new(WHOLE),
+        }
+    }
 
     fn set(&self, start: usize, length: usize) {
         self.version.fetch_add(1, Ordering::SeqCst);
@@ -58,13 +60,13 @@ impl Slot {
         let version = self.version.load(Ordering::SeqCst);
         let (start, length) =
             (self.start.load(Ordering::SeqCst), self.length.load(Ordering::SeqCst));
-        let stable = version % 2 == 0 && self.version.load(Ordering::SeqCst) == version;
+        let stable = version.is_multiple_of(2) && self.version.load(Ordering::SeqCst) == version;
         let inside = address >= start && address - start < length;
         (stable && inside).then_some((start, length))
     }
 }
 
-static SLOTS: [Slot; MAPPINGS_MAX] = [Slot::FREE; MAPPINGS_MAX];
+static SLOTS: [Slot; MAPPINGS_MAX] = [const { Slot::free() }; MAPPINGS_MAX];
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 static INSTALLED: OnceLock<bool> = OnceLock::new();
 static PAGE: AtomicUsize = AtomicUsize::new(4096);

@@ -61,6 +61,16 @@ fn read_every_yaml() -> usize {
     texts.filter(|text| serde_yaml::from_str::<serde_yaml::Value>(text).is_ok()).count()
 }
 
+/// The same rules from the compact form in which they can be kept.
+#[divan::bench]
+fn thaw_every_rule(bencher: Bencher<'_, '_>) {
+    let kept = postcard::to_stdvec(&documents()).unwrap_or_default();
+    bencher.bench(|| {
+        let thawed: Result<Vec<Document>, _> = postcard::from_bytes(black_box(&kept));
+        thawed.map(|documents| documents.len())
+    });
+}
+
 #[divan::bench]
 fn prepare_every_rule(bencher: Bencher<'_, '_>) {
     bencher.with_inputs(documents).bench_values(|documents| RuleSet::new(documents).is_ok());

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use scanner::RootedTree;
-use scanner::logs::checkpoint::{Checkpoint, StateError};
+use scanner::logs::checkpoint::{CARRIED_BYTES_MAX, Carried, Checkpoint, StateError};
 use scanner::logs::{SweepOptions, SweepOutcome, content, source, sweep};
 
 /// 2026-01-01T00:00:00Z
@@ -201,6 +201,71 @@ fn attempts_before_the_last_sweep_are_context_for_what_is_new() {
     );
     assert_eq!(outcome.detections[0].samples.last().unwrap().line, 8);
     assert!(host.sweep().detections.is_empty());
+}
+
+#[test]
+fn a_log_that_vanished_is_said_once() {
+    let mut host = Host::new();
+    host.append("auth.log", 20);
+    assert_eq!(host.new_lines(), 20);
+    fs::remove_file(host.path("auth.log")).unwrap();
+    let outcome = host.sweep();
+    assert_eq!((outcome.summary.gaps, outcome.incomplete.len()), (1, 1));
+    assert!(outcome.incomplete[0].starts_with("/var/log/auth.log: gone since the last sweep"));
+    assert_eq!(host.sweep().summary.gaps, 0);
+    // Renamed away, packed or old enough to be deleted is not gone.
+    host.append("auth.log", 5);
+    host.append("auth.log.7", 5);
+    assert_eq!(host.new_lines(), 10);
+    fs::remove_file(host.path("auth.log.7")).unwrap();
+    fs::rename(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    gzip(&host.path("auth.log.1"), &host.path("auth.log.1.gz"));
+    assert_eq!((host.sweep().summary.gaps, host.new_lines()), (0, 0));
+}
+
+/// Two logs may begin with the same few lines: only the second inode says that they are two.
+#[test]
+fn a_new_log_that_begins_like_the_old_one_is_read_from_its_start() {
+    let mut host = Host::new();
+    host.append("auth.log", 2);
+    assert_eq!(host.new_lines(), 2);
+    fs::rename(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    host.lines = 0;
+    host.append("auth.log", 3);
+    assert_eq!([host.new_lines(), host.new_lines()], [3, 0]);
+}
+
+#[test]
+fn what_the_next_sweep_must_know_is_carried_within_its_bound() {
+    let fits = "x".repeat(CARRIED_BYTES_MAX - 2);
+    let carried = Carried::new(7, &fits).unwrap();
+    assert!(Carried::new(7, &format!("{fits}x")).is_none());
+    assert_eq!(carried.read::<String>(7), Some(fits));
+    assert_eq!(carried.read::<String>(8), None, "another version");
+    assert_eq!(carried.read::<u64>(7), None, "another form");
+    let mut state = Checkpoint::new();
+    state.carried = Carried::new(1, &[1, 2]);
+    let again = Checkpoint::from_json(&state.to_json()).unwrap();
+    assert_eq!(again.carried.unwrap().read::<Vec<u64>>(1), Some(vec![1, 2]));
+}
+
+#[test]
+fn a_log_that_was_read_and_rests_is_not_opened_again() {
+    let mut host = Host::new();
+    host.append("auth.log", 3);
+    let hours_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW as u64 - 7200);
+    let rest = |host: &Host| {
+        let file = fs::File::options().append(true).open(host.path("auth.log")).unwrap();
+        file.set_modified(hours_ago).unwrap();
+    };
+    rest(&host);
+    assert_eq!(host.sweep().summary.files, 1);
+    let outcome = host.sweep();
+    assert_eq!((outcome.summary.files, outcome.sources.len()), (0, 1));
+    assert_eq!(host.sweep().summary.gaps, 0, "it was met all the same");
+    host.append("auth.log", 1);
+    rest(&host);
+    assert_eq!(host.new_lines(), 1);
 }
 
 #[test]

@@ -320,6 +320,17 @@ fn every_rule_of_the_corpus_has_a_source_that_can_feed_it() {
 }
 
 #[test]
+fn rules_may_be_kept_in_a_compact_form() {
+    let Some(files) = corpus() else { return };
+    let documents: Vec<Document> = files.into_iter().flat_map(|(_, documents)| documents).collect();
+    let kept = postcard::to_stdvec(&documents).unwrap();
+    let thawed: Vec<Document> = postcard::from_bytes(&kept).unwrap();
+    assert_eq!(serde_json::to_string(&thawed).unwrap(), serde_json::to_string(&documents).unwrap());
+    let rules = RuleSet::new(thawed).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert!(matches(&rules, "type=EXECVE msg=audit(1767225001.100:2): a0=\"chmod\" a1=\"777\""));
+}
+
+#[test]
 fn the_prefilter_loses_no_match_of_the_corpus() {
     let Some(files) = corpus() else { return };
     let documents: Vec<Document> = files.into_iter().flat_map(|(_, documents)| documents).collect();

@@ -329,6 +329,37 @@ mod tests {
         }
     }
 
+    /// Bytes changed, cut out and put in at random: never a panic, never more than the bound.
+    #[test]
+    fn damage_of_any_kind_is_an_error_or_bounded_bytes() {
+        let text = text(3_000);
+        let mut archives = vec![gzip(&text)];
+        archives.extend(TOOLS.iter().filter_map(|(tool, args)| packed(tool, args, &text)));
+        let mut state = 1_u64;
+        let mut below = move |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % bound as u64).unwrap()
+        };
+        let rounds = std::env::var("WARDMOTE_TEST_ROUNDS").ok().and_then(|n| n.parse().ok());
+        for round in 0..rounds.unwrap_or(1_500) {
+            let mut bytes = archives[round % archives.len()].clone();
+            for _ in 0..=below(4) {
+                let at = below(bytes.len());
+                match below(4) {
+                    0 => bytes[at] ^= 1 << below(8),
+                    1 => bytes[at] = [0, 0xff, 0x80, 0x7f][below(4)],
+                    2 => bytes.truncate(at.max(10)),
+                    _ => _ = bytes.splice(at..at, std::iter::repeat_n(0xa5, below(9))),
+                }
+            }
+            if Packing::of(&bytes).is_some() {
+                assert!(unpack(&bytes, 200_000).0.len() <= 200_000);
+            }
+        }
+    }
+
     #[test]
     fn frames_that_are_to_be_skipped_are_skipped() {
         let Some(frame) = packed("zstd", &["-q"], b"one\n") else { return };

@@ -17,7 +17,7 @@ use parsers::tree::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::source::is_live;
+use super::source::{Family, LogFile, is_live};
 
 /// Version of the document. Version 1, which had no birth times and carried nothing, is read too.
 pub const VERSION: u32 = 2;
@@ -39,6 +39,9 @@ pub const CONTEXT_BYTES: u64 = 1 << 20;
 
 /// Most bytes of what is carried from one sweep to the next.
 pub const CARRIED_BYTES_MAX: usize = 8 << 20;
+
+/// A log that did not change for so long and was read is not opened again.
+pub const QUIET_SECONDS: i64 = 3_600;
 
 /// Sweeps after which a file that was not seen any more is forgotten.
 pub const UNSEEN_MAX: u32 = 100;
@@ -225,6 +228,29 @@ impl Checkpoint {
         });
     }
 
+    /// Whether all of a family was read and none of it changed within [`QUIET_SECONDS`]: then it need
+    /// not be opened, and counts as met.
+    pub fn has_all_of(&mut self, family: &Family, now: i64) -> bool {
+        let mark_of = |file: &LogFile| {
+            let stat = &file.stat;
+            let path = file.path.to_string_lossy();
+            self.files.iter().position(|mark| {
+                let same = (mark.size, mark.modified) == (stat.size_bytes, stat.modified);
+                mark.is_of(stat) && !mark.met && same && *mark.path == *path
+            })
+        };
+        let old = |file: &LogFile| file.stat.modified < now.saturating_sub(QUIET_SECONDS);
+        let quiet = family.files.iter().all(old);
+        let marks: Option<Vec<usize>> = match quiet {
+            true => family.files.iter().map(mark_of).collect(),
+            false => None,
+        };
+        let Some(marks) = marks else { return false };
+        self.begun = true;
+        marks.into_iter().for_each(|mark| self.files[mark].met = true);
+        true
+    }
+
     /// Where to begin in a file.
     pub fn find(
         &mut self,
@@ -265,8 +291,11 @@ impl Checkpoint {
         let mut copy: Option<usize> = None;
         for (index, mark) in self.files.iter().enumerate() {
             let further = copy.is_none_or(|best| self.files[best].offset < mark.offset);
+            // A new log may begin with the same few lines as the one before it.
+            let proof = mark.offset >= HEAD_BYTES as u64 || !is_live(path);
             if Some(index) != own
                 && further
+                && proof
                 && mark.offset > 0
                 && mark.is_beginning_of(&head, stat, packed, reader)?
             {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use consensus::Subject;
 
 use super::conceal::Concealer;
-use super::coverage::Unfed;
 use super::event::Event;
 use super::features::Observer;
 use super::matcher::{Reference, RuleSet, Scratch};
@@ -292,11 +291,7 @@ impl<'a> Sweeper<'a> {
         let Some(observer) = self.observer.take() else { return };
         let rules = &self.rules.rules;
         let (fed, mut coverage) = (observer.fed(), std::mem::take(&mut self.outcome.coverage));
-        for rule in rules.iter().map(|compiled| &compiled.rule) {
-            if let Some(needs) = fed.lacks(&rule.logsource) {
-                coverage.unfed(Unfed { rule: rule.header.key().into(), needs });
-            }
-        }
+        coverage.rules(self.rules, &fed);
         let mut observed = observer.finish(detections, &self.conceal);
         let hit = self.totals.keys().map(|rule| rules[*rule].rule.header.key());
         observed.baseline.keep_rules(hit, self.options.now);

@@ -16,6 +16,7 @@ pub mod event;
 pub mod extract;
 pub mod fail2ban;
 pub mod features;
+pub mod follow;
 mod gather;
 pub mod history;
 pub mod matcher;

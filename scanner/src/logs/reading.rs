@@ -43,7 +43,7 @@ struct Spot {
 
 enum Reading<'a> {
     File(Box<FileReading>),
-    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64, watched: Watched },
+    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64, watched: Box<Watched> },
 }
 
 struct FileReading {
@@ -79,7 +79,7 @@ impl<'a> Stream<'a> {
         let reading = Reading::Journal {
             reader: BufReader::with_capacity(64 << 10, reader),
             entries: 0,
-            watched: Watched::default(),
+            watched: Box::default(),
         };
         Self {
             files: VecDeque::new(),

@@ -129,6 +129,11 @@ pub fn discover(tree: &RootedTree) -> Found {
     gather.done(tree)
 }
 
+/// Directories in which [`discover`] looks.
+pub fn usual_places() -> impl Iterator<Item = &'static str> {
+    USUAL.iter().map(|(directory, _)| *directory)
+}
+
 /// What came through stdin, as a log of its own.
 pub fn opened(file: LogFile) -> Found {
     let name = file.path.display().to_string();
@@ -294,6 +299,7 @@ fn without_copies(tree: &RootedTree, mut files: Vec<(Age, LogFile)>) -> Vec<(Age
         let copy = *next_age == Age::Live
             && *age != Age::Live
             && one.stat.size_bytes <= next.stat.size_bytes
+            && is_younger(one, next)
             && is_beginning_of(tree, one, next);
         if archive {
             // The plain one has all lines; the archive may be half made. Its name is the longer one.
@@ -305,6 +311,15 @@ fn without_copies(tree: &RootedTree, mut files: Vec<(Age, LogFile)>) -> Vec<(Age
         }
     }
     files
+}
+
+/// Whether a copy can be one: made after its original. A log that was renamed is older than the one that
+/// follows it, though both may begin with the same lines; where births are unknown, a few are no proof.
+fn is_younger(copy: &LogFile, original: &LogFile) -> bool {
+    match (copy.stat.born, original.stat.born) {
+        (Some(copy), Some(original)) => copy > original,
+        _ => copy.stat.size_bytes >= COPY_BYTES as u64,
+    }
 }
 
 /// Whether a plain file holds what another begins with.
@@ -437,5 +452,83 @@ mod tests {
         assert_eq!(found.incomplete.len(), 2, "{:?}", found.incomplete);
         let found = named(&tree, &["/none".into()]);
         assert_eq!(found.incomplete, ["/none: no such file or directory"]);
+    }
+
+    /// Names of the files of each family, below a directory that is walked.
+    fn walked(dir: &Path) -> (Vec<Vec<String>>, Vec<String>) {
+        let tree = RootedTree::open(Path::new("/")).unwrap();
+        let found = named(&tree, &[dir.to_path_buf()]);
+        let name = |file: &LogFile| file.path.file_name().unwrap().to_string_lossy().into_owned();
+        let families = found.families.iter().map(|family| family.files.iter().map(name).collect());
+        (families.collect(), found.incomplete)
+    }
+
+    #[test]
+    fn the_same_content_under_two_names_is_found_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let text = "a line of a log\n".repeat(1000);
+        std::fs::write(path("a.log"), &text).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        // A copy before its truncation; an archive that is half made; a link and a second name.
+        std::fs::write(path("a.log.1"), &text[..8000]).unwrap();
+        std::fs::write(path("b.log.2"), text.replace("line", "LINE")).unwrap();
+        let gz = std::fs::File::create(path("b.log.2.gz")).unwrap();
+        let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, text.replace("line", "LINE").as_bytes()).unwrap();
+        gz.finish().unwrap().set_len(120).unwrap();
+        std::os::unix::fs::symlink("a.log", path("c.log")).unwrap();
+        std::fs::hard_link(path("b.log.2"), path("d.log")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("e.log")).unwrap();
+        let (families, incomplete) = walked(dir.path());
+        assert_eq!(families, [vec!["a.log"], vec!["b.log.2"]]);
+        assert!(incomplete.is_empty(), "{incomplete:?}");
+        // Other content is another file, also under a number.
+        std::fs::write(path("a.log.1"), "another line\n").unwrap();
+        assert_eq!(walked(dir.path()).0[0], ["a.log.1", "a.log"]);
+    }
+
+    #[test]
+    fn a_new_log_that_begins_like_the_one_before_it_is_another_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("a.log"), "Starting\n").unwrap();
+        std::fs::rename(path("a.log"), path("a.log.1")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(path("a.log"), "Starting\nmore\n").unwrap();
+        assert_eq!(walked(dir.path()).0, [["a.log.1", "a.log"]]);
+    }
+
+    #[test]
+    fn what_is_no_file_in_a_walked_directory_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        let (families, incomplete) = walked(dir.path());
+        assert!(families.is_empty());
+        assert_eq!(incomplete.len(), 2);
+        assert!(incomplete[0].contains("Fifo") && incomplete[1].contains("Socket"));
+    }
+
+    #[test]
+    fn a_file_that_was_rotated_since_it_was_found_is_still_the_one_that_is_opened() {
+        use std::io::Read;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("a.log"), "old\n").unwrap();
+        let tree = RootedTree::open(Path::new("/")).unwrap();
+        let found = named(&tree, &[path("a.log")]);
+        let log = &found.families[0].files[0];
+        std::fs::rename(path("a.log"), path("a.log.1")).unwrap();
+        std::fs::write(path("a.log"), "new\n").unwrap();
+        let mut text = String::new();
+        log.open(&tree).unwrap().0.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "old\n");
+        std::fs::remove_file(path("a.log.1")).unwrap();
+        let error = log.open(&tree).unwrap_err().to_string();
+        assert!(error.ends_with("rotated away before it was read"), "{error}");
     }
 }

@@ -46,6 +46,8 @@ pub struct SweepOptions {
     pub known_users: Vec<String>,
     /// Most bytes that one archive may expand to.
     pub expanded_bytes_max: u64,
+    /// Threads that work; 0: as many as the machine runs at once.
+    pub jobs: usize,
     /// Whether to learn what is usual and tell what is not (see [`features`](super::features)).
     pub observe: bool,
 }
@@ -60,6 +62,7 @@ impl SweepOptions {
             year: None,
             known_users: Vec::new(),
             expanded_bytes_max: EXPANDED_BYTES_MAX,
+            jobs: 0,
             observe: false,
         }
     }
@@ -178,6 +181,12 @@ pub fn sweep(
         streams.push_back(Stream::of_journal(reader));
     }
     for family in found.families {
+        // Nothing in it is new, nor recent enough to be the context of what is.
+        if checkpoint.as_deref_mut().is_some_and(|known| known.has_all_of(&family, options.now)) {
+            let paths = family.files.iter().map(|file| file.path.to_string_lossy().into_owned());
+            sweeper.outcome.sources.extend(paths);
+            continue;
+        }
         streams.push_back(Stream::of_family(family));
     }
     let mut number = 0;

@@ -1,5 +1,8 @@
 //! The `detection` map: named selections and the condition over them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
@@ -39,7 +42,7 @@ pub(super) fn parse(
     placeholders: &Placeholders,
 ) -> Result<Detection, Problem> {
     let mut selections = Vec::new();
-    let read = Reader { source, placeholders };
+    let read = Reader { source, placeholders, read: RefCell::default() };
     for (key, value) in body {
         let Some(name) = key.as_str() else {
             return Err(source.at("detection", "names of selections are texts"));
@@ -77,6 +80,8 @@ pub(super) fn parse(
 struct Reader<'a> {
     source: &'a Source<'a>,
     placeholders: &'a Placeholders,
+    /// Keys that were read, to find the line of one that is written several times.
+    read: RefCell<HashMap<String, usize>>,
 }
 
 impl Reader<'_> {
@@ -101,7 +106,11 @@ impl Reader<'_> {
     }
 
     fn test(&self, place: &str, key: &str, value: &Value) -> Result<Test, Problem> {
+        let mut read = self.read.borrow_mut();
+        let count = read.entry(place.to_string()).or_default();
+        let before = *count;
+        *count += 1;
         modifiers::test(key, value, self.placeholders)
-            .map_err(|message| self.source.at(place, message))
+            .map_err(|message| self.source.at_nth(place, before, message))
     }
 }

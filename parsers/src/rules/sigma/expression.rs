@@ -12,6 +12,9 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind};
 use serde::{Deserialize, Serialize};
 
+/// Most bytes of an expression as it is written.
+pub const SOURCE_BYTES_MAX: usize = 8192;
+
 /// Most bytes of a compiled regular expression.
 pub const REGEX_BYTES_MAX: usize = 1 << 20;
 
@@ -52,6 +55,9 @@ pub struct Flags {
 impl Expression {
     /// Checks an expression; what is wrong is said in words.
     pub fn new(source: &str, flags: Flags) -> Result<Self, String> {
+        if source.len() > SOURCE_BYTES_MAX {
+            return Err(format!("a regular expression of more than {SOURCE_BYTES_MAX} bytes"));
+        }
         let hir = parse(source, flags)?;
         let cost = cost(&hir);
         if cost > COST_MAX {
@@ -287,5 +293,8 @@ mod tests {
         ] {
             assert_eq!(Expression::new(source, Flags::default()).unwrap_err(), message, "{source}");
         }
+        let long = |bytes: usize| Expression::new(&"x".repeat(bytes), Flags::default());
+        assert!(long(SOURCE_BYTES_MAX).is_ok());
+        assert!(long(SOURCE_BYTES_MAX + 1).unwrap_err().contains("more than 8192 bytes"));
     }
 }

@@ -45,22 +45,28 @@ impl<'a> Source<'a> {
 
     /// The line on which a key is first written, or the document's first.
     pub(super) fn at(&self, key: &str, message: impl Into<String>) -> Problem {
-        let is_key = |line: &str| {
+        self.at_nth(key, 0, message)
+    }
+
+    /// The line on which a key is written after `before` others of it.
+    pub(super) fn at_nth(&self, key: &str, before: usize, message: impl Into<String>) -> Problem {
+        let is_key = |line: &&str| {
             let line = line.trim_start().trim_start_matches("- ").trim_start();
             let line = line.trim_start_matches(['\'', '"']);
             line.strip_prefix(key)
                 .is_some_and(|rest| rest.trim_start_matches(['\'', '"']).starts_with(':'))
         };
-        for (index, line) in self.text.lines().enumerate() {
-            if is_key(line) {
-                let line_number = self.before + u32::try_from(index).unwrap_or(u32::MAX - 1) + 1;
-                let column = line.len() - line.trim_start().len() + 1;
-                let column = u32::try_from(column).unwrap_or(u32::MAX);
-                let place = Place::new(self.file, line_number, column);
-                return Problem { place, message: message.into() };
-            }
-        }
-        self.whole(message)
+        let found = self.text.lines().enumerate().filter(|(_, line)| is_key(line)).nth(before);
+        let Some((index, line)) = found else {
+            return match before {
+                0 => self.whole(message),
+                _ => self.at_nth(key, 0, message),
+            };
+        };
+        let number = self.before + u32::try_from(index).unwrap_or(u32::MAX - 1) + 1;
+        let column = line.len() - line.trim_start().len() + 1;
+        let place = Place::new(self.file, number, u32::try_from(column).unwrap_or(u32::MAX));
+        Problem { place, message: message.into() }
     }
 
     pub(super) fn whole(&self, message: impl Into<String>) -> Problem {

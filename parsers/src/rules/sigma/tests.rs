@@ -173,6 +173,11 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         ("  s:\n    f|cidr: x\n  condition: s\n", 6, "not a network in CIDR notation"),
         ("  s:\n    f|gt: x\n  condition: s\n", 6, "not a number"),
+        (
+            "  s:\n    f|gt: 1\n  t:\n    - f|gt: 2\n    - f|gt: x\n  condition: s\n",
+            9,
+            "not a number",
+        ),
         ("  s:\n    f|i: x\n  condition: s\n", 6, "modifier `i` follows `re` only"),
         ("  s:\n    f|re|base64: x\n  condition: s\n", 6, "modifier `base64` is for plain texts"),
         (

@@ -3,6 +3,8 @@
 //! Pure: a line is judged for itself and gives the same answer on any thread. What depends on lines
 //! before it (connections, several lines at once) is the business of [`super::State`].
 
+use std::sync::OnceLock;
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use parsers::map::LINE_BYTES_MAX;
 use parsers::place::{Placed, Problem};
@@ -31,7 +33,8 @@ pub struct Filter {
     dates: Detector,
     maxlines: usize,
     needles: Option<Vec<Vec<u8>>>,
-    gate: Option<AhoCorasick>,
+    /// Built when it is first asked: a sweep has a prefilter of its own for all rules.
+    gate: OnceLock<Option<AhoCorasick>>,
     /// By first byte of the text: which of the first 64 expressions may match.
     begins: Box<[u64; 256]>,
     journalmatch: Vec<String>,
@@ -111,13 +114,10 @@ impl Filter {
                 message: format!("datepattern: {error}"),
             })?;
         let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
-        let needles = match dates.is_default() {
+        let needles = match dates.cuts_words() {
             true => needles,
             false => needles.and_then(halves),
         };
-        let gate = needles.as_ref().and_then(|needles| {
-            AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(needles).ok()
-        });
         Ok(Self {
             name: definition.name.clone(),
             begins: begins(&failures),
@@ -127,7 +127,7 @@ impl Filter {
             dates,
             maxlines,
             needles,
-            gate,
+            gate: OnceLock::new(),
             journalmatch: definition.journalmatch.clone(),
         })
     }
@@ -170,12 +170,20 @@ impl Filter {
 
     /// Judges a line, without its line end; `None` where it is no business of the filter's.
     pub fn examine(&self, line: &[u8], scratch: &mut Scratch) -> Option<Seen> {
-        if let Some(gate) = &self.gate
+        if let Some(gate) = self.gate()
             && !gate.is_match(line)
         {
             return None;
         }
         self.examine_candidate(line, scratch)
+    }
+
+    fn gate(&self) -> Option<&AhoCorasick> {
+        let built = self.gate.get_or_init(|| {
+            let needles = self.needles.as_ref()?;
+            AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(needles).ok()
+        });
+        built.as_ref()
     }
 
     /// As [`Filter::examine`], for a line that is known to contain one of [`Filter::needed`].

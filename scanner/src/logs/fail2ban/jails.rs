@@ -1,13 +1,17 @@
 //! The host's own jails, ready to be asked.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use parsers::config::glob;
 use parsers::place::Problem;
 use parsers::rules::fail2ban::jail;
-use parsers::tree::Tree;
+use parsers::tree::{FileKind, Links, Tree};
 
 use super::Filter;
+
+/// Most logs of a jail.
+pub const LOGS_MAX: usize = 1_000;
 
 /// An enabled jail.
 #[derive(Debug)]
@@ -82,6 +86,34 @@ impl Jail {
         })
     }
 
+    /// The files that its globs name now, sorted; no more than [`LOGS_MAX`].
+    pub fn logs(&self, tree: &dyn Tree) -> Vec<PathBuf> {
+        let mut logs: Vec<PathBuf> =
+            self.logpath.iter().flat_map(|pattern| globbed(tree, pattern)).collect();
+        logs.sort();
+        logs.dedup();
+        logs.truncate(LOGS_MAX);
+        logs
+    }
+
+    /// Why the jail can never fire here, if that is so.
+    pub fn never(&self, tree: &dyn Tree) -> Option<String> {
+        if self.filter.expressions().len() == 0 {
+            return Some("its filter has no failregex".into());
+        }
+        if self.maxretry == 0 || self.findtime_s <= 0.0 {
+            return Some("maxretry or findtime is zero".into());
+        }
+        if self.reads_journal {
+            return None;
+        }
+        match self.logpath.as_slice() {
+            [] => Some("it has no logpath".into()),
+            paths if self.logs(tree).is_empty() => Some(format!("no log at {}", paths.join(", "))),
+            _ => None,
+        }
+    }
+
     /// Whether the jail never counts this address or name.
     pub fn ignores(&self, id: &str, ip: Option<IpAddr>) -> bool {
         let within = |(network, bits): &(IpAddr, u8)| match (network, ip) {
@@ -99,6 +131,32 @@ impl Jail {
         };
         self.ignored.iter().any(within) || self.ignored_names.iter().any(|name| name == id)
     }
+}
+
+/// Files of a glob, component by component; links are followed, hidden files only where the glob says so.
+fn globbed(tree: &dyn Tree, pattern: &str) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::from("/")];
+    for part in pattern.split('/').filter(|part| !part.is_empty()) {
+        let mut next = Vec::new();
+        for directory in found {
+            if !part.contains(['*', '?', '[']) {
+                next.push(directory.join(part));
+                continue;
+            }
+            for entry in tree.list(&directory).unwrap_or_default() {
+                let name = entry.path.file_name().unwrap_or_default().as_encoded_bytes();
+                let hidden = name.starts_with(b".") && !part.starts_with('.');
+                if !hidden && next.len() < LOGS_MAX && glob::matches(part.as_bytes(), name) {
+                    next.push(entry.path);
+                }
+            }
+        }
+        found = next;
+    }
+    let is_file = |path: &PathBuf| {
+        tree.stat(path, Links::Follow).is_ok_and(|stat| stat.kind == FileKind::Regular)
+    };
+    found.into_iter().filter(is_file).collect()
 }
 
 /// `192.0.2.7`, `192.0.2.0/24`, `192.0.2.0/255.255.255.0`, `::1`.
@@ -128,7 +186,7 @@ mod tests {
         let tree = MemoryTree::new()
             .file(
                 "/f/jail.local",
-                "[DEFAULT]\nenabled = true\nfilter = %(__name__)s\nlogpath = /l\n\
+                "[DEFAULT]\nenabled = true\nfilter = %(__name__)s\nlogpath = /l\n  /v/*/x-?.log\n\
                  ignoreip = 127.0.0.1/8 10.0.0.0/255.0.0.0 ::1 trusted.example\n\
                  [good]\n[bad]\nbackend = systemd\n",
             )
@@ -142,6 +200,11 @@ mod tests {
             "{problems:?}"
         );
         let good = &jails.jails[0];
+        assert_eq!(good.never(&tree).as_deref(), Some("no log at /l, /v/*/x-?.log"));
+        let tree =
+            tree.file("/v/a/x-1.log", "").file("/v/.b/x-1.log", "").directory("/l", 0o755, 0, 0);
+        assert_eq!(good.logs(&tree), [Path::new("/v/a/x-1.log")]);
+        assert_eq!(good.never(&tree), None);
         let ignores = |text: &str| good.ignores(text, text.parse().ok());
         assert!(ignores("127.1.2.3") && ignores("10.9.8.7") && ignores("::1"));
         assert!(ignores("trusted.example") && !ignores("11.0.0.1") && !ignores("::2"));

@@ -62,12 +62,8 @@ impl Request {
             || record.uri.len() > PLAIN_URI_BYTES_MAX
             || record.uri.iter().any(|byte| SUSPICIOUS[usize::from(*byte)])
             || record.uri.windows(2).any(pair)
-            || record.agent.iter().any(|byte| HEADER[usize::from(*byte)])
-            || record.agent.starts_with(b"()")
-            || record
-                .referer
-                .iter()
-                .any(|byte| matches!(byte, b'%' | b'(') || HEADER[usize::from(*byte)])
+            || is_agent_suspect(record.agent)
+            || is_referer_suspect(record.referer)
     }
 
     /// A field by the name that rules use.
@@ -105,7 +101,7 @@ impl Request {
                 return Some(Cow::Owned(points.to_string().into_bytes()));
             }
             "uri_tricks" => {
-                if !uri::is_written_oddly(record.uri) {
+                if record.method.is_empty() || !uri::is_written_oddly(record.uri) {
                     return None;
                 }
                 let names = self.opened(record).tricks.names();
@@ -140,7 +136,7 @@ impl Request {
 
     fn path<'a>(&'a self, record: &AccessRecord<'a>) -> Cow<'a, [u8]> {
         let path = stem(record.uri);
-        if !uri::is_written_oddly(path) {
+        if record.uri.len() <= uri::URI_BYTES_MAX && !uri::is_written_oddly(path) {
             return if uri::is_indirect(path) {
                 Cow::Owned(uri::resolved(path))
             } else {
@@ -152,6 +148,14 @@ impl Request {
     }
 }
 
+fn is_agent_suspect(agent: &[u8]) -> bool {
+    agent.starts_with(b"()") || agent.iter().any(|byte| HEADER[usize::from(*byte)])
+}
+
+fn is_referer_suspect(referer: &[u8]) -> bool {
+    referer.iter().any(|byte| matches!(byte, b'%' | b'(') || HEADER[usize::from(*byte)])
+}
+
 /// What the referer or the agent tries.
 fn of_headers(record: &AccessRecord<'_>) -> Option<(Payload, &'static str)> {
     let clear = |found: &Payload| found.class != Class::Fuzz && found.class != Class::Remote;
@@ -159,10 +163,17 @@ fn of_headers(record: &AccessRecord<'_>) -> Option<(Payload, &'static str)> {
     let host = memchr::memmem::find(record.referer, b"://").map_or(0, |at| at + 3);
     let way = memchr::memchr(b'/', &record.referer[host..]).map_or(host, |at| host + at);
     let way = if host == 0 { 0 } else { way };
-    let referer = payload::of_request(&Opened::of(&record.referer[way..])).filter(clear);
-    let agent = || payload::of_value(&Opened::of(record.agent).text).filter(clear);
-    let referer = referer.map(|found| (found, "referer"));
-    referer.or_else(|| agent().map(|found| (found, "agent")))
+    if is_referer_suspect(record.referer) {
+        let found = payload::of_request(&Opened::of(&record.referer[way..])).filter(clear);
+        if let Some(found) = found {
+            return Some((found, "referer"));
+        }
+    }
+    if !is_agent_suspect(record.agent) {
+        return None;
+    }
+    let found = payload::of_value(&Opened::of(record.agent).text).filter(clear);
+    found.map(|found| (found, "agent"))
 }
 
 /// What a request is that is no plain HTTP request.
@@ -280,6 +291,7 @@ mod tests {
             ("GET /a HTTP/1.1", "uri_query", None),
             ("GET /a%252e HTTP/1.1", "uri_tricks", Some("layered")),
             ("GET /a HTTP/1.1", "uri_tricks", None),
+            ("\\x03\\x00\\x00", "uri_tricks", None),
             ("GET /a?id=1'%20or%201=1 HTTP/1.1", "payload_class", Some("sqli")),
             ("GET /a?id=1'%20or%201=1 HTTP/1.1", "payload_where", Some("uri")),
             ("GET /a?id=1 HTTP/1.1", "payload_class", None),

@@ -25,7 +25,7 @@ pub struct Detector {
     templates: Vec<Arc<Template>>,
     /// Whether the first patterns are the defaults, tied to the start of the line.
     fast: bool,
-    default: bool,
+    words: bool,
 }
 
 const SECONDS: &str = r"%H:%M:%S";
@@ -64,6 +64,31 @@ fn defaults() -> [String; 17] {
     ]
 }
 
+/// Whether a pattern cuts whole words out of a line: it ends with a field, and begins with one, at the
+/// start of the line or after an opening bracket or quote. (No wrong yes; a no only costs time.)
+fn cuts_words(pattern: &str) -> bool {
+    if matches!(pattern, "{^LN-BEG}" | "{DEFAULT}" | "{NONE}") {
+        return true;
+    }
+    let end = pattern.trim_end_matches([')', '?']);
+    let mut last = end.chars().rev();
+    let field = last.next().is_some_and(|letter| letter.is_ascii_alphabetic())
+        && (last.next() == Some('%') || end.len() > 4 && end[..end.len() - 1].ends_with("%Ex"));
+    if !field && !end.ends_with("{DATE}") {
+        return false;
+    }
+    let begins = |text: &str| {
+        let text = text.trim_start_matches("(?:").trim_start_matches('(');
+        text.starts_with('%') && !text.starts_with("%%") || text.starts_with("{DATE}")
+    };
+    if begins(pattern.strip_prefix("{^LN-BEG}").unwrap_or(pattern)) {
+        return true;
+    }
+    let Some(rest) = pattern.strip_prefix('^') else { return false };
+    let cut = rest.split_once("({DATE}").filter(|(before, _)| !before.contains('('));
+    begins(rest) || cut.is_some_and(|(before, _)| before.ends_with(['[', '<', '{', '"', '\'']))
+}
+
 /// Each default tied to the start of the line, then all of them as they are; one set for every filter.
 fn shared(last_year: i16) -> &'static [Arc<Template>] {
     static DECADES: [OnceLock<Vec<Arc<Template>>>; 8] = [const { OnceLock::new() }; 8];
@@ -82,7 +107,7 @@ impl Detector {
     /// The detector of a `datepattern`, one pattern a line; the defaults where it is empty.
     /// `last_year` is the last year that a date may sensibly have.
     pub fn new(patterns: &str, last_year: i16) -> Result<Self, PatternError> {
-        let mut detector = Self { templates: Vec::new(), fast: false, default: true };
+        let mut detector = Self { templates: Vec::new(), fast: false, words: true };
         let lines: Vec<&str> =
             patterns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         detector.fast = matches!(lines.first(), None | Some(&"{^LN-BEG}" | &"{DEFAULT}"));
@@ -91,8 +116,7 @@ impl Detector {
         }
         for line in lines {
             let key = if line.contains('%') { line.to_string() } else { line.to_uppercase() };
-            let known = matches!(key.as_str(), "{^LN-BEG}" | "{DEFAULT}" | "{NONE}");
-            detector.default = detector.default && known;
+            detector.words = detector.words && cuts_words(&key);
             if key == "{^LN-BEG}" {
                 detector.add_defaults(|template| template.tied_to_start, last_year)?;
             } else if key == "{DEFAULT}" {
@@ -117,7 +141,7 @@ impl Detector {
         Ok(detector)
     }
 
-    /// Each default tied to the start of the line, then all of them as they are.
+    /// The defaults that are wanted.
     fn add_defaults(
         &mut self,
         wanted: impl Fn(&Template) -> bool,
@@ -140,9 +164,9 @@ impl Detector {
         Ok(())
     }
 
-    /// Whether all patterns are defaults: these cut whole words out of a line.
-    pub fn is_default(&self) -> bool {
-        self.default
+    /// Whether what the patterns cut out of a line are whole words.
+    pub fn cuts_words(&self) -> bool {
+        self.words
     }
 
     /// The patterns in their order.

@@ -133,3 +133,24 @@ fn the_fast_way_answers_as_the_patterns_do() {
     }
     assert!(fast > 30, "{fast}");
 }
+
+#[test]
+fn patterns_that_cut_within_words_are_known() {
+    for (pattern, whole) in [
+        ("{^LN-BEG}", true),
+        (r"{^LN-BEG}%ExY(?P<_sep>[-/.])%m(?P=_sep)%d[T ]%H:%M:%S(?:[.,]%f)?(?:\s*%z)?", true),
+        (r"^[^\[]*\[({DATE})", true),
+        ("%d/%b[^/]*/%Y:%H:%M:%S %z", true),
+        ("{^LN-BEG}%b-%d-%Exy", true),
+        ("^%Y %H", true),
+        ("**%Y-%m-%d", false),
+        ("%Y-%m-%d**", false),
+        (r"\[%Y\]", false),
+        (r"^\S+ ({DATE})", false),
+        ("^x ({DATE} )", false),
+        ("{UNB}%Y", false),
+        ("%Y%%", false),
+    ] {
+        assert_eq!(cuts_words(pattern), whole, "{pattern}");
+    }
+}

@@ -67,6 +67,15 @@ impl Class {
         self.negated || self.fold || !self.items.iter().all(plain)
     }
 
+    /// Whether it is one ASCII letter in either case, to which nothing beyond ASCII folds.
+    pub(super) fn is_case_of_one(&self) -> bool {
+        let one = |item: &Item| match item {
+            Item::Range(a, b) => a == b && a.is_ascii() && !"kKsS".contains(*a),
+            _ => false,
+        };
+        self.fold && !self.negated && self.items.len() == 1 && self.items.iter().all(one)
+    }
+
     fn asks(&self, one: char) -> bool {
         let within = |c: char| self.items.iter().any(|item| item.has(c));
         let mut found = within(one);

@@ -130,19 +130,70 @@ pub(super) fn needles(node: &Node) -> Option<Vec<String>> {
     found.best
 }
 
-#[derive(Default)]
+/// Most texts that stand for one run of characters.
+const VARIANTS_MAX: usize = 16;
+
 struct Found {
-    run: String,
+    /// What the characters since the last doubt may be.
+    runs: Vec<String>,
     best: Option<Vec<String>>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { runs: vec![String::new()], best: None }
+    }
+}
+
+/// All texts that a node matches, where these are few.
+fn variants(node: &Node) -> Option<Vec<String>> {
+    let mut all = vec![String::new()];
+    match node {
+        Node::Empty => {}
+        Node::Literal(one) => all = vec![one.to_string()],
+        Node::Class(class) if !class.beyond_ascii() || class.is_case_of_one() => {
+            let bytes = (0..128_u8).filter(|byte| class.has_ascii(*byte));
+            all = bytes.map(|byte| char::from(byte).to_string()).collect();
+        }
+        Node::Concat(nodes) => {
+            for node in nodes {
+                all = product(&all, &variants(node)?)?;
+            }
+        }
+        Node::Alternate(nodes) => {
+            all.clear();
+            for node in nodes {
+                all.extend(variants(node)?);
+            }
+        }
+        Node::Repeat { node, least: 0, most: 1, .. } => all.extend(variants(node)?),
+        Node::Group(_, node) | Node::Atomic(node) => all = variants(node)?,
+        _ => return None,
+    }
+    (!all.is_empty() && all.len() <= VARIANTS_MAX).then_some(all)
+}
+
+/// Each of the one before each of the other.
+fn product(one: &[String], other: &[String]) -> Option<Vec<String>> {
+    let few = one.len() * other.len() <= VARIANTS_MAX;
+    few.then(|| one.iter().flat_map(|a| other.iter().map(move |b| a.clone() + b)).collect())
 }
 
 impl Found {
     /// Goes along what every match passes, in order; runs of plain characters are texts.
     fn walk(&mut self, node: &Node) {
+        if let Some(variants) = variants(node) {
+            match product(&self.runs, &variants) {
+                Some(runs) => self.runs = runs,
+                None => {
+                    self.end();
+                    self.runs = variants;
+                }
+            }
+            return;
+        }
         match node {
-            Node::Empty | Node::At(_) | Node::Look(..) => {}
-            Node::Literal(one) => self.run.push(*one),
-            Node::Class(_) => self.end(),
+            Node::At(_) | Node::Look(..) => {}
             Node::Concat(nodes) => nodes.iter().for_each(|node| self.walk(node)),
             Node::Group(_, node) | Node::Atomic(node) => self.walk(node),
             Node::Repeat { node, least, most, .. } if *least > 0 => {
@@ -154,7 +205,6 @@ impl Found {
                 self.walk(node);
                 self.end();
             }
-            Node::Repeat { .. } | Node::Back { .. } => self.end(),
             Node::Alternate(nodes) => {
                 self.end();
                 self.any_of(nodes.iter());
@@ -163,6 +213,7 @@ impl Found {
                 self.end();
                 self.any_of([yes.as_ref(), no.as_ref()].into_iter());
             }
+            _ => self.end(),
         }
     }
 
@@ -180,27 +231,26 @@ impl Found {
     }
 
     fn end(&mut self) {
-        let run = std::mem::take(&mut self.run);
-        // Where a date is cut out of a line, two characters that are not of words may meet that were
-        // not neighbours before; and so may an opening bracket and anything.
-        let mut piece = String::new();
-        let mut last = 'x';
-        for one in run.chars() {
-            let word = |c: char| c == '_' || c.is_alphanumeric();
-            let seam =
-                !word(last) && !word(one) || matches!(last, '[' | '(' | '<' | '{' | '"' | '\'');
-            if seam && !piece.is_empty() {
-                self.offer(vec![std::mem::take(&mut piece)]);
-            }
-            piece.push(one);
-            last = one;
+        let runs = std::mem::replace(&mut self.runs, vec![String::new()]);
+        let mut longest = Vec::new();
+        for run in &runs {
+            let pieces = pieces(run);
+            let Some(best) = pieces.iter().max_by_key(|piece| piece.len()) else { return };
+            longest.push((*best).to_string());
         }
-        if !piece.is_empty() {
-            self.offer(vec![piece]);
-        }
+        self.offer(longest);
     }
 
-    fn offer(&mut self, texts: Vec<String>) {
+    fn offer(&mut self, mut texts: Vec<String>) {
+        // A text that contains another one says nothing more.
+        texts.sort_by_key(String::len);
+        let mut shortest: Vec<String> = Vec::new();
+        for text in texts {
+            if !shortest.iter().any(|known| text.contains(known.as_str())) {
+                shortest.push(text);
+            }
+        }
+        let texts = shortest;
         let score = |texts: &[String]| {
             let shortest = texts.iter().map(String::len).min().unwrap_or(0);
             (shortest.min(12), usize::MAX - texts.len(), shortest)
@@ -212,6 +262,25 @@ impl Found {
             self.best = Some(texts);
         }
     }
+}
+
+/// Where a date is cut out of a line, two characters that are not of words may meet that were not
+/// neighbours before; and so may an opening bracket and anything. A text is cut there.
+fn pieces(run: &str) -> Vec<&str> {
+    let word = |c: char| c == '_' || c.is_alphanumeric();
+    let (mut pieces, mut start, mut last) = (Vec::new(), 0, 'x');
+    for (at, one) in run.char_indices() {
+        let seam = !word(last) && !word(one) || matches!(last, '[' | '(' | '<' | '{' | '"' | '\'');
+        if seam && at > start {
+            pieces.push(&run[start..at]);
+            start = at;
+        }
+        last = one;
+    }
+    if start < run.len() {
+        pieces.push(&run[start..]);
+    }
+    pieces
 }
 
 /// Whether nothing but the place in text and program decides how a match goes on.

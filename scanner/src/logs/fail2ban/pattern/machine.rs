@@ -144,9 +144,8 @@ impl Machine {
                     return Outcome::Found(position);
                 }
                 Operation::Literal { start, length } => {
-                    let text = &program.pool[*start as usize..(*start + *length) as usize];
-                    let here = bytes.get(position..).is_some_and(|rest| rest.starts_with(text));
-                    here.then_some((at + 1, position + text.len()))
+                    let here = stands(program, (*start, *length), bytes, position);
+                    here.then_some((at + 1, position + *length as usize))
                 }
                 Operation::Class(class) => {
                     one(program, *class, text, position).map(|width| (at + 1, position + width))
@@ -156,8 +155,9 @@ impl Machine {
                 {
                     None
                 }
-                Operation::Run { class, least, most, lazy } => {
-                    self.repeat(program, text, (at, position), (*class, *least, *most), *lazy)
+                Operation::Run { class, least, most, lazy, barrier, .. } => {
+                    let of = Run { program, class: *class, barrier: *barrier, text };
+                    self.repeat(of, (at, position), (*least, *most), *lazy)
                 }
                 Operation::Jump(to) => Some((*to as usize, position)),
                 Operation::Split { first, second } => {
@@ -185,6 +185,10 @@ impl Machine {
                         Err(()) => return Outcome::Undecided,
                         Ok(holds) => holds.then_some((*end as usize, position)),
                     }
+                }
+                Operation::LookLiteral { start, length, negated } => {
+                    let here = stands(program, (*start, *length), bytes, position);
+                    (here != *negated).then_some((at + 1, position))
                 }
                 Operation::Atomic { end } => match self.inner(program, text, at + 1, position) {
                     Outcome::Undecided => return Outcome::Undecided,
@@ -218,24 +222,34 @@ impl Machine {
                 }
                 Frame::Branch { at, position } => return Some((at as usize, position as usize)),
                 Frame::Shorter { at, least, position } => {
-                    let shorter = before(text, position as usize);
+                    let Operation::Run { next, .. } = program.operations[at as usize] else {
+                        continue;
+                    };
+                    let Some(shorter) = shorter(text, position as usize, least as usize, next)
+                    else {
+                        self.steps = self.steps.saturating_add((position - least) / 8);
+                        continue;
+                    };
+                    self.steps = self.steps.saturating_add((position - narrow(shorter)) / 8);
                     if shorter > least as usize {
                         self.push(Frame::Shorter { at, least, position: narrow(shorter) });
                     }
                     (at + 1, narrow(shorter))
                 }
                 Frame::Longer { at, position, left } => {
-                    let Operation::Run { class, .. } = program.operations[at as usize] else {
+                    let Operation::Run { class, next, barrier, .. } =
+                        program.operations[at as usize]
+                    else {
                         continue;
                     };
-                    let Some(width) = one(program, class, text, position as usize) else {
-                        continue;
-                    };
-                    let longer = position + narrow(width);
-                    if left > 1 {
-                        self.push(Frame::Longer { at, position: longer, left: left - 1 });
+                    let start = position as usize;
+                    let found = Run { program, class, barrier, text }.longer(start, left, next);
+                    let Some((longer, left)) = found else { continue };
+                    self.steps = self.steps.saturating_add(narrow(longer - start) / 8);
+                    if left > 0 {
+                        self.push(Frame::Longer { at, position: narrow(longer), left });
                     }
-                    (at + 1, longer)
+                    (at + 1, narrow(longer))
                 }
             };
             let (at, position) = (at as usize, position as usize);
@@ -266,16 +280,15 @@ impl Machine {
 
     fn repeat(
         &mut self,
-        program: &Program,
-        text: &str,
+        run: Run<'_>,
         (at, start): (usize, usize),
-        (class, least, most): (u16, u32, u32),
+        (least, most): (u32, u32),
         lazy: bool,
     ) -> Option<(usize, usize)> {
         let wanted = if lazy { least } else { most };
         let (mut position, mut count, mut least_end) = (start, 0, start);
         while count < wanted {
-            let Some(width) = one(program, class, text, position) else { break };
+            let Some(width) = run.one(position) else { break };
             position += width;
             count += 1;
             if count == least {
@@ -378,6 +391,59 @@ fn one(program: &Program, class: u16, text: &str, position: usize) -> Option<usi
     }
     let one = text.get(position..)?.chars().next()?;
     class.has(one).then_some(one.len_utf8())
+}
+
+/// The next shorter end of a run after which the byte follows that has to.
+fn shorter(text: &str, position: usize, least: usize, next: Option<u8>) -> Option<usize> {
+    let mut at = position;
+    while at > least {
+        at = before(text, at);
+        if next.is_none() || text.as_bytes().get(at) == next.as_ref() {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Characters of a set, up to a text that they stop before.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    program: &'a Program,
+    class: u16,
+    barrier: (u32, u32),
+    text: &'a str,
+}
+
+impl Run<'_> {
+    /// The width of the character here, if the run goes on with it.
+    #[inline]
+    fn one(self, position: usize) -> Option<usize> {
+        let stopped = self.barrier.1 > 0
+            && stands(self.program, self.barrier, self.text.as_bytes(), position);
+        if stopped { None } else { one(self.program, self.class, self.text, position) }
+    }
+
+    /// The next longer end after which the byte follows that has to, and how many characters more it may
+    /// take then.
+    fn longer(self, position: usize, left: u32, next: Option<u8>) -> Option<(usize, u32)> {
+        let mut at = position;
+        for left in (0..left).rev() {
+            at += self.one(at)?;
+            if next.is_none() || self.text.as_bytes().get(at) == next.as_ref() {
+                return Some((at, left));
+            }
+        }
+        None
+    }
+}
+
+/// Whether a text of the pool stands here.
+#[inline]
+fn stands(program: &Program, (start, length): (u32, u32), bytes: &[u8], position: usize) -> bool {
+    let text = program.pool.get(start as usize..(start + length) as usize).unwrap_or_default();
+    let rest = bytes.get(position..).unwrap_or_default();
+    // The first byte mostly decides, and needs no call.
+    text.first().is_none_or(|first| rest.first() == Some(first)) && rest.starts_with(text)
 }
 
 /// Where the character before this place begins.

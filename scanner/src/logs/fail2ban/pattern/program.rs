@@ -19,12 +19,16 @@ pub(super) enum Operation {
     },
     /// One character of a set.
     Class(u16),
-    /// Characters of a set, as many as possible or as few.
+    /// Characters of a set, as many as possible or as few; `next` is the byte that has to follow.
+    /// `(?:(?!text).)*` is one of these too.
     Run {
         class: u16,
         least: u32,
         most: u32,
         lazy: bool,
+        next: Option<u8>,
+        /// A text before which it stops: where in the pool, and how long.
+        barrier: (u32, u32),
     },
     Jump(u32),
     /// Try here first, there next.
@@ -42,6 +46,12 @@ pub(super) enum Operation {
         end: u32,
         low: u16,
         high: u16,
+    },
+    /// These bytes of the pool have to follow, or must not.
+    LookLiteral {
+        start: u32,
+        length: u32,
+        negated: bool,
     },
     Atomic {
         end: u32,
@@ -105,6 +115,7 @@ pub(super) fn compile(pattern: &str, lines: bool) -> Result<Program, PatternErro
     };
     compiler.node(&parsed.node)?;
     compiler.push(Operation::Accept)?;
+    compiler.look_ahead();
     Ok(compiler.program)
 }
 
@@ -202,11 +213,16 @@ impl Compiler {
         if text.is_empty() {
             return Ok(());
         }
-        let start = u32::try_from(self.program.pool.len()).map_err(|_| TOO_BIG)?;
-        self.program.pool.extend_from_slice(text.as_bytes());
-        let length = u32::try_from(text.len()).map_err(|_| TOO_BIG)?;
+        let (start, length) = self.pooled(text)?;
         self.push(Operation::Literal { start, length })?;
         Ok(())
+    }
+
+    /// Puts a text into the pool: where it starts, and its length.
+    fn pooled(&mut self, text: &str) -> Result<(u32, u32), PatternError> {
+        let start = u32::try_from(self.program.pool.len()).map_err(|_| TOO_BIG)?;
+        self.program.pool.extend_from_slice(text.as_bytes());
+        Ok((start, u32::try_from(text.len()).map_err(|_| TOO_BIG)?))
     }
 
     fn alternate(&mut self, nodes: &[Node]) -> Done {
@@ -227,8 +243,36 @@ impl Compiler {
         Ok(())
     }
 
+    /// Tells each run which byte has to follow it, where that is certain.
+    fn look_ahead(&mut self) {
+        for at in 0..self.program.operations.len() {
+            let mut after = at + 1;
+            while let Some(Operation::Save(_)) = self.program.operations.get(after) {
+                after += 1;
+            }
+            let byte = match self.program.operations.get(after) {
+                Some(Operation::Literal { start, .. }) => {
+                    self.program.pool.get(*start as usize).copied()
+                }
+                _ => None,
+            };
+            if let Operation::Run { next, .. } = &mut self.program.operations[at] {
+                *next = byte;
+            }
+        }
+    }
+
     fn repeat(&mut self, node: &Node, least: u32, most: u32, lazy: bool) -> Done {
-        let class = match node {
+        let (one, barrier) = match node {
+            Node::Concat(nodes) => match nodes.as_slice() {
+                [Node::Look(Look { behind: false, negated: true }, body), one] => {
+                    (one, plain(body))
+                }
+                _ => (node, None),
+            },
+            _ => (node, None),
+        };
+        let class = match one {
             Node::Class(class) => Some(self.class(class)?),
             Node::Literal(one) => {
                 let class = Class::new(vec![Item::Range(*one, *one)], false, false);
@@ -237,7 +281,8 @@ impl Compiler {
             _ => None,
         };
         if let Some(class) = class {
-            self.push(Operation::Run { class, least, most, lazy })?;
+            let barrier = self.pooled(&barrier.unwrap_or_default())?;
+            self.push(Operation::Run { class, least, most, lazy, next: None, barrier })?;
             return Ok(());
         }
         for _ in 0..least {
@@ -292,6 +337,13 @@ impl Compiler {
                 .and_then(|width| u32::try_from(width).ok())
                 .ok_or(PatternError { at: 0, what: "look-behind of no fixed width" })?,
         };
+        if !look.behind
+            && let Some(text) = plain(body)
+        {
+            let (start, length) = self.pooled(&text)?;
+            self.push(Operation::LookLiteral { start, length, negated: look.negated })?;
+            return Ok(());
+        }
         let start = self.push(Operation::Accept)?;
         self.node(body)?;
         self.push(Operation::Accept)?;
@@ -306,6 +358,15 @@ impl Compiler {
         let end = self.here();
         self.program.operations[start] = Operation::Look { look, width, end, low, high };
         Ok(())
+    }
+}
+
+/// The text that a node is, if it is one.
+fn plain(node: &Node) -> Option<String> {
+    match node {
+        Node::Literal(one) => Some(one.to_string()),
+        Node::Concat(nodes) => nodes.iter().map(plain).collect(),
+        _ => None,
     }
 }
 

@@ -70,6 +70,12 @@ const CASES: &[(&str, &str)] = &[
     (r"\d+(?:\.\d{3,6})?", "12.3456789"),
     (r"[[]x", "[x"),
     (r"a|", "b"),
+    (r"^((?:(?! from ).)*) from (.*)$", "a from b from c"),
+    (r"^((?:(?! from ).)*?)(?: from | x)(\S*)", "a x b from c"),
+    (r"^(?:(?!ab)[a-c]){2,4}(.*)", "cacab"),
+    (r"(?:(?!b)a)+b", "aab"),
+    (r"^(.*?)(\d+)-(\S+) (\w*?)z", "ab 12-c dzz"),
+    (r"^([^:]+)é(.+)$", "aéaéb"),
     (r"(?:|a)b", "ab"),
 ];
 
@@ -153,9 +159,11 @@ fn needles_are_in_every_match_and_survive_a_cut_date() {
     };
     let of = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
     assert_eq!(needles(r"^Failed (\S+) for x"), of(&["Failed "]));
-    assert_eq!(needles(r"(?:alpha|beta)\d?"), of(&["alpha", "beta"]));
+    assert_eq!(needles(r"(?:alpha|beta)\d?"), of(&["beta", "alpha"]));
     assert_eq!(needles(r"(?:alpha|\d)x*"), None);
-    assert_eq!(needles(r"client \[\] denied"), of(&["client "]));
+    assert_eq!(needles(r"client \[\] denied"), of(&[" denied"]));
     assert_eq!(needles(r"(abc)?defg"), of(&["defg"]));
-    assert_eq!(needles(r"(?i)abc"), None);
+    assert_eq!(needles(r"(?i)aB-"), of(&["AB-", "Ab-", "aB-", "ab-"]));
+    // The Kelvin sign is a k, too.
+    assert_eq!(needles(r"(?i)k"), None);
 }

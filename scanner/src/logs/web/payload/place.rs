@@ -183,7 +183,7 @@ pub fn remote_points(value: &[u8], found: &Found) -> u32 {
         let script = [&b".txt"[..], b".txt?", b".php?", b".txt?.jpg", b".inc", b".dat?"]
             .iter()
             .any(|end| address.ends_with(end));
-        points += if bait { 4 } else { 0 } + if script { 4 } else { 0 };
+        points += if bait { 5 } else { 0 } + if script { 4 } else { 0 };
     }
     points
 }
@@ -243,6 +243,7 @@ mod tests {
             "http://169.254.169.254/latest/meta-data/",
             "gopher://127.0.0.1:6379/_x",
             "http://192.0.2.1/c99.txt?",
+            "http://192.0.2.1/pizza.htm?",
             "http://localhost/server-status",
             "ftp://192.0.2.1/x.php?",
         ] {
