@@ -16,7 +16,7 @@ use super::event::{Class, Event};
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
 use super::web::request::SUSPECT;
-pub use evaluate::holds;
+pub use evaluate::{held, holds};
 use route::Route;
 
 /// Most rules and correlations together.
@@ -209,6 +209,11 @@ impl Compiled {
     /// What feeds it, in words for reports.
     pub fn source(&self) -> &'static str {
         self.route.source()
+    }
+
+    /// Whether its log source is that of the event.
+    pub fn concerns(&self, event: &Event<'_>) -> bool {
+        self.route.admits(event)
     }
 
     /// Whether it is ever shown events of this class by way of the prefilter.
