@@ -19,7 +19,7 @@ use scanner::logs::patterns::{Asking, PATTERNS_MAX, PatternError, Patterns};
 use serde_json::json;
 
 use crate::commands::filters::{Filters, Hit};
-use crate::commands::{Global, rule_files, sweep};
+use crate::commands::{Global, rule_files, sweep, why};
 use crate::exit::{self, Exit};
 use crate::pipeline::look::known_users;
 
@@ -86,6 +86,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         clock: None,
         scratch: Scratch::default(),
         truncated: 0,
+        verbose: global.verbose,
     };
     let reader = open(&tree, &args.log)?;
     let matched = match &global.output {
@@ -162,6 +163,7 @@ struct Asked<'a> {
     clock: Option<Clock>,
     scratch: Scratch,
     truncated: u64,
+    verbose: u8,
 }
 
 impl Asked<'_> {
@@ -181,6 +183,11 @@ impl Asked<'_> {
                 rules.each_match(&event, &mut self.scratch, |rule| {
                     hits.push(rules.rules[rule].rule.header.key().to_string());
                 });
+                if self.verbose > 0 {
+                    for why in why::not(rules, &event, self.verbose) {
+                        say!("wardmote: {}: {why}", line.number);
+                    }
+                }
                 seen = Some(event);
             }
             if self.args.count

@@ -185,6 +185,9 @@ fn object(detection: &Detection, case: &Case) -> anyhow::Result<Value> {
         "samples": detection.samples,
         "verdict": verdict,
     });
+    if let Some(requests) = detection.requests {
+        object["requests"] = json!(requests);
+    }
     if let Some(learnt) = &case.learnt {
         object["learnt"] = json!(learnt);
     }
