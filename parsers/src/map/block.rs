@@ -75,6 +75,13 @@ impl Shared {
         Ok(Block { offset: from + skipped as u64, bytes: &buffer[skipped..], cut })
     }
 
+    /// The bytes of a part, whatever lines they belong to; fewer when the file ends.
+    pub fn bytes_in(&self, part: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
+        buffer.clear();
+        let length = part.end.min(self.end).saturating_sub(part.start);
+        self.fill(part.start, usize::try_from(length).unwrap_or(usize::MAX), buffer)
+    }
+
     /// Reads on to the end of the line, at most [`LINE_BYTES_MAX`]; whether it goes on after that.
     fn finish_line(&self, from: u64, buffer: &mut Vec<u8>) -> io::Result<bool> {
         const STEP: usize = 4096;

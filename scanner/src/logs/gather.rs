@@ -1,19 +1,27 @@
-//! Events to stories: asks the rules, drops what another log told already, feeds the correlations.
+//! Hits to stories: drops what another log told already, feeds the correlations.
+//!
+//! Takes the hits of all logs one after another, in the order of time; so its results depend on the
+//! logs alone and not on who read them. Nothing is allocated for a hit whose subject is known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use consensus::Subject;
+use parsers::rules::sigma::CorrelationKind;
 
 use super::conceal::Concealer;
-use super::event::Event;
+use super::event::Who;
 use super::features::Observer;
-use super::matcher::{Reference, RuleSet, Scratch};
+use super::groups::Hashed;
+use super::matcher::{Reference, RuleSet};
 use super::networks::Grouping;
-use super::story::{About, Detection, Hit, TEXT_BYTES_MAX, Tally, one_story_an_address};
+use super::part::{LineHit, Part, RuleHit};
+use super::story::{About, Detection, Distinct, Hit, Name, Opening, Tally, one_story_an_address};
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
 use super::web::census::Census;
-use super::window::{Feed, Window};
+use super::window::{Feed, GROUPS_BYTES_MAX, Window, field_for};
 
 /// Hits kept to recognise the same event in a second log.
 const RECENT_MAX: usize = 4096;
@@ -24,55 +32,84 @@ pub const INCOMPLETE_MAX: usize = 1000;
 /// Most stories of single rules that are held.
 pub const STORIES_MAX: usize = 20_000;
 
-/// Where a line stands.
-pub(super) struct At<'a> {
-    pub(super) path: &'a Arc<str>,
-    pub(super) line: u64,
-    pub(super) offset: u64,
-    pub(super) old: bool,
-}
+/// Feeds between two looks at how much memory the windows take.
+const LOOK_EVERY: u32 = 1024;
 
 /// The rules' side of a sweep: hits in, stories out.
 pub(super) struct Sweeper<'a> {
     rules: &'a RuleSet,
     pub(super) options: &'a SweepOptions,
-    scratch: Scratch,
+    pub(super) hasher: RandomState,
     windows: Vec<Window>,
-    /// Correlations that read each rule or correlation.
-    readers: HashMap<Reference, Vec<usize>>,
-    singles: BTreeMap<(usize, Subject), Tally>,
-    totals: BTreeMap<usize, Tally>,
-    recent: HashMap<(usize, Arc<str>), (usize, i64)>,
+    /// Correlations that read each rule, and each correlation.
+    of_rules: Vec<Vec<Reader>>,
+    of_correlations: Vec<Vec<Reader>>,
+    singles: HashMap<(u32, u8, u64), (Subject, Tally), Hashed>,
+    totals: Vec<Total>,
+    /// More than one stream may tell the same event.
+    pub(super) several: bool,
+    recent: HashMap<(u32, u64), (usize, i64), Hashed>,
     conceal: Concealer,
+    learnt: HashSet<u64, Hashed>,
+    feeds: u32,
     /// What watches the lines over time, where that is wanted.
     pub(super) observer: Option<Observer>,
     /// New requests of each client, also those that no rule named.
-    census: Census,
+    pub(super) census: Census,
     pub(super) outcome: SweepOutcome,
+}
+
+/// A correlation that reads a rule or another correlation: where it finds what it wants among the values
+/// of that.
+#[derive(Clone)]
+struct Reader {
+    correlation: usize,
+    /// `None` where something that it groups by is not there at all.
+    group: Option<Vec<usize>>,
+    counted: Option<usize>,
+}
+
+/// What a rule saw in all.
+#[derive(Default)]
+struct Total {
+    events: u64,
+    addresses: Distinct,
+    users: Distinct,
 }
 
 impl<'a> Sweeper<'a> {
     /// Nothing seen yet.
     pub(super) fn new(rules: &'a RuleSet, options: &'a SweepOptions) -> Self {
-        let mut readers: HashMap<Reference, Vec<usize>> = HashMap::new();
+        let mut of_rules = vec![Vec::new(); rules.rules.len()];
+        let mut of_correlations = vec![Vec::new(); rules.correlations.len()];
         for (index, correlated) in rules.correlations.iter().enumerate() {
+            let mut known = Vec::new();
             for reference in &correlated.reads {
-                let known = readers.entry(*reference).or_default();
-                if !known.contains(&index) {
-                    known.push(index);
+                if known.contains(reference) {
+                    continue;
+                }
+                known.push(*reference);
+                let reader = Reader::new(rules, index, *reference);
+                match reference {
+                    Reference::Rule(rule) => of_rules[*rule].push(reader),
+                    Reference::Correlation(below) => of_correlations[*below].push(reader),
                 }
             }
         }
         Self {
             rules,
             options,
-            scratch: Scratch::default(),
+            hasher: RandomState::new(),
             windows: rules.correlations.iter().map(|_| Window::new()).collect(),
-            readers,
-            singles: BTreeMap::new(),
-            totals: BTreeMap::new(),
-            recent: HashMap::new(),
+            of_rules,
+            of_correlations,
+            singles: HashMap::default(),
+            totals: rules.rules.iter().map(|_| Total::default()).collect(),
+            several: false,
+            recent: HashMap::default(),
             conceal: Concealer::new(options.known_users.iter().cloned()),
+            learnt: HashSet::default(),
+            feeds: 0,
             observer: None,
             census: Census::default(),
             outcome: SweepOutcome::default(),
@@ -86,125 +123,172 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    /// Asks the rules about an event and queues its hits.
-    pub(super) fn judge(
-        &mut self,
-        event: &Event<'_>,
-        time: Option<i64>,
-        last_at: i64,
-        place: &At<'_>,
-        pending: &mut VecDeque<Hit>,
-    ) {
-        let at = time.unwrap_or(last_at);
-        if self.options.since.is_some_and(|since| at < since && time.is_some()) {
-            return;
+    /// Takes the hits of one line, all rules of it.
+    pub(super) fn take(&mut self, told: &Told<'_>, stream: usize) {
+        let (part, line) = (told.part, told.hit);
+        let name = |word| Name { text: part.word(word), hash: word.hash };
+        let kept = OnceCell::new();
+        let mut hit = Hit {
+            rule: 0,
+            time: told.time,
+            at: told.at,
+            weight: line.weight,
+            path: told.path,
+            line: told.line,
+            column: line.column,
+            offset: part.offset + line.offset,
+            text: part.bytes_of(line.text),
+            ip: line.ip.map(name),
+            user: line.user.map(name),
+            unit: line.unit.map(name),
+            typed: line.typed,
+            ended: line.ended,
+            old: part.old,
+            kept: &kept,
+        };
+        for one in told.rules {
+            hit.rule = one.rule as usize;
+            self.take_one(&hit, one, part, stream);
         }
-        if let Some(client) = event.client()
-            && !place.old
-        {
-            self.census.take(client, event.weight);
-        }
-        let rules = self.rules;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut text: Option<Arc<str>> = None;
-        rules.each_match(event, &mut scratch, |rule| {
-            let text = text.get_or_insert_with(|| {
-                let kept = &event.raw[..event.raw.len().min(TEXT_BYTES_MAX)];
-                String::from_utf8_lossy(kept).into()
-            });
-            let value = |field: &String| {
-                event.field(field).map(|value| String::from_utf8_lossy(&value).into_owned())
-            };
-            pending.push_back(Hit {
-                rule,
-                time,
-                at,
-                weight: event.weight,
-                path: Arc::clone(place.path),
-                line: place.line,
-                column: event.column(),
-                offset: place.offset,
-                text: Arc::clone(text),
-                who: event.who(),
-                values: rules.rules[rule].wanted.iter().map(value).collect(),
-                old: place.old,
-            });
-        });
-        self.scratch = scratch;
     }
 
-    /// Takes a hit into stories and windows, unless another log told the same event already.
-    pub(super) fn take(&mut self, hit: &Hit, stream: usize) {
-        if self.told_already(hit, stream) {
+    fn take_one(&mut self, hit: &Hit<'_>, one: &RuleHit, part: &Part, stream: usize) {
+        if self.several && self.told_already(hit, stream) {
             return;
         }
+        self.learn(hit);
         if !hit.old {
             self.outcome.summary.hits += 1;
             self.outcome.summary.undated += u64::from(hit.time.is_none());
+            let total = &mut self.totals[hit.rule];
+            total.events += hit.weight;
+            total.addresses.note(hit.ip.map(|ip| ip.hash));
+            total.users.note(hit.user.map(|user| user.hash));
         }
-        self.conceal.learn(&hit.who);
-        if !hit.old {
-            self.totals.entry(hit.rule).or_default().add(hit, hit.at, hit.weight);
-        }
-        let compiled = &self.rules.rules[hit.rule];
+        let rules = self.rules;
+        let compiled = &rules.rules[hit.rule];
         if compiled.shown {
-            let key = (hit.rule, subject_of(hit));
-            if self.singles.len() < STORIES_MAX || self.singles.contains_key(&key) {
-                self.singles.entry(key).or_default().add(hit, hit.at, hit.weight);
-            } else {
-                self.outcome.summary.evicted += 1;
-            }
+            self.tell_single(hit);
         }
-        let wanted = &compiled.wanted;
-        let value = |field: &str| {
-            let at = wanted.iter().position(|known| known == field)?;
-            hit.values[at].clone().filter(|value| !value.is_empty())
+        if self.of_rules[hit.rule].is_empty() {
+            return;
+        }
+        let from = one.values as usize;
+        let values = part.values.get(from..from + compiled.wanted.len()).unwrap_or_default();
+        let value = |at: usize| {
+            let word = values.get(at).copied().flatten()?;
+            Some(Name { text: part.word(word), hash: word.hash })
         };
-        let rule = Reference::Rule(hit.rule);
-        let feed = Feed {
-            from: rule,
-            at: hit.at,
-            weight: hit.weight,
-            hit,
-            opened_by: None,
-            value: &value,
-        };
-        self.correlate(&feed);
+        for reader in 0..self.of_rules[hit.rule].len() {
+            let reader = self.of_rules[hit.rule][reader].clone();
+            let fed = Fed { from: Reference::Rule(hit.rule), weight: hit.weight, opened_by: None };
+            self.correlate(&reader, hit, &fed, &value);
+        }
     }
 
-    /// Feeds the correlations that read `from`; those that fire feed the ones above them. Ends because
-    /// a correlation only reads what stands before it.
-    fn correlate(&mut self, feed: &Feed<'_>) {
-        let Some(readers) = self.readers.get(&feed.from).cloned() else { return };
-        let header = match feed.from {
-            Reference::Rule(rule) => &self.rules.rules[rule].rule.header,
-            Reference::Correlation(below) => &self.rules.correlations[below].correlation.header,
+    /// The story of a single rule and whom it is about: its address, else its user, else its unit.
+    fn tell_single(&mut self, hit: &Hit<'_>) {
+        let (kind, name) = match (hit.ip, hit.user, hit.unit) {
+            (Some(ip), ..) => (1, Some(ip)),
+            (None, Some(user), _) => (2, Some(user)),
+            (None, None, unit) => (3, unit),
         };
-        for index in readers {
-            let correlated = &self.rules.correlations[index];
-            if let Some(fired) = self.windows[index].feed(correlated, header, feed) {
-                let fields = &correlated.correlation.group_by;
-                let value = |field: &str| {
-                    let at = fields.iter().position(|known| known == field)?;
-                    Some(fired.values[at].clone())
-                };
-                self.correlate(&Feed {
-                    from: Reference::Correlation(index),
-                    at: feed.at,
-                    weight: fired.weight,
-                    hit: feed.hit,
-                    opened_by: fired.opened_by.as_ref(),
-                    value: &value,
-                });
+        let rule = u32::try_from(hit.rule).unwrap_or(u32::MAX);
+        let key = (rule, kind, name.map_or(0, |name| name.hash));
+        if let Some((_, tally)) = self.singles.get_mut(&key) {
+            tally.add(hit, hit.at, hit.weight);
+        } else if self.singles.len() < STORIES_MAX {
+            let text = name.map(|name| String::from_utf8_lossy(name.text).into_owned());
+            let mut subject = Subject::default();
+            match kind {
+                1 => subject.ip = text,
+                2 => subject.user = text,
+                _ => subject.unit = text,
             }
+            let mut tally = Tally::default();
+            tally.add(hit, hit.at, hit.weight);
+            self.singles.insert(key, (subject, tally));
+        } else {
+            self.outcome.summary.evicted += 1;
+        }
+    }
+
+    /// Learns which accounts exist.
+    fn learn(&mut self, hit: &Hit<'_>) {
+        let Some(user) = hit.user else { return };
+        if !hit.typed
+            && hit.ended.is_some()
+            && self.learnt.len() < LEARNT_MAX
+            && self.learnt.insert(user.hash)
+        {
+            self.conceal.learn(&Who {
+                user: Some(String::from_utf8_lossy(user.text).into_owned()),
+                ended: hit.ended,
+                ..Who::default()
+            });
+        }
+    }
+
+    /// Feeds a correlation; if it fires, it feeds those that read it. Ends because a correlation only
+    /// reads what stands before it.
+    fn correlate<'h>(
+        &mut self,
+        reader: &Reader,
+        hit: &Hit<'h>,
+        fed: &Fed<'_>,
+        value: &dyn Fn(usize) -> Option<Name<'h>>,
+    ) {
+        let Some(fields) = &reader.group else { return };
+        let mut group = [Name { text: b"", hash: 0 }; GROUP_FIELDS_MAX];
+        let Some(group) = group.get_mut(..fields.len()) else { return };
+        for (place, field) in group.iter_mut().zip(fields) {
+            // An event that lacks a field to group by is not correlated (Sigma's rule).
+            let Some(name) = value(*field) else { return };
+            *place = name;
+        }
+        let index = reader.correlation;
+        let feed = Feed {
+            from: fed.from,
+            at: hit.at,
+            weight: fed.weight,
+            hit,
+            opened_by: fed.opened_by,
+            group,
+            counted: reader.counted.and_then(value),
+        };
+        let fired = self.windows[index].feed(&self.rules.correlations[index], &feed);
+        self.feeds += 1;
+        if self.feeds.is_multiple_of(LOOK_EVERY) {
+            self.make_room();
+        }
+        let Some(fired) = fired else { return };
+        for above in 0..self.of_correlations[index].len() {
+            let above = self.of_correlations[index][above].clone();
+            let fed = Fed {
+                from: Reference::Correlation(index),
+                weight: fired.weight,
+                opened_by: fired.opened_by.as_ref(),
+            };
+            self.correlate(&above, hit, &fed, &|at| group.get(at).copied());
+        }
+    }
+
+    /// When the windows take more than their room, the largest gives way.
+    fn make_room(&mut self) {
+        let all: usize = self.windows.iter().map(Window::bytes).sum();
+        if all > GROUPS_BYTES_MAX
+            && let Some(largest) = self.windows.iter_mut().max_by_key(|window| window.bytes())
+        {
+            largest.make_room();
         }
     }
 
     /// Whether another stream gave the same message within a second.
-    fn told_already(&mut self, hit: &Hit, stream: usize) -> bool {
+    fn told_already(&mut self, hit: &Hit<'_>, stream: usize) -> bool {
         let start = hit.column.saturating_sub(1) as usize;
-        let message: Arc<str> = hit.text.get(start..).unwrap_or(&hit.text).into();
-        let key = (hit.rule, message);
+        let message = hit.text.get(start..).unwrap_or(hit.text);
+        let rule = u32::try_from(hit.rule).unwrap_or(u32::MAX);
+        let key = (rule, self.hasher.hash_one(message));
         if let Some((other, at)) = self.recent.get(&key)
             && *other != stream
             && hit.time.is_some()
@@ -226,13 +310,17 @@ impl<'a> Sweeper<'a> {
     pub(super) fn finish(mut self) -> SweepOutcome {
         let mut detections = Vec::new();
         let mut everybody = Vec::new();
-        for ((rule, subject), tally) in &self.singles {
+        let singles = std::mem::take(&mut self.singles).into_iter();
+        let mut singles: Vec<_> =
+            singles.map(|((rule, ..), (subject, tally))| (rule, subject, tally)).collect();
+        singles.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        for (rule, subject, tally) in singles {
             if tally.fresh > 0 {
-                let compiled = &self.rules.rules[*rule];
+                let compiled = &self.rules.rules[rule as usize];
                 let header = &compiled.rule.header;
                 let about = About { header, service: compiled.service, joins_success: false };
-                let subject = self.shown(subject.clone());
-                detections.push(Detection::new(&about, subject, tally, &self.conceal));
+                let subject = self.shown(subject);
+                detections.push(Detection::new(&about, subject, &tally, &self.conceal));
             }
         }
         for (index, window) in std::mem::take(&mut self.windows).into_iter().enumerate() {
@@ -244,20 +332,20 @@ impl<'a> Sweeper<'a> {
             let header = &correlated.correlation.header;
             let joins_success = correlated.reads.len() > 1;
             let about = About { header, service: correlated.service, joins_success };
-            for (values, group) in window.fired() {
-                if group.tally.fresh > 0 && values.is_empty() {
-                    everybody.push((about.clone(), group.tally));
-                } else if group.tally.fresh > 0 {
+            for story in window.fired() {
+                if story.tally.fresh > 0 && story.values.is_empty() {
+                    everybody.push((about.clone(), story.tally));
+                } else if story.tally.fresh > 0 {
                     let fields = &correlated.correlation.group_by;
-                    let subject = self.shown(subject_by(fields, &values));
-                    detections.push(Detection::new(&about, subject, &group.tally, &self.conceal));
+                    let subject = self.shown(subject_by(fields, &story.values));
+                    detections.push(Detection::new(&about, subject, &story.tally, &self.conceal));
                 }
             }
         }
         let mut detections = one_story_an_address(detections);
         // A story about everybody says nothing new when each address in it has a story of its own.
-        let told: BTreeSet<&str> =
-            detections.iter().filter_map(|detection| detection.subject.ip.as_deref()).collect();
+        let told = detections.iter().filter_map(|detection| detection.subject.ip.as_deref());
+        let told: HashSet<u64> = told.map(|ip| self.hasher.hash_one(ip.as_bytes())).collect();
         everybody.retain(|(_, tally)| !tally.is_only_of(&told));
         for (about, tally) in &everybody {
             let subject = Subject::default();
@@ -293,7 +381,8 @@ impl<'a> Sweeper<'a> {
         let (fed, mut coverage) = (observer.fed(), std::mem::take(&mut self.outcome.coverage));
         coverage.rules(self.rules, &fed);
         let mut observed = observer.finish(detections, &self.conceal);
-        let hit = self.totals.keys().map(|rule| rules[*rule].rule.header.key());
+        let hit = self.totals.iter().enumerate().filter(|(_, total)| total.events > 0);
+        let hit = hit.map(|(rule, _)| rules[rule].rule.header.key());
         observed.baseline.keep_rules(hit, self.options.now);
         let now = self.options.now;
         observed.baseline.quiet(now).into_iter().for_each(|quiet| coverage.quiet(quiet));
@@ -304,19 +393,18 @@ impl<'a> Sweeper<'a> {
     }
 
     fn activity(&self) -> Vec<Activity> {
-        self.totals
-            .iter()
-            .map(|(rule, tally)| {
-                let header = &self.rules.rules[*rule].rule.header;
-                Activity {
-                    rule: header.key().to_string(),
-                    title: header.title.clone(),
-                    events: tally.count,
-                    addresses: tally.addresses(),
-                    users: tally.users(),
-                }
-            })
-            .collect()
+        let seen = self.totals.iter().enumerate().filter(|(_, total)| total.events > 0);
+        seen.map(|(rule, total)| {
+            let header = &self.rules.rules[rule].rule.header;
+            Activity {
+                rule: header.key().to_string(),
+                title: header.title.clone(),
+                events: total.events,
+                addresses: total.addresses.len() as u64,
+                users: total.users.len() as u64,
+            }
+        })
+        .collect()
     }
 
     /// A subject as it may be shown.
@@ -332,18 +420,54 @@ impl<'a> Sweeper<'a> {
     }
 }
 
-/// Whom a single hit is about: its address, else its user, else its unit.
-fn subject_of(hit: &Hit) -> Subject {
-    let who = &hit.who;
-    let mut subject = Subject::default();
-    if who.ip.is_some() {
-        subject.ip.clone_from(&who.ip);
-    } else if who.user.is_some() {
-        subject.user.clone_from(&who.user);
-    } else {
-        subject.unit.clone_from(&who.unit);
+/// Most accounts that are looked at twice.
+const LEARNT_MAX: usize = 100_000;
+
+/// Most fields that a correlation groups by.
+pub const GROUP_FIELDS_MAX: usize = 16;
+
+/// A line with hits, its time known.
+pub(super) struct Told<'p> {
+    pub(super) part: &'p Part,
+    pub(super) hit: &'p LineHit,
+    pub(super) rules: &'p [RuleHit],
+    pub(super) path: &'p Arc<str>,
+    /// From 1.
+    pub(super) line: u64,
+    pub(super) time: Option<i64>,
+    pub(super) at: i64,
+}
+
+/// What feeds a correlation.
+struct Fed<'a> {
+    from: Reference,
+    weight: u64,
+    opened_by: Option<&'a Opening>,
+}
+
+impl Reader {
+    fn new(rules: &RuleSet, correlation: usize, from: Reference) -> Self {
+        let reads = &rules.correlations[correlation].correlation;
+        let (header, fields): (_, &[String]) = match from {
+            Reference::Rule(rule) => {
+                let compiled = &rules.rules[rule];
+                (&compiled.rule.header, &compiled.wanted)
+            }
+            Reference::Correlation(below) => {
+                let below = &rules.correlations[below].correlation;
+                (&below.header, &below.group_by)
+            }
+        };
+        let find = |field: &String| {
+            let own = field_for(reads, header, field);
+            fields.iter().position(|known| known == own)
+        };
+        let counted = match &reads.kind {
+            CorrelationKind::ValueCount(field, _) => find(field),
+            _ => None,
+        };
+        Self { correlation, group: reads.group_by.iter().map(find).collect(), counted }
     }
-    subject
 }
 
 fn subject_by(fields: &[String], values: &[String]) -> Subject {

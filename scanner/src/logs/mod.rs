@@ -7,6 +7,7 @@
 //! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
 //! built-in rules, and [`history`] says who was known here before.
 
+pub mod abreast;
 pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
@@ -18,10 +19,14 @@ pub mod fail2ban;
 pub mod features;
 pub mod follow;
 mod gather;
+mod groups;
 pub mod history;
+pub mod literals;
 pub mod matcher;
 pub mod networks;
+mod part;
 pub mod patterns;
+mod pool;
 mod prefilter;
 mod reading;
 pub mod rotation;
@@ -34,6 +39,7 @@ pub mod templates;
 pub mod view;
 pub mod web;
 pub mod window;
+mod years;
 
 pub use matcher::RuleSet;
 pub use story::Detection;

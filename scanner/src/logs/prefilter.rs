@@ -1,82 +1,123 @@
-//! Which rules a line can match at all: an Aho-Corasick automaton over the texts that they need.
+//! Which rules a line can match at all: the texts that rules need, looked for in whole blocks.
 //!
-//! A rule without such texts is always looked at. Texts are compared without case, as rules are.
+//! Of the texts of which a rule needs one, the rarest in ordinary logs are taken (a rule that needs
+//! both `session opened` and `mallory` waits for `mallory`). A rule without such texts waits for the
+//! names of its programs, or is always looked at. Texts are compared without case, as rules are.
 
-use aho_corasick::AhoCorasick;
 use parsers::rules::sigma::{Condition, Matcher, Rule, Selection, Test};
 
 use super::event::Class;
+use super::literals::{Found, Literals, commonness};
 use super::matcher::Compiled;
 use super::web::request::{DERIVED, SUSPECT};
 
 /// A shorter literal would be found in nearly every line.
 const LITERAL_BYTES_MIN: usize = 3;
 
+/// What is in a syslog line whose message is a record of another class: such a line is read even when
+/// no rule about syslog needs it.
+const ENVELOPED: [&[u8]; 4] = [b"type=", b"node=", b"date=", b"<event"];
+
 /// Texts to look for, and the rules that need them.
 #[derive(Default)]
 pub(super) struct Prefilter {
-    automaton: Option<AhoCorasick>,
+    literals: Literals,
     /// Rules of each literal.
-    rules_of: Vec<Vec<usize>>,
+    rules_of: Vec<Vec<u32>>,
     /// Rules that are always looked at.
-    pub(super) always: Vec<usize>,
+    pub(super) always: Vec<u32>,
 }
 
 /// Memory that a caller keeps from line to line.
 #[derive(Default)]
 pub struct Scratch {
-    pub(super) marks: Vec<u32>,
-    pub(super) round: u32,
-    pub(super) candidates: Vec<usize>,
+    marks: Vec<u32>,
+    round: u32,
+    pub(super) candidates: Vec<u32>,
+    found: Vec<Found>,
+}
+
+impl Scratch {
+    /// No candidates, of so many rules.
+    pub(super) fn begin(&mut self, rules: usize) {
+        self.candidates.clear();
+        self.marks.resize(rules, 0);
+        self.round = match self.round.checked_add(1) {
+            Some(round) => round,
+            None => {
+                self.marks.fill(0);
+                1
+            }
+        };
+    }
+
+    /// Adds a rule once.
+    pub(super) fn add(&mut self, rule: u32) {
+        let mark = &mut self.marks[rule as usize];
+        if *mark != self.round {
+            *mark = self.round;
+            self.candidates.push(rule);
+        }
+    }
 }
 
 impl Prefilter {
     /// The texts of the rules that events of this class can reach.
     pub(super) fn new(rules: &[Compiled], class: Class) -> Self {
         let mut filter = Self::default();
-        let mut literals: std::collections::BTreeMap<Vec<u8>, Vec<usize>> = Default::default();
+        let mut literals: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = Default::default();
         for (index, compiled) in rules.iter().enumerate() {
             if !compiled.reaches(class) {
                 continue;
             }
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
             // Audit values may be written in hexadecimal: `Event::decoded` has them as they are.
-            let needed = needed(&compiled.rule);
+            // A JSON line need not name a program for a rule about one to be asked.
+            let programs = if class == Class::Json { None } else { compiled.program_texts() };
+            let needed = best([needed(&compiled.rule), programs].into_iter());
             match needed {
                 Some(texts) => {
                     for text in texts {
-                        literals.entry(text).or_default().push(index);
+                        let rules = literals.entry(text).or_default();
+                        if rules.last() != Some(&index) {
+                            rules.push(index);
+                        }
                     }
                 }
                 None => filter.always.push(index),
             }
         }
-        let built = AhoCorasick::builder().ascii_case_insensitive(true).build(literals.keys());
-        match built {
-            Ok(automaton) if !literals.is_empty() => {
-                filter.automaton = Some(automaton);
-                filter.rules_of = literals.into_values().collect();
-            }
-            // Nothing to look for, or too much for one automaton: then each rule is always asked.
-            _ => {
-                filter.always.extend(literals.into_values().flatten());
-                filter.always.sort_unstable();
-                filter.always.dedup();
+        if class == Class::Syslog {
+            for text in ENVELOPED {
+                literals.entry(text.to_vec()).or_default();
             }
         }
+        filter.literals = Literals::new(literals.keys().map(Vec::as_slice));
+        filter.rules_of = literals.into_values().collect();
         filter
+    }
+
+    /// Appends every place of a block where a text stands.
+    pub(super) fn find(&self, block: &[u8], found: &mut Vec<Found>) {
+        self.literals.find(block, found);
+    }
+
+    /// The rules that need a text that was found.
+    pub(super) fn rules_of(&self, found: Found) -> &[u32] {
+        &self.rules_of[found.text as usize]
     }
 
     /// Adds the rules of which a text is found.
     pub(super) fn mark(&self, text: &[u8], scratch: &mut Scratch) {
-        let Some(automaton) = &self.automaton else { return };
-        for found in automaton.find_overlapping_iter(text) {
-            for rule in &self.rules_of[found.pattern().as_usize()] {
-                if scratch.marks[*rule] != scratch.round {
-                    scratch.marks[*rule] = scratch.round;
-                    scratch.candidates.push(*rule);
-                }
+        let mut found = std::mem::take(&mut scratch.found);
+        found.clear();
+        self.literals.find(text, &mut found);
+        for one in &found {
+            for rule in self.rules_of(*one) {
+                scratch.add(*rule);
             }
         }
+        scratch.found = found;
     }
 }
 
@@ -117,9 +158,10 @@ fn test_needs(test: &Test) -> Option<Vec<Vec<u8>>> {
     test.required().filter(long)
 }
 
-/// Of several things that all hold, the one whose shortest text is longest.
+/// Of several things that all hold, the one whose texts are rarest together.
 fn best(each: impl Iterator<Item = Option<Vec<Vec<u8>>>>) -> Option<Vec<Vec<u8>>> {
-    each.flatten().max_by_key(|texts| texts.iter().map(Vec::len).min().unwrap_or(0))
+    let lines = |texts: &Vec<Vec<u8>>| -> u32 { texts.iter().map(|text| commonness(text)).sum() };
+    each.flatten().min_by_key(lines)
 }
 
 /// Of several things of which one holds: all texts, and only if each has some.

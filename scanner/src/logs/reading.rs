@@ -1,36 +1,104 @@
-//! Files and the journal as queues of hits: opened where they have to be read from, read line by line.
+//! Families of files and the journal as streams of hits in their order: phase two of a sweep.
 //!
-//! A file is never read past the size that it had when it was found. What cannot be read is said by
-//! the sweep; what cannot be understood is counted.
+//! A file is asked for in parts, some of them ahead; they are taken in the order of the file. Line
+//! numbers follow from how many lines the parts before hold, times from a clock that sees the stamps
+//! which each part names. A file is never read past the size that it had when it was found; with a
+//! checkpoint, a line that is still being written is left for next time. What cannot be read is said
+//! by the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Lines, Torn};
-use parsers::time::{Clock, Stamp, Wall, first_year};
+use parsers::map::{Shared, Source as Blocks};
+use parsers::time::Clock;
 
-use super::audit::{Joiner, Note};
+use super::audit::{Joined, Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Reached, Start};
 use super::coverage::FileCoverage;
-use super::event::{Event, Form, journal_line};
-use super::features::Watched;
-use super::gather::{At, Sweeper};
+use super::event::{Event, journal_line};
+use super::features::SourceId;
+use super::gather::{Sweeper, Told};
+use super::part::{Manner, Part};
+use super::pool::{Bytes, Pool, Source, Unpacking, Worker};
 use super::source::{Family, LogFile};
-use super::story::Hit;
-use super::sweep::SweepOptions;
 use super::view::View;
+use super::years;
 use crate::RootedTree;
+
+/// Entries of the journal that are one part.
+const ENTRIES_OF_PART: u64 = 4096;
+
+/// Bytes of the lines that such entries may have.
+const ENTRY_BYTES_OF_PART: u64 = 1 << 20;
+
+/// Bytes of a file by which its manner is told.
+const HEAD_BYTES: u64 = 8192;
+
+/// What all streams of a sweep share.
+pub(super) struct Hall<'p> {
+    pub(super) tree: &'p RootedTree,
+    pub(super) pool: &'p Pool<'p>,
+    pub(super) worker: Worker<'p>,
+    /// Parts of each stream that are asked for ahead.
+    pub(super) ahead: usize,
+    pub(super) part_bytes: usize,
+}
 
 /// One family of files, or the journal, as a queue of hits.
 pub(super) struct Stream<'a> {
     files: VecDeque<LogFile>,
     reading: Option<Reading<'a>>,
-    pub(super) pending: VecDeque<Hit>,
-    last_at: i64,
+    /// The part whose hits are being given.
+    part: Option<Given>,
+    /// Hits of joined audit events, which come before further hits of the part.
+    joined: VecDeque<Aside>,
     joiner: Joiner<Spot>,
+    /// Time of the last dated line.
+    last_at: i64,
+    /// Latest time of a hit, for what comes late.
+    newest: i64,
+}
+
+enum Reading<'a> {
+    File(Box<FileReading>),
+    Journal(JournalReading<'a>),
+}
+
+struct FileReading {
+    source: Arc<Source>,
+    asked: VecDeque<Receiver<Part>>,
+    /// Where the next part to be asked for begins.
+    next_from: u64,
+    /// Where it ends: its size, or the end of its last whole line.
+    end: u64,
+    /// No more parts come.
+    ended: bool,
+    path: Arc<str>,
+    clock: Clock,
+    reached: Option<Reached>,
+    view: View,
+    coverage: FileCoverage,
+    observed: Option<SourceId>,
+    packed: bool,
+    /// Offset after the last whole line, and its number.
+    done: (u64, u64),
+    /// The last part ended within an over-long line.
+    open: bool,
+    failed: bool,
+}
+
+struct JournalReading<'a> {
+    reader: BufReader<&'a mut dyn Read>,
+    path: Arc<str>,
+    clock: Clock,
+    entries: u64,
+    ended: bool,
+    late: u64,
+    observed: Option<SourceId>,
 }
 
 /// Where an audit record stands, until its event is complete.
@@ -41,162 +109,243 @@ struct Spot {
     old: bool,
 }
 
-enum Reading<'a> {
-    File(Box<FileReading>),
-    Journal { reader: BufReader<&'a mut dyn Read>, entries: u64, watched: Box<Watched> },
+/// A joined audit event with hits: a part of its own.
+struct Aside {
+    part: Part,
+    spot: Spot,
+    at: i64,
 }
 
-struct FileReading {
-    lines: Lines<Box<dyn Read + Send>>,
-    path: Arc<str>,
-    clock: Clock,
-    form: Form,
-    reached: Option<Reached>,
-    view: View,
-    packed: bool,
-    /// Lines before this offset were read before.
-    new_from: u64,
-    /// Offset after the last whole line, and its number.
-    done: (u64, u64),
-    coverage: FileCoverage,
-    watched: Watched,
+/// A part and how far its hits were given.
+struct Given {
+    notes: VecDeque<(u64, u64, Note)>,
+    part: Part,
+    /// Lines before it.
+    lines: u64,
+    hit: usize,
+    time: usize,
+    rule: usize,
+    /// Time of the next hit, its own and the one it goes by.
+    head: Option<(Option<i64>, i64)>,
 }
 
 impl<'a> Stream<'a> {
     /// A family of files.
     pub(super) fn of_family(family: Family) -> Self {
-        Self {
-            files: family.files.into(),
-            reading: None,
-            pending: VecDeque::new(),
-            last_at: 0,
-            joiner: Joiner::default(),
-        }
+        Self::new(family.files.into(), None)
     }
 
     /// The journal's export.
-    pub(super) fn of_journal(reader: &'a mut dyn Read) -> Self {
-        let reading = Reading::Journal {
+    pub(super) fn of_journal(reader: &'a mut dyn Read, sweeper: &Sweeper<'_>) -> Self {
+        let journal = JournalReading {
             reader: BufReader::with_capacity(64 << 10, reader),
+            path: "journal".into(),
+            clock: Clock::new(sweeper.options.zone.clone(), 0),
             entries: 0,
-            watched: Box::default(),
+            ended: false,
+            late: 0,
+            observed: None,
         };
+        Self::new(VecDeque::new(), Some(Reading::Journal(journal)))
+    }
+
+    fn new(files: VecDeque<LogFile>, reading: Option<Reading<'a>>) -> Self {
         Self {
-            files: VecDeque::new(),
-            reading: Some(reading),
-            pending: VecDeque::new(),
-            last_at: 0,
+            files,
+            reading,
+            part: None,
+            joined: VecDeque::new(),
             joiner: Joiner::default(),
+            last_at: 0,
+            newest: i64::MIN,
         }
     }
 
     /// Time of the next hit; reads on until there is one. `None` at the end.
     pub(super) fn head(
         &mut self,
-        tree: &RootedTree,
+        hall: &mut Hall<'_>,
         sweeper: &mut Sweeper<'_>,
         mut checkpoint: Option<&mut Checkpoint>,
     ) -> Option<i64> {
-        while self.pending.is_empty() {
+        let since = sweeper.options.since;
+        loop {
+            if let Some(aside) = self.joined.front() {
+                return Some(aside.at);
+            }
+            if let Some(given) = &mut self.part {
+                let (clock, path) = match &mut self.reading {
+                    Some(Reading::File(file)) => (&mut file.clock, &file.path),
+                    Some(Reading::Journal(journal)) => (&mut journal.clock, &journal.path),
+                    None => return None,
+                };
+                let head = given.next_head(clock, &mut self.last_at, since);
+                // Records before the line of the next hit may complete events, whose hits come first.
+                while let Some((note, spot)) = given.next_note(path) {
+                    self.joiner.push(note, spot, |event, spot| {
+                        self.joined.extend(judged(hall, since, &event, spot));
+                    });
+                }
+                if !self.joined.is_empty() {
+                    continue;
+                }
+                if head.is_some() {
+                    return head;
+                }
+                if let Some(given) = self.part.take() {
+                    hall.pool.give_back(given.part);
+                }
+            }
             match &mut self.reading {
                 None => {
                     let Some(file) = self.files.pop_front() else {
                         // the audit events that the log leaves open
-                        let joiner = std::mem::take(&mut self.joiner);
-                        finish(joiner, sweeper, &mut self.pending);
-                        break;
+                        self.joiner.finish(|event, spot| {
+                            self.joined.extend(judged(hall, since, &event, spot));
+                        });
+                        return self.joined.front().map(|aside| aside.at);
                     };
-                    let opened = open(tree, &file, sweeper, checkpoint.as_deref_mut());
+                    let opened = open(hall, &file, sweeper, checkpoint.as_deref_mut());
                     self.reading = opened.map(|reading| Reading::File(Box::new(reading)));
                 }
-                Some(Reading::File(reading)) => {
-                    let to = (&mut self.pending, &mut self.joiner);
-                    let more = reading.read(sweeper, to, &mut self.last_at);
-                    if !more {
-                        reading.ended(sweeper);
-                        let done = self.reading.take();
-                        if let (Some(checkpoint), Some(Reading::File(done))) =
-                            (checkpoint.as_deref_mut(), done)
-                        {
-                            done.save(sweeper, checkpoint);
-                        }
+                Some(Reading::File(file)) => {
+                    self.part = file.next_part(hall, sweeper);
+                    if self.part.is_none()
+                        && let Some(Reading::File(done)) = self.reading.take()
+                    {
+                        done.finish(sweeper, checkpoint.as_deref_mut());
                     }
                 }
-                Some(Reading::Journal { reader, entries, watched }) => {
-                    let more = read_journal(
-                        reader,
-                        entries,
-                        watched,
-                        sweeper,
-                        (&mut self.pending, &mut self.joiner),
-                        &mut self.last_at,
-                    );
-                    if !more {
-                        watched.flush(sweeper);
+                Some(Reading::Journal(journal)) => {
+                    self.part = journal.next_part(hall, sweeper);
+                    if self.part.is_none() {
                         self.reading = None;
                     }
                 }
             }
         }
-        self.pending.front().map(|hit| hit.at)
     }
+
+    /// Gives the next hit, which [`Self::head`] has just told the time of.
+    pub(super) fn give(&mut self, sweeper: &mut Sweeper<'_>, number: usize) {
+        if let Some(Aside { part, spot, at }) = self.joined.pop_front() {
+            for hit in &part.hits {
+                let (rules, path, line) = (&part.rules[..hit.rules_end], &spot.path, spot.line);
+                let time = Some(at);
+                sweeper.take(&Told { part: &part, hit, rules, path, line, time, at }, number);
+            }
+            return;
+        }
+        let (path, late_of_file) = match &mut self.reading {
+            Some(Reading::File(file)) => (&file.path, &mut file.coverage.late),
+            Some(Reading::Journal(journal)) => (&journal.path, &mut journal.late),
+            None => return,
+        };
+        let Some(given) = &mut self.part else { return };
+        let Some((time, at)) = given.head.take() else { return };
+        let Some(hit) = given.part.hits.get(given.hit) else { return };
+        let rules = given.part.rules.get(given.rule..hit.rules_end).unwrap_or_default();
+        if time.is_some() {
+            let late = at < self.newest.saturating_sub(LATE_SECONDS) && !given.part.old;
+            sweeper.outcome.summary.late += u64::from(late);
+            *late_of_file += u64::from(late);
+            self.newest = self.newest.max(at);
+        }
+        let line = given.lines + hit.line + 1;
+        sweeper.take(&Told { part: &given.part, hit, rules, path, line, time, at }, number);
+        given.rule = hit.rules_end;
+        given.hit += 1;
+    }
+}
+
+/// A hit that is older than the newest of its stream by more than this is late: it is judged all the
+/// same, and counted.
+pub const LATE_SECONDS: i64 = 300;
+
+impl Given {
+    fn new(mut part: Part, lines: u64) -> Self {
+        let notes = std::mem::take(&mut part.notes).into();
+        Self { notes, part, lines, hit: 0, time: 0, rule: 0, head: None }
+    }
+
+    /// The next audit record that stands before the next hit, and where.
+    fn next_note(&mut self, path: &Arc<str>) -> Option<(Note, Spot)> {
+        let until = self.part.hits.get(self.hit).map_or(u64::MAX, |hit| hit.line);
+        let (line, ..) = self.notes.front()?;
+        if *line >= until {
+            return None;
+        }
+        let (line, offset, note) = self.notes.pop_front()?;
+        let spot = Spot {
+            path: Arc::clone(path),
+            line: self.lines + line + 1,
+            offset: self.part.offset + offset,
+            old: self.part.old,
+        };
+        Some((note, spot))
+    }
+
+    /// The time that the next hit goes by; those from before `since` are left out.
+    fn next_head(
+        &mut self,
+        clock: &mut Clock,
+        last_at: &mut i64,
+        since: Option<i64>,
+    ) -> Option<i64> {
+        if let Some((_, at)) = self.head {
+            return Some(at);
+        }
+        loop {
+            let hit = self.part.hits.get(self.hit);
+            let until = hit.map_or(u64::MAX, |hit| hit.line);
+            while let Some((line, stamp)) = self.part.times.get(self.time)
+                && *line <= until
+            {
+                self.time += 1;
+                *last_at = clock.resolve(*stamp).unwrap_or(*last_at);
+            }
+            let hit = hit?;
+            let time = hit.stamp.and_then(|stamp| clock.resolve(stamp));
+            *last_at = time.unwrap_or(*last_at);
+            if since.is_none_or(|since| time.is_none() || *last_at >= since) {
+                self.head = Some((time, *last_at));
+                return Some(*last_at);
+            }
+            self.rule = hit.rules_end;
+            self.hit += 1;
+        }
+    }
+}
+
+/// The hits of a joined audit event.
+fn judged(hall: &mut Hall<'_>, since: Option<i64>, event: &Joined, spot: Spot) -> Option<Aside> {
+    if since.is_some_and(|since| event.at < since) {
+        return None;
+    }
+    let mut part = Part::default();
+    (part.offset, part.old) = (spot.offset, spot.old);
+    hall.worker.examiner.entry(&Event::of_joined(event), &mut part);
+    (!part.hits.is_empty()).then(|| Aside { part, spot, at: event.at })
 }
 
 /// Opens a file where it has to be read from; `None` when there is nothing new, or it cannot be read
 /// (which is then said).
 fn open(
-    tree: &RootedTree,
+    hall: &Hall<'_>,
     file: &LogFile,
     sweeper: &mut Sweeper<'_>,
     checkpoint: Option<&mut Checkpoint>,
 ) -> Option<FileReading> {
     let path: Arc<str> = file.path.to_string_lossy().into();
-    let options = sweeper.options;
-    let limit = options.expanded_bytes_max;
-    let attempt = || -> Result<_, String> {
-        let view = View::open(tree, file, limit)?;
-        let packed = view.is_packed();
-        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
-        let Some(checkpoint) = checkpoint else {
-            return Ok((
-                view.reader_at(0)?,
-                year(&view, 0, options)?,
-                Start::default(),
-                None,
-                view,
-            ));
-        };
-        let reached = checkpoint.find(&path, &view.stat, packed, &reader)?;
-        let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
-        let year = year(&view, start.from, options)?;
-        Ok((view.reader_at(start.from)?, year, start, Some(reached), view))
-    };
-    match attempt() {
-        Ok((reader, year, start, reached, view)) => {
-            let gap = reached.as_ref().is_some_and(|reached| reached.gap);
-            if gap {
+    match opened(hall, file, &path, sweeper, checkpoint) {
+        Ok(reading) => {
+            if reading.reached.as_ref().is_some_and(|reached| reached.gap) {
                 sweeper.outcome.summary.gaps += 1;
                 sweeper.incomplete(format!("{path}: {CUT}"));
             }
             sweeper.outcome.summary.files += 1;
             sweeper.outcome.sources.push(path.to_string());
-            Some(FileReading {
-                lines: Lines::starting_at(reader, start.from, start.lines),
-                packed: view.is_packed(),
-                view,
-                path: Arc::clone(&path),
-                clock: Clock::new(options.zone.clone(), year),
-                form: Form::default(),
-                reached,
-                new_from: start.new_from,
-                done: (start.new_from, start.lines),
-                coverage: FileCoverage {
-                    path: crate::redact::line(&path),
-                    gaps: u64::from(gap),
-                    ..FileCoverage::default()
-                },
-                watched: Watched::default(),
-            })
+            Some(reading)
         }
         Err(reason) => {
             sweeper.incomplete(format!("{path}: {reason}"));
@@ -205,105 +354,186 @@ fn open(
     }
 }
 
-/// The year of the first yearless line from `offset` on; 0 where the stamps name theirs.
-fn year(view: &View, offset: u64, options: &SweepOptions) -> Result<i16, String> {
-    let mut lines = Lines::new(view.reader_at(offset)?);
-    let mut walls: Vec<Wall> = Vec::new();
-    let mut looked = 0;
-    // Only the month's changes matter: keep the first line, each change, and the last line.
-    // A damaged archive says so when it is read for real.
-    while let Ok(Some(line)) = lines.next_line() {
-        looked += 1;
-        let stamp = parsers::log::syslog::stamp(line.bytes);
-        let Some((Stamp::Yearless(wall), _)) = stamp else {
-            if walls.is_empty() && looked >= 64 {
-                return Ok(0);
-            }
-            continue;
-        };
-        match walls.as_slice() {
-            [.., before, last] if (before.month, last.month) == (wall.month, wall.month) => {
-                walls.pop();
-                walls.push(wall);
-            }
-            _ => walls.push(wall),
+fn opened(
+    hall: &Hall<'_>,
+    file: &LogFile,
+    path: &Arc<str>,
+    sweeper: &Sweeper<'_>,
+    checkpoint: Option<&mut Checkpoint>,
+) -> Result<FileReading, String> {
+    let options = sweeper.options;
+    let view = View::open(hall.tree, file, options.expanded_bytes_max)?;
+    let packed = view.is_packed();
+    let stat = &view.stat;
+    let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
+    let keeps = checkpoint.is_some();
+    let (start, reached) = match checkpoint {
+        None => (Start::default(), None),
+        Some(checkpoint) => {
+            let reached = checkpoint.find(path, stat, packed, &reader)?;
+            let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
+            (start, Some(reached))
         }
-    }
-    let modified = match options.year {
-        // noon of 30 December: every day of that year is at most a day ahead
-        Some(year) => {
-            Wall { year, month: 12, day: 30, second: 43_200 }.as_utc().unwrap_or(options.now)
-        }
-        None => view.stat.modified.min(options.now),
     };
-    Ok(first_year(walls.into_iter(), modified, &options.zone))
+    let mut head = Vec::new();
+    let from = view.reader_at(start.from)?;
+    // A damaged archive says so when it is read for real.
+    let _ = from.take(HEAD_BYTES).read_to_end(&mut head);
+    let manner = Manner::of(&head);
+    let shared = match packed {
+        true => None,
+        false => match view.blocks(true).map_err(said)? {
+            Blocks::Copied(shared) => Some(shared),
+            Blocks::Mapped(_) => None,
+        },
+    };
+    let modified = stat.modified;
+    let year = match &shared {
+        Some(shared) => years::of_file(shared, start.from, modified, options)?,
+        None => years::of_archive(view.reader_at(start.from)?, modified, options),
+    };
+    let end = match &shared {
+        Some(shared) if keeps => end_of_last_line(shared, start.new_from)?,
+        _ => stat.size_bytes,
+    };
+    let bytes = match shared {
+        Some(shared) => Bytes::Plain(shared),
+        None => {
+            let reader = view.reader_at(start.from)?;
+            Bytes::Packed(Unpacking::new(reader, start.from).into())
+        }
+    };
+    let source = Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes };
+    let gaps = u64::from(reached.as_ref().is_some_and(|reached| reached.gap));
+    Ok(FileReading {
+        source: Arc::new(source),
+        asked: VecDeque::new(),
+        next_from: start.from,
+        end,
+        ended: false,
+        path: Arc::clone(path),
+        clock: Clock::new(options.zone.clone(), year),
+        reached,
+        coverage: FileCoverage { path: crate::redact::line(path), gaps, ..FileCoverage::default() },
+        observed: None,
+        view,
+        packed,
+        done: (start.from, start.lines),
+        open: false,
+        failed: false,
+    })
+}
+
+fn said(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+/// The offset after the last line end, not before `from`.
+fn end_of_last_line(shared: &Shared, from: u64) -> Result<u64, String> {
+    const STEP: u64 = 64 << 10;
+    let mut buffer = Vec::new();
+    let mut end = shared.end();
+    while end > from {
+        let start = end.saturating_sub(STEP).max(from);
+        shared.bytes_in(start..end, &mut buffer).map_err(|error| error.to_string())?;
+        if let Some(at) = memchr::memrchr(b'\n', &buffer) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(from)
 }
 
 impl FileReading {
-    /// Reads one line; `false` at the end.
-    fn read(
-        &mut self,
-        sweeper: &mut Sweeper<'_>,
-        (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
-        last_at: &mut i64,
-    ) -> bool {
-        let line = match self.lines.next_line() {
-            Ok(Some(line)) => line,
-            Ok(None) => return false,
-            Err(error) => {
-                sweeper.outcome.summary.gaps += u64::from(Torn::of(&error).is_some());
-                sweeper.incomplete(format!("{}: {error}", self.path));
-                return false;
+    /// The next part that holds something; `None` at the end.
+    fn next_part(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>) -> Option<Given> {
+        loop {
+            self.ask(hall);
+            let asked = self.asked.pop_front()?;
+            if self.failed {
+                continue;
             }
-        };
-        // With a checkpoint, a line that is still being written is left for the next sweep.
-        if !line.terminated && self.reached.is_some() && !self.packed {
-            return false;
+            let mut part = hall.pool.take(&asked, &mut hall.worker);
+            if let Some(error) = part.error.take() {
+                sweeper.outcome.summary.gaps += u64::from(part.torn);
+                self.coverage.gaps += u64::from(part.torn);
+                sweeper.incomplete(format!("{}: {error}", self.path));
+                self.failed = true;
+            }
+            self.ended |= part.last || self.failed;
+            if part.bytes == 0 {
+                hall.pool.give_back(part);
+                continue;
+            }
+            let lines = self.done.1;
+            let before = self.done.0;
+            self.done = (part.offset + part.bytes, lines + part.lines);
+            self.open = part.cut;
+            sweeper.census.merge(std::mem::take(&mut part.census));
+            if !part.old {
+                let counts = &mut sweeper.outcome.summary;
+                counts.lines += part.lines;
+                counts.undecided += part.undecided;
+                counts.unparsed += part.unparsed;
+                counts.bytes += self.done.0.saturating_sub(before);
+                let own = &mut self.coverage;
+                own.lines += part.lines;
+                own.parsed += part.parsed;
+                own.unparsed += part.unparsed;
+                own.undated += part.undated;
+                own.undecided += part.undecided;
+            }
+            if let (Some(observer), Some(seen)) = (&mut sweeper.observer, part.observed.take()) {
+                let source = match self.observed {
+                    Some(source) => source,
+                    None => observer.source(&self.path, self.clock.clone(), lines),
+                };
+                self.observed = Some(source);
+                observer.merge(source, &seen);
+            }
+            return Some(Given::new(part, lines));
         }
-        let old = line.offset < self.new_from;
-        if !old {
-            let begin = || (Arc::clone(&self.path), self.clock.clone(), line.number - 1);
-            self.watched.line(sweeper, begin, |counter| counter.line(line.bytes, line.offset));
-        }
-        let event = Event::read(line.bytes, &mut self.form);
-        let time = event.stamp.and_then(|stamp| self.clock.resolve(stamp));
-        let counts = &mut sweeper.outcome.summary;
-        if !old {
-            counts.lines += 1;
-            counts.undecided += u64::from(line.truncated);
-            counts.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
-            let own = &mut self.coverage;
-            own.lines += 1;
-            own.undecided += u64::from(line.truncated);
-            own.parsed += u64::from(event.parsed());
-            own.unparsed += u64::from(!event.parsed() && !line.bytes.is_empty());
-            own.undated += u64::from(time.is_none() && !line.bytes.is_empty());
-        }
-        if let Some(time) = time {
-            *last_at = time;
-        }
-        let place = At { path: &self.path, line: line.number, offset: line.offset, old };
-        sweeper.judge(&event, time, *last_at, &place, pending);
-        join(&event, &place, sweeper, pending, joiner);
-        let before = self.done.0;
-        self.done = (self.lines.offset(), self.lines.number());
-        if !old {
-            sweeper.outcome.summary.bytes += self.done.0.saturating_sub(before);
-        }
-        true
     }
 
-    /// Gives what was counted to the account of the sweep and to who watches it.
-    fn ended(&mut self, sweeper: &mut Sweeper<'_>) {
-        sweeper.outcome.coverage.file(std::mem::take(&mut self.coverage));
-        self.watched.flush(sweeper);
+    /// Asks for parts ahead; none spans the border between what was read before and what is new.
+    fn ask(&mut self, hall: &Hall<'_>) {
+        while self.asked.len() < hall.ahead && !self.ended {
+            let from = self.next_from;
+            if self.packed {
+                self.asked.push_back(hall.pool.ask(&self.source, 0..0));
+                continue;
+            }
+            let border = self.source.new_from;
+            let end = from.saturating_add(self.source.part_bytes as u64).min(self.end);
+            let end = if from < border { end.min(border) } else { end };
+            if from >= end {
+                self.ended = true;
+                return;
+            }
+            self.next_from = end;
+            self.asked.push_back(hall.pool.ask(&self.source, from..end));
+        }
     }
 
     /// Keeps how far it was read.
-    fn save(self, sweeper: &mut Sweeper<'_>, checkpoint: &mut Checkpoint) {
-        let Some(reached) = self.reached else { return };
-        let (offset, lines) = self.done;
-        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(self.view.reader_at(offset)?) };
+    fn finish(mut self, sweeper: &mut Sweeper<'_>, checkpoint: Option<&mut Checkpoint>) {
+        if !self.packed && !self.failed && self.done.0 < self.end {
+            // The rest of an over-long line was read and left out; otherwise the file was cut.
+            if self.open {
+                sweeper.outcome.summary.bytes += self.end - self.done.0;
+                self.done.0 = self.end;
+            } else {
+                sweeper.outcome.summary.gaps += 1;
+                self.coverage.gaps += 1;
+            }
+        }
+        sweeper.outcome.coverage.file(self.coverage);
+        let (Some(checkpoint), Some(reached)) = (checkpoint, self.reached) else { return };
+        // Whatever happened to its context, what was read before stays read.
+        let before = (reached.start.new_from, reached.start.lines);
+        let (offset, lines) = if self.done.0 < before.0 { before } else { self.done };
+        let view = &self.view;
+        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
         let kept = checkpoint.reached(reached, offset, lines, &reader);
         if let Err(reason) = kept {
             sweeper.incomplete(format!("{}: {reason}", self.path));
@@ -311,82 +541,74 @@ impl FileReading {
     }
 }
 
-/// Reads one entry; `false` at the end.
-fn read_journal(
-    reader: &mut BufReader<&mut dyn Read>,
-    entries: &mut u64,
-    watched: &mut Watched,
-    sweeper: &mut Sweeper<'_>,
-    (pending, joiner): (&mut VecDeque<Hit>, &mut Joiner<Spot>),
-    last_at: &mut i64,
-) -> bool {
-    let entry = match journal::next_entry(reader) {
-        Ok(Some(entry)) => entry,
-        Ok(None) => return false,
-        Err(error) => {
-            sweeper.incomplete(format!("journal: {error}"));
-            return false;
+impl JournalReading<'_> {
+    /// The next entries; `None` at the end.
+    fn next_part(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>) -> Option<Given> {
+        let mut part = hall.pool.spare();
+        let before = self.entries;
+        let fits = |part: &Part| part.lines < ENTRIES_OF_PART && part.bytes < ENTRY_BYTES_OF_PART;
+        while !self.ended && fits(&part) {
+            self.read(hall, sweeper, &mut part);
         }
-    };
-    if *entries == 0 {
-        sweeper.outcome.sources.push("journal".into());
+        if part.lines == 0 {
+            hall.pool.give_back(part);
+            return None;
+        }
+        if let Some(observer) = &mut sweeper.observer {
+            let clock = Clock::new(TimeZone::UTC, 1970);
+            let source = match self.observed {
+                Some(source) => source,
+                None => observer.source(&self.path, clock, before),
+            };
+            self.observed = Some(source);
+            observer.merge(source, &hall.worker.examiner.counter.finish());
+        }
+        let counts = &mut sweeper.outcome.summary;
+        counts.lines += part.lines;
+        counts.undecided += part.undecided;
+        counts.unparsed += part.unparsed;
+        counts.bytes += part.bytes;
+        Some(Given::new(part, before))
     }
-    *entries += 1;
-    if let Some(cursor) = entry.field("__CURSOR") {
-        sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
-    }
-    let counts = &mut sweeper.outcome.summary;
-    counts.lines += 1;
-    counts.undecided += u64::from(entry.truncated);
-    let line = journal_line(&entry);
-    counts.bytes += line.len() as u64;
-    let Some(event) = Event::of_journal(&entry, &line) else {
-        counts.unparsed += 1;
-        return true;
-    };
-    let time = entry.time();
-    *last_at = time.unwrap_or(*last_at);
-    let path: Arc<str> = "journal".into();
-    let begin = || (Arc::clone(&path), Clock::new(TimeZone::UTC, 1970), *entries - 1);
-    let number =
-        entry.field("__SEQNUM").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-    if let Some(time) = time {
-        watched.line(sweeper, begin, |counter| {
-            counter.message(entry.program(), entry.message(), time, number);
-        });
-    }
-    let place = At { path: &path, line: *entries, offset: 0, old: false };
-    sweeper.judge(&event, time, *last_at, &place, pending);
-    join(&event, &place, sweeper, pending, joiner);
-    true
-}
 
-/// Adds an audit record to its event; an event that is complete is judged where its last record is.
-fn join(
-    event: &Event<'_>,
-    place: &At<'_>,
-    sweeper: &mut Sweeper<'_>,
-    pending: &mut VecDeque<Hit>,
-    joiner: &mut Joiner<Spot>,
-) {
-    let Some(note) = event.audit_record().and_then(Note::of) else { return };
-    let path = Arc::clone(place.path);
-    let spot = Spot { path, line: place.line, offset: place.offset, old: place.old };
-    joiner.push(note, spot, |joined, spot| {
-        let event = Event::of_joined(&joined);
-        sweeper.judge(&event, Some(joined.at), joined.at, &spot.place(), pending);
-    });
-}
-
-fn finish(mut joiner: Joiner<Spot>, sweeper: &mut Sweeper<'_>, pending: &mut VecDeque<Hit>) {
-    joiner.finish(|joined, spot| {
-        let event = Event::of_joined(&joined);
-        sweeper.judge(&event, Some(joined.at), joined.at, &spot.place(), pending);
-    });
-}
-
-impl Spot {
-    fn place(&self) -> At<'_> {
-        At { path: &self.path, line: self.line, offset: self.offset, old: self.old }
+    /// Reads one entry.
+    fn read(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>, part: &mut Part) {
+        let entry = match journal::next_entry(&mut self.reader) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => {
+                self.ended = true;
+                return;
+            }
+            Err(error) => {
+                sweeper.incomplete(format!("journal: {error}"));
+                self.ended = true;
+                return;
+            }
+        };
+        if self.entries == 0 {
+            sweeper.outcome.sources.push("journal".into());
+        }
+        self.entries += 1;
+        if let Some(cursor) = entry.field("__CURSOR") {
+            sweeper.outcome.journal_cursor = Some(String::from_utf8_lossy(cursor).into_owned());
+        }
+        part.undecided += u64::from(entry.truncated);
+        if let (Some(at), true) = (entry.time(), sweeper.observer.is_some()) {
+            let number = entry.field("__SEQNUM");
+            let number = number.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+            let counter = &mut hall.worker.examiner.counter;
+            counter.message(entry.program(), entry.message(), at, number);
+        }
+        let line = journal_line(&entry);
+        part.bytes += line.len() as u64;
+        match Event::of_journal(&entry, &line) {
+            Some(event) => {
+                hall.worker.examiner.entry(&event, part);
+                let note = event.audit_record().and_then(Note::of);
+                part.notes.extend(note.map(|note| (part.lines, 0, note)));
+            }
+            None => part.unparsed += 1,
+        }
+        part.lines += 1;
     }
 }

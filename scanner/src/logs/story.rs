@@ -1,7 +1,9 @@
 //! Hits gathered into stories: one a rule and subject, with first, last, count and sample lines; and a
 //! story as [`Evidence`] and as an [`Attack`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use consensus::patterns::{Event, Patterns};
@@ -9,8 +11,8 @@ use consensus::{Attack, Evidence, Kind, Privilege, Proof, Severity, SourceLine, 
 use parsers::rules::sigma::Level;
 
 use super::conceal::Concealer;
-use super::event::Who;
 use super::extract::Ended;
+use super::groups::Hashed;
 
 /// Lines of a story that are shown besides the first and the last.
 pub const SAMPLES_BETWEEN: usize = 3;
@@ -21,9 +23,18 @@ pub const DISTINCT_MAX: usize = 1000;
 /// Bytes of a line that are kept for showing.
 pub const TEXT_BYTES_MAX: usize = 1024;
 
+/// A text and its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    /// As written; may not be UTF-8.
+    pub text: &'a [u8],
+    /// Keyed hash: equal for equal texts of one sweep, and different for others.
+    pub hash: u64,
+}
+
 /// One line that a rule matched.
-#[derive(Clone, Debug)]
-pub struct Hit {
+#[derive(Debug)]
+pub struct Hit<'a> {
     /// Position of the rule.
     pub rule: usize,
     /// When; `None` for a line without a time.
@@ -33,7 +44,7 @@ pub struct Hit {
     /// How many events it stands for.
     pub weight: u64,
     /// File, as the user knows it.
-    pub path: Arc<str>,
+    pub path: &'a Arc<str>,
     /// Line, from 1.
     pub line: u64,
     /// Column in bytes, from 1: where the message begins.
@@ -41,13 +52,57 @@ pub struct Hit {
     /// Offset of the line in the file.
     pub offset: u64,
     /// The line, cut; may hold a secret.
-    pub text: Arc<str>,
-    /// Whom it is about.
-    pub who: Who,
-    /// Values of the fields that correlations want of the rule, in its order.
-    pub values: Vec<Option<String>>,
+    pub text: &'a [u8],
+    /// Source address.
+    pub ip: Option<Name<'a>>,
+    /// Account.
+    pub user: Option<Name<'a>>,
+    /// systemd unit.
+    pub unit: Option<Name<'a>>,
+    /// Whether the account does not exist: the word is whatever somebody typed.
+    pub typed: bool,
+    /// How it ended.
+    pub ended: Option<Ended>,
     /// Whether it was read before and only gives context to what is new.
     pub old: bool,
+    /// The line as stories keep it: made once, when the first of them asks.
+    pub kept: &'a OnceCell<Rc<Kept>>,
+}
+
+impl Hit<'_> {
+    fn kept(&self) -> Rc<Kept> {
+        let keep = || {
+            Rc::new(Kept {
+                time: self.time,
+                path: Arc::clone(self.path),
+                line: self.line,
+                column: self.column,
+                offset: self.offset,
+                text: self.text.into(),
+            })
+        };
+        Rc::clone(self.kept.get_or_init(keep))
+    }
+}
+
+/// A line that stories keep to show.
+#[derive(Debug)]
+pub struct Kept {
+    time: Option<i64>,
+    path: Arc<str>,
+    line: u64,
+    column: u32,
+    offset: u64,
+    text: Box<[u8]>,
+}
+
+/// How a story began: what a correlation above shows first.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    kept: Rc<Kept>,
+    first: Option<i64>,
+    user: Option<u64>,
+    ip: Option<u64>,
 }
 
 /// Most times kept of one subject: enough to tell a rhythm.
@@ -64,24 +119,22 @@ const RHYTHM_VARIATION: f64 = 0.05;
 pub struct Tally {
     /// Events.
     pub count: u64,
-    /// Of them, new ones.
+    /// Of them, new ones; at least whether there are some.
     pub fresh: u64,
-    /// Whom the first of them named.
-    pub who: Who,
     first: Option<i64>,
     last: Option<i64>,
-    first_hit: Option<Box<Hit>>,
-    between: Vec<Hit>,
-    last_hit: Option<Box<Hit>>,
-    users: BTreeSet<String>,
-    addresses: BTreeSet<String>,
+    opening: Option<Opening>,
+    between: Vec<Rc<Kept>>,
+    last_hit: Option<Rc<Kept>>,
+    users: Distinct,
+    addresses: Distinct,
     entered: BTreeSet<String>,
     times: Vec<i64>,
 }
 
 impl Tally {
     /// Takes a hit.
-    pub fn add(&mut self, hit: &Hit, at: i64, weight: u64) {
+    pub fn add(&mut self, hit: &Hit<'_>, at: i64, weight: u64) {
         self.count += weight;
         self.fresh += if hit.old { 0 } else { weight };
         if hit.time.is_some() {
@@ -91,34 +144,59 @@ impl Tally {
                 self.times.push(at);
             }
         }
-        note(&mut self.users, hit.who.user.as_ref());
-        note(&mut self.addresses, hit.who.ip.as_ref());
-        if hit.who.ended == Some(Ended::Success) {
-            note(&mut self.entered, hit.who.user.as_ref());
+        let (user, ip) = (hit.user.map(|user| user.hash), hit.ip.map(|ip| ip.hash));
+        self.users.note(user);
+        self.addresses.note(ip);
+        if hit.ended == Some(Ended::Success)
+            && let Some(user) = hit.user
+            && self.entered.len() < DISTINCT_MAX
+        {
+            let user = String::from_utf8_lossy(user.text);
+            if !self.entered.contains(&*user) {
+                self.entered.insert(user.into_owned());
+            }
         }
-        if self.first_hit.is_none() {
-            self.who = hit.who.clone();
-            self.first_hit = Some(Box::new(hit.clone()));
+        if self.opening.is_none() {
+            let first = hit.time.map(|_| at);
+            self.opening = Some(Opening { kept: hit.kept(), first, user, ip });
         } else {
-            let previous = self.last_hit.replace(Box::new(hit.clone()));
+            let previous = self.last_hit.replace(hit.kept());
             if let Some(previous) = previous
                 && self.between.len() < SAMPLES_BETWEEN
             {
-                self.between.push(*previous);
+                self.between.push(previous);
             }
         }
     }
 
-    /// The first line.
-    pub fn first_hit(&self) -> Option<&Hit> {
-        self.first_hit.as_deref()
+    /// Begins with the line that began the story of a correlation below.
+    pub fn open(&mut self, opening: &Opening) {
+        self.users.note(opening.user);
+        self.addresses.note(opening.ip);
+        self.first = opening.first;
+        self.last = opening.first;
+        self.times.extend(opening.first);
+        self.opening = Some(opening.clone());
     }
 
-    /// Whether all addresses in it are among these; `false` when there may be more than were kept.
-    pub fn is_only_of(&self, known: &BTreeSet<&str>) -> bool {
-        let kept = 1..DISTINCT_MAX;
-        kept.contains(&self.addresses.len())
-            && self.addresses.iter().all(|address| known.contains(address.as_str()))
+    /// Says how it stands when events before were only counted: how many in all, whether new ones are
+    /// among them, and when the first was.
+    pub fn count_before(&mut self, count: u32, fresh: bool, first: i64) {
+        self.count = self.count.max(u64::from(count));
+        self.fresh = self.fresh.max(u64::from(fresh));
+        self.first = self.first.map(|known| known.min(first));
+    }
+
+    /// How it began.
+    pub fn opening(&self) -> Option<Opening> {
+        self.opening.clone()
+    }
+
+    /// Whether all addresses in it are among those of these hashes; `false` when there may be more than
+    /// were kept.
+    pub fn is_only_of(&self, known: &HashSet<u64>) -> bool {
+        (1..DISTINCT_MAX).contains(&self.addresses.len())
+            && self.addresses.all().all(|address| known.contains(address))
     }
 
     /// Distinct addresses, at most [`DISTINCT_MAX`].
@@ -144,21 +222,49 @@ impl Tally {
         self.users.len() as u64
     }
 
-    fn hits(&self) -> impl Iterator<Item = &Hit> {
-        self.first_hit
-            .iter()
-            .map(AsRef::as_ref)
-            .chain(&self.between)
-            .chain(self.last_hit.iter().map(AsRef::as_ref))
+    fn hits(&self) -> impl Iterator<Item = &Kept> {
+        let opening = self.opening.iter().map(|opening| &*opening.kept);
+        let between = self.between.iter().map(|kept| &**kept);
+        opening.chain(between).chain(self.last_hit.as_deref())
     }
 }
 
-fn note(set: &mut BTreeSet<String>, value: Option<&String>) {
-    if let Some(value) = value
-        && set.len() < DISTINCT_MAX
-        && !set.contains(value)
-    {
-        set.insert(value.clone());
+/// How many different values there were, by their hashes.
+#[derive(Clone, Debug, Default)]
+pub struct Distinct {
+    few: Vec<u64>,
+    many: HashSet<u64, Hashed>,
+}
+
+/// So many are compared one by one.
+const FEW: usize = 8;
+
+impl Distinct {
+    /// Takes a value.
+    pub fn note(&mut self, value: Option<u64>) {
+        let Some(value) = value else { return };
+        if self.few.contains(&value) || self.len() >= DISTINCT_MAX {
+            return;
+        }
+        if self.few.len() < FEW {
+            self.few.push(value);
+        } else {
+            self.many.insert(value);
+        }
+    }
+
+    /// How many, at most [`DISTINCT_MAX`].
+    pub fn len(&self) -> usize {
+        self.few.len() + self.many.len()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &u64> {
+        self.few.iter().chain(&self.many)
+    }
+
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        self.few.is_empty()
     }
 }
 
@@ -431,14 +537,14 @@ pub fn one_story_an_address(detections: Vec<Detection>) -> Vec<Detection> {
     joined
 }
 
-fn sample(hit: &Hit, conceal: &Concealer) -> Sample {
+fn sample(hit: &Kept, conceal: &Concealer) -> Sample {
     Sample {
         path: hit.path.to_string(),
         line: hit.line,
         column: hit.column,
         offset: hit.offset,
         time: hit.time,
-        text: conceal.line(&hit.text),
+        text: conceal.line(&String::from_utf8_lossy(&hit.text)),
     }
 }
 

@@ -1,7 +1,9 @@
 //! One pass over logs: files and the journal in, detections out.
 //!
-//! Each family of files is read once, in time order, line by line; hits of all families are merged by
-//! time and go through the windows, so memory does not grow with the logs. The same event in two logs
+//! Each family of files is read once, in time order. In phase one, threads hold parts of files against
+//! the rules, each part by itself; in phase two, their hits are taken in the order of files and lines,
+//! dated, merged by time and put through the windows. So the result is the same for any number of
+//! threads and any size of parts, and memory does not grow with the logs. The same event in two logs
 //! (a file and the journal) counts once. What could not be read is in `incomplete`; what was read and
 //! could not be understood is counted.
 
@@ -21,7 +23,8 @@ use super::features::{Baseline, Counts, Observer};
 use super::gather::Sweeper;
 use super::matcher::RuleSet;
 use super::networks::Group;
-use super::reading::Stream;
+use super::pool::Pool;
+use super::reading::{Hall, Stream};
 use super::rotation::family;
 use super::source::{self, Found};
 use super::story::Detection;
@@ -29,6 +32,18 @@ use crate::RootedTree;
 
 /// Families read at the same time; more are read after these.
 pub const STREAMS_MAX: usize = 32;
+
+/// Bytes of a part of a file, unless the caller says otherwise: fits the second-level cache.
+pub const PART_BYTES: usize = 512 << 10;
+
+/// Bytes of parts that are being read at the same time, or wait to be taken.
+const PARTS_BYTES_MAX: usize = 4 << 20;
+
+/// Smallest part when many files are read at the same time.
+const PART_BYTES_MIN: usize = 64 << 10;
+
+/// Most threads.
+pub const JOBS_MAX: usize = 64;
 
 /// What a sweep is told.
 #[derive(Clone, Debug)]
@@ -48,6 +63,8 @@ pub struct SweepOptions {
     pub expanded_bytes_max: u64,
     /// Threads that work; 0: as many as the machine runs at once.
     pub jobs: usize,
+    /// Bytes of the parts that files are divided into.
+    pub part_bytes: usize,
     /// Whether to learn what is usual and tell what is not (see [`features`](super::features)).
     pub observe: bool,
 }
@@ -63,6 +80,7 @@ impl SweepOptions {
             known_users: Vec::new(),
             expanded_bytes_max: EXPANDED_BYTES_MAX,
             jobs: 0,
+            part_bytes: PART_BYTES,
             observe: false,
         }
     }
@@ -89,8 +107,11 @@ pub struct Summary {
     pub undecided: u64,
     /// Groups and stories dropped for want of room: counts are then a lower bound.
     pub evicted: u64,
-    /// Places where lines may be missing (a file was cut since the last sweep).
+    /// Places where lines may be missing (a file was cut since the last sweep, or while it was read).
     pub gaps: u64,
+    /// Hits on lines that are older than lines before them by more than the watermark; judged all the
+    /// same.
+    pub late: u64,
 }
 
 /// How often a rule hit, of whom: also of rules that are not shown by themselves.
@@ -178,7 +199,7 @@ pub fn sweep(
     }
     let mut streams: VecDeque<Stream<'_>> = VecDeque::new();
     if let Some(reader) = journal {
-        streams.push_back(Stream::of_journal(reader));
+        streams.push_back(Stream::of_journal(reader, &sweeper));
     }
     for family in found.families {
         // Nothing in it is new, nor recent enough to be the context of what is.
@@ -189,13 +210,32 @@ pub fn sweep(
         }
         streams.push_back(Stream::of_family(family));
     }
-    let mut number = 0;
-    while !streams.is_empty() {
-        let batch: Vec<Stream<'_>> = streams.drain(..streams.len().min(STREAMS_MAX)).collect();
-        let count = batch.len();
-        merge(tree, batch, number, &mut sweeper, checkpoint.as_deref_mut());
-        number += count;
-    }
+    sweeper.several = streams.len() > 1;
+    let jobs = threads(options.jobs);
+    let pool = Pool::new(rules, options, sweeper.hasher.clone());
+    std::thread::scope(|scope| {
+        // Ends the threads also when this one panics.
+        let _closes = Closes(&pool);
+        for _ in 1..jobs {
+            scope.spawn(|| pool.work());
+        }
+        let side_by_side = streams.len().clamp(1, STREAMS_MAX);
+        let fair = (PARTS_BYTES_MAX / side_by_side / 2).max(PART_BYTES_MIN);
+        let mut hall = Hall {
+            tree,
+            pool: &pool,
+            worker: pool.worker(),
+            ahead: if jobs == 1 { 1 } else { (2 * jobs).div_ceil(side_by_side).max(2) },
+            part_bytes: options.part_bytes.clamp(1, fair),
+        };
+        let mut number = 0;
+        while !streams.is_empty() {
+            let batch: Vec<Stream<'_>> = streams.drain(..streams.len().min(STREAMS_MAX)).collect();
+            let count = batch.len();
+            merge(&mut hall, batch, number, &mut sweeper, checkpoint.as_deref_mut());
+            number += count;
+        }
+    });
     if let Some(checkpoint) = checkpoint.as_deref() {
         let is_asked = |path: &str| asked.contains(&family(Path::new(path)).0);
         let is_there = |path: &str| {
@@ -218,9 +258,25 @@ pub fn sweep(
     outcome
 }
 
+/// How many threads work in all.
+fn threads(jobs: usize) -> usize {
+    match jobs {
+        0 => std::thread::available_parallelism().map_or(1, usize::from).min(JOBS_MAX),
+        jobs => jobs.min(JOBS_MAX),
+    }
+}
+
+struct Closes<'p, 'a>(&'p Pool<'a>);
+
+impl Drop for Closes<'_, '_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Reads streams side by side and takes their hits in the order of time.
 fn merge<'a>(
-    tree: &RootedTree,
+    hall: &mut Hall<'_>,
     mut streams: Vec<Stream<'a>>,
     first_number: usize,
     sweeper: &mut Sweeper<'_>,
@@ -228,16 +284,20 @@ fn merge<'a>(
 ) {
     let mut heads = BinaryHeap::new();
     for (index, stream) in streams.iter_mut().enumerate() {
-        if let Some(at) = stream.head(tree, sweeper, checkpoint.as_deref_mut()) {
+        if let Some(at) = stream.head(hall, sweeper, checkpoint.as_deref_mut()) {
             heads.push(Reverse((at, index)));
         }
     }
     while let Some(Reverse((_, index))) = heads.pop() {
-        if let Some(hit) = streams[index].pending.pop_front() {
-            sweeper.take(&hit, first_number + index);
-        }
-        if let Some(at) = streams[index].head(tree, sweeper, checkpoint.as_deref_mut()) {
-            heads.push(Reverse((at, index)));
+        loop {
+            streams[index].give(sweeper, first_number + index);
+            let next = streams[index].head(hall, sweeper, checkpoint.as_deref_mut());
+            let Some(at) = next else { break };
+            // The same stream goes on as long as its hits are the earliest.
+            if heads.peek().is_some_and(|Reverse(other)| *other < (at, index)) {
+                heads.push(Reverse((at, index)));
+                break;
+            }
         }
     }
 }

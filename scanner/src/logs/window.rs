@@ -1,60 +1,61 @@
-//! Correlations on event time: what was counted for each group, and when a threshold was met.
+//! Correlations over hits: windows on event time, one a group, in bounded memory.
 //!
-//! A group is one combination of the `group-by` values. Memory is bounded: when [`GROUPS_MAX`] groups
-//! are held, those that have not fired and are longest quiet are dropped and counted, so that results
-//! are then a lower bound and say so. An event older than a group's window (another file's history)
-//! starts the window anew; the tally of the group goes on.
+//! An event is taken at its own time, in whatever order events come within the timespan; one from
+//! before that starts the window anew (a clock was set back), so that a forged time blinds nobody. When
+//! all groups together would need more than their room, the quietest are dropped and counted. What is
+//! shown of a group (its first lines, its accounts) is kept for those that fired, and for so many others
+//! as [`EARLY_MAX`] says; the others are counted only, until they fire.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::HashMap;
 
 use parsers::rules::sigma::{Correlation, CorrelationKind, Header};
 
+use super::groups::{Group, Groups, Hashed, Pair, mixed};
 use super::matcher::{Correlated, Reference};
-use super::story::{Hit, Tally};
+use super::story::{Hit, Name, Opening, Tally};
 
-/// Most groups that one correlation holds.
-pub const GROUPS_MAX: usize = 50_000;
+/// Most bytes that the groups of all correlations of a sweep take together.
+pub const GROUPS_BYTES_MAX: usize = 44 << 20;
 
 /// Most distinct values of one group that are told apart.
 pub const VALUES_MAX: usize = 1024;
 
+/// Groups that have not fired of which one correlation keeps lines to show.
+pub const EARLY_MAX: usize = 2048;
+
 /// One correlation's groups.
+#[derive(Default)]
 pub struct Window {
-    groups: HashMap<Vec<String>, Group>,
+    groups: Groups,
+    stories: HashMap<u64, Story, Hashed>,
+    /// Stories of groups that have not fired.
+    early: usize,
+    /// Further early stories are not begun before so many new groups came.
+    pause: usize,
+    /// Times are counted from here.
+    base: Option<i64>,
+    newest: i64,
+    pairs: Vec<Pair>,
     /// Groups dropped for want of room.
     pub evicted: u64,
 }
 
-/// One group.
-#[derive(Default)]
-pub struct Group {
-    state: State,
-    newest: i64,
+/// What is shown of a group.
+pub struct Story {
+    /// The group's values.
+    pub values: Vec<String>,
     /// What was seen of it, within the windows and between them.
     pub tally: Tally,
-    /// How often the threshold was met.
-    pub fired: u64,
-}
-
-#[derive(Default)]
-struct State {
-    /// Times of the last events, oldest first, at most the threshold's count.
-    times: VecDeque<i64>,
-    /// Distinct values with the time of the last event of each, oldest first.
-    values: Vec<(String, i64)>,
-    /// For each rule: the last event (temporal), or the latest start of an ordered run that ends
-    /// with it (temporal_ordered).
-    runs: Vec<Option<i64>>,
+    fired: bool,
+    newest: i64,
 }
 
 /// A correlation that fired.
 pub struct Fired {
-    /// The group's values.
-    pub values: Vec<String>,
     /// Events that are new in it.
     pub weight: u64,
     /// The group's first line, when it fired for the first time.
-    pub opened_by: Option<Hit>,
+    pub opened_by: Option<Opening>,
 }
 
 /// What a correlation is fed: a hit of a rule, or of a correlation below it.
@@ -66,11 +67,13 @@ pub struct Feed<'a> {
     /// How many events it stands for.
     pub weight: u64,
     /// The line behind it.
-    pub hit: &'a Hit,
+    pub hit: &'a Hit<'a>,
     /// The first line behind a correlation that fired for the first time.
-    pub opened_by: Option<&'a Hit>,
-    /// The values by which the fields of `from` are known.
-    pub value: &'a dyn Fn(&str) -> Option<String>,
+    pub opened_by: Option<&'a Opening>,
+    /// The values of the group that it belongs to.
+    pub group: &'a [Name<'a>],
+    /// The value that is counted, for `value_count`.
+    pub counted: Option<Name<'a>>,
 }
 
 /// The fields of a rule that a correlation groups or counts by.
@@ -87,7 +90,11 @@ pub fn fields_of(correlation: &Correlation, header: &Header) -> Vec<String> {
 }
 
 /// The rule's own name of a field: an alias may give one a rule.
-fn field_for<'a>(correlation: &'a Correlation, header: &Header, field: &'a str) -> &'a str {
+pub(super) fn field_for<'a>(
+    correlation: &'a Correlation,
+    header: &Header,
+    field: &'a str,
+) -> &'a str {
     let alias = correlation.aliases.iter().find(|(alias, _)| alias == field);
     let pair = alias.and_then(|(_, pairs)| pairs.iter().find(|(rule, _)| header.is_called(rule)));
     pair.map_or(field, |(_, own)| own)
@@ -96,174 +103,258 @@ fn field_for<'a>(correlation: &'a Correlation, header: &Header, field: &'a str) 
 impl Window {
     /// No groups yet.
     pub fn new() -> Self {
-        Self { groups: HashMap::new(), evicted: 0 }
+        Self::default()
     }
 
-    /// Takes one event; `Some` when the correlation fires with it. An event that lacks a `group-by` field is not
-    /// correlated (Sigma's rule).
-    pub fn feed(
-        &mut self,
-        correlated: &Correlated,
-        header: &Header,
-        feed: &Feed<'_>,
-    ) -> Option<Fired> {
+    /// Bytes of its groups.
+    pub fn bytes(&self) -> usize {
+        self.groups.bytes()
+    }
+
+    /// Takes one event; `Some` when the correlation fires with it.
+    pub fn feed(&mut self, correlated: &Correlated, feed: &Feed<'_>) -> Option<Fired> {
         let correlation = &correlated.correlation;
-        let key: Vec<String> = correlation
-            .group_by
-            .iter()
-            .map(|field| (feed.value)(field_for(correlation, header, field)))
-            .collect::<Option<_>>()?;
-        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
-            self.make_room();
+        let key = feed.group.iter().fold(1, |key, name| mixed(key, name.hash));
+        let base = *self.base.get_or_insert_with(|| feed.at.saturating_sub(1 << 31));
+        let at = u32::try_from(feed.at.saturating_sub(base).max(0)).unwrap_or(u32::MAX);
+        self.newest = self.newest.max(feed.at);
+        let (new, group) = self.groups.entry(key);
+        if new {
+            group.first = at;
         }
-        let group = self.groups.entry(key.clone()).or_default();
-        if let Some(first) = feed.opened_by
-            && group.tally.count == 0
-        {
-            group.tally.add(first, first.at, 0);
+        let timespan = u32::try_from(correlation.timespan_s).unwrap_or(u32::MAX);
+        let anew = at < group.newest.saturating_sub(timespan);
+        if anew {
+            group.newest = at;
         }
-        group.tally.add(feed.hit, feed.at, feed.weight);
-        if feed.at < group.newest.saturating_sub(correlation.timespan_s) {
-            group.state = State::default();
-            group.newest = feed.at;
+        group.newest = group.newest.max(at);
+        group.count = group.count.saturating_add(u32::try_from(feed.weight).unwrap_or(u32::MAX));
+        if !feed.hit.old {
+            group.freshen();
         }
-        group.newest = group.newest.max(feed.at);
-        let value = |field: &str| (feed.value)(field_for(correlation, header, field));
-        if !group.state.advance(correlated, feed, &value) {
-            return None;
+        let group = *group;
+        self.pairs.clear();
+        if !anew {
+            self.groups.pairs(&group, &mut self.pairs);
         }
-        group.fired += 1;
-        let first_time = group.fired == 1;
-        Some(Fired {
-            values: key,
-            weight: if first_time { group.tally.count } else { feed.weight },
-            opened_by: if first_time { group.tally.first_hit().cloned() } else { None },
-        })
+        let now = Now { at, oldest: at.saturating_sub(timespan), timespan };
+        let fires = advance(&mut self.pairs, correlated, feed, &now);
+        self.groups.keep(key, &self.pairs);
+        self.tell(key, &group, new, base, feed);
+        fires.then(|| self.fire(key, &group, base, feed))
+    }
+
+    /// Adds the event to what is shown of its group.
+    fn tell(&mut self, key: u64, group: &Group, new: bool, base: i64, feed: &Feed<'_>) {
+        if let Some(story) = self.stories.get_mut(&key) {
+            story.tally.add(feed.hit, feed.at, feed.weight);
+            story.newest = feed.at;
+        } else if group.has_fired() || (new && self.has_early_room()) {
+            self.early += usize::from(!group.has_fired());
+            let story = Story::new(group, base, feed);
+            self.stories.insert(key, story);
+        }
+    }
+
+    fn fire(&mut self, key: u64, group: &Group, base: i64, feed: &Feed<'_>) -> Fired {
+        if group.has_fired() {
+            return Fired { weight: feed.weight, opened_by: None };
+        }
+        self.groups.entry(key).1.fire();
+        let early = &mut self.early;
+        let story = match self.stories.entry(key) {
+            std::collections::hash_map::Entry::Occupied(known) => {
+                *early -= 1;
+                known.into_mut()
+            }
+            std::collections::hash_map::Entry::Vacant(free) => {
+                free.insert(Story::new(group, base, feed))
+            }
+        };
+        story.fired = true;
+        Fired { weight: story.tally.count, opened_by: story.tally.opening() }
+    }
+
+    /// Whether a group that has not fired may keep lines; those quiet for long give way.
+    fn has_early_room(&mut self) -> bool {
+        if self.early < EARLY_MAX {
+            return true;
+        }
+        if self.pause > 0 {
+            self.pause -= 1;
+            return false;
+        }
+        self.pause = EARLY_MAX / 2;
+        let mut times: Vec<i64> =
+            self.stories.values().filter(|story| !story.fired).map(|story| story.newest).collect();
+        let middle = times.len() / 2;
+        let cutoff = *times.select_nth_unstable(middle).1;
+        self.stories.retain(|_, story| story.fired || story.newest >= cutoff);
+        self.early = self.stories.values().filter(|story| !story.fired).count();
+        self.early < EARLY_MAX
     }
 
     /// Groups that fired, by their values.
-    pub fn fired(self) -> Vec<(Vec<String>, Group)> {
-        let mut fired: Vec<_> = self.groups.into_iter().filter(|(_, g)| g.fired > 0).collect();
-        fired.sort_by(|a, b| a.0.cmp(&b.0));
+    pub fn fired(self) -> Vec<Story> {
+        let mut fired: Vec<_> = self.stories.into_values().filter(|story| story.fired).collect();
+        fired.sort_by(|a, b| a.values.cmp(&b.values));
         fired
     }
 
-    /// Drops half of the groups: first those that have not fired, then by how long they are quiet.
-    fn make_room(&mut self) {
-        let mut order: Vec<(bool, i64, &Vec<String>)> =
-            self.groups.iter().map(|(key, g)| (g.fired > 0, g.newest, key)).collect();
-        order.sort_unstable();
-        let drop: BTreeSet<Vec<String>> =
-            order.into_iter().take(GROUPS_MAX / 2).map(|(_, _, key)| key.clone()).collect();
-        self.evicted += drop.len() as u64;
-        self.groups.retain(|key, _| !drop.contains(key));
+    /// Drops half of the groups.
+    pub fn make_room(&mut self) {
+        let Self { groups, stories, early, .. } = self;
+        self.evicted += groups.make_room(|key| {
+            if let Some(story) = stories.remove(&key) {
+                *early -= usize::from(!story.fired);
+            }
+        });
     }
 }
 
-impl Default for Window {
-    fn default() -> Self {
-        Self::new()
+impl Story {
+    /// Of a group whose events before this one, if any, were only counted.
+    fn new(group: &Group, base: i64, feed: &Feed<'_>) -> Self {
+        let mut tally = Tally::default();
+        if let Some(first) = feed.opened_by {
+            tally.open(first);
+        }
+        tally.add(feed.hit, feed.at, feed.weight);
+        tally.count_before(group.count, group.is_fresh(), base + i64::from(group.first));
+        let text = |name: &Name<'_>| String::from_utf8_lossy(name.text).into_owned();
+        let values = feed.group.iter().map(text).collect();
+        Self { values, tally, fired: false, newest: feed.at }
     }
 }
 
-impl State {
-    /// Takes an event into the window; whether the condition holds now.
-    fn advance(
-        &mut self,
-        correlated: &Correlated,
-        feed: &Feed<'_>,
-        value: &dyn Fn(&str) -> Option<String>,
-    ) -> bool {
-        let correlation = &correlated.correlation;
-        let oldest = feed.at.saturating_sub(correlation.timespan_s);
-        match &correlation.kind {
-            CorrelationKind::EventCount(threshold) => {
-                let most = usize::try_from(threshold.at_least).unwrap_or(usize::MAX);
-                let at = self.times.partition_point(|time| *time <= feed.at);
-                let weight = usize::try_from(feed.weight).unwrap_or(most).min(most);
-                for _event in 0..weight {
-                    self.times.insert(at, feed.at);
-                }
-                while self.times.len() > most {
-                    self.times.pop_front();
-                }
-                self.times.len() == most
-                    && self
-                        .times
-                        .front()
-                        .zip(self.times.back())
-                        .is_some_and(|(first, last)| last - first <= correlation.timespan_s)
-            }
-            CorrelationKind::ValueCount(field, threshold) => {
-                let Some(value) = value(field) else { return false };
-                self.values.retain(|(known, time)| *known != value && *time >= oldest);
-                if self.values.len() < VALUES_MAX {
-                    self.values.push((value, feed.at));
-                }
-                self.values.len() as u64 >= threshold.at_least.min(VALUES_MAX as u64)
-            }
-            CorrelationKind::Temporal => {
-                self.runs.resize(correlated.reads.len(), None);
-                self.note(correlated, feed, |_, at| Some(at));
-                self.runs.iter().all(|time| time.is_some_and(|time| time >= oldest))
-            }
-            CorrelationKind::TemporalOrdered => {
-                self.runs.resize(correlated.reads.len(), None);
-                self.note(correlated, feed, |before, at| match before {
-                    None => Some(at),
-                    Some(start) => start.filter(|start| *start >= oldest),
-                })
-            }
-        }
-    }
+/// A moment and the window before it.
+struct Now {
+    at: u32,
+    oldest: u32,
+    timespan: u32,
+}
 
-    /// Sets the run of each position that this event may stand for, last position first, so that one
-    /// event never counts for two; whether the last position was reached now.
-    fn note(
-        &mut self,
-        correlated: &Correlated,
-        feed: &Feed<'_>,
-        run: impl Fn(Option<Option<i64>>, i64) -> Option<i64>,
-    ) -> bool {
-        let mut reached = false;
-        for position in (0..correlated.reads.len()).rev() {
-            if correlated.reads[position] != feed.from {
-                continue;
-            }
-            let before = position.checked_sub(1).map(|before| self.runs[before]);
-            let start = run(before, feed.at);
-            if start.is_some() {
-                self.runs[position] = start;
-                reached |= position + 1 == correlated.reads.len();
-            }
+/// Takes an event into the window; whether the condition holds now.
+fn advance(pairs: &mut Vec<Pair>, correlated: &Correlated, feed: &Feed<'_>, now: &Now) -> bool {
+    match &correlated.correlation.kind {
+        CorrelationKind::EventCount(threshold) => {
+            count_events(pairs, threshold.at_least, feed.weight, now)
         }
-        reached
+        CorrelationKind::ValueCount(_, threshold) => {
+            let Some(value) = feed.counted else { return false };
+            count_values(pairs, threshold.at_least, value.hash, now)
+        }
+        CorrelationKind::Temporal => {
+            note(pairs, correlated, feed, |_| Some(now.at));
+            let recent = pairs.iter().filter(|(_, at)| *at >= now.oldest).count();
+            recent == correlated.reads.len()
+        }
+        CorrelationKind::TemporalOrdered => note(pairs, correlated, feed, |before| match before {
+            None => Some(now.at),
+            Some(start) => start.filter(|start| *start >= now.oldest),
+        }),
     }
+}
+
+/// Pairs are (how many, when), oldest first: the last events, as many as the threshold asks for.
+fn count_events(pairs: &mut Vec<Pair>, at_least: u64, weight: u64, now: &Now) -> bool {
+    let most = u32::try_from(at_least).unwrap_or(u32::MAX);
+    let weight = u32::try_from(weight).unwrap_or(most).min(most);
+    let place = pairs.partition_point(|(_, at)| *at <= now.at);
+    match place.checked_sub(1).map(|before| &mut pairs[before]) {
+        Some((events, at)) if *at == now.at => *events = events.saturating_add(weight),
+        _ => pairs.insert(place, (weight, now.at)),
+    }
+    let all: u64 = pairs.iter().map(|(events, _)| u64::from(*events)).sum();
+    let mut spare = all.saturating_sub(u64::from(most));
+    pairs.retain_mut(|(events, _)| {
+        let gone = spare.min(u64::from(*events));
+        spare -= gone;
+        *events -= u32::try_from(gone).unwrap_or(*events);
+        *events > 0
+    });
+    let ends = pairs.first().zip(pairs.last());
+    all >= u64::from(most) && ends.is_none_or(|(first, last)| last.1 - first.1 <= now.timespan)
+}
+
+/// Pairs are (hash of the value, when), oldest first: of the last distinct values, as many as the
+/// threshold asks for.
+fn count_values(pairs: &mut Vec<Pair>, at_least: u64, value: u64, now: &Now) -> bool {
+    let most = usize::try_from(at_least).unwrap_or(VALUES_MAX).clamp(1, VALUES_MAX);
+    let value = (value >> 32) as u32;
+    let newest = pairs.iter().filter(|(known, _)| *known == value).map(|(_, at)| *at).max();
+    let at = newest.map_or(now.at, |newest| newest.max(now.at));
+    pairs.retain(|(known, time)| *known != value && *time >= now.oldest);
+    let place = pairs.partition_point(|(_, time)| *time <= at);
+    pairs.insert(place, (value, at));
+    let spare = pairs.len().saturating_sub(most);
+    pairs.drain(..spare);
+    pairs.len() >= most
+}
+
+/// Sets the run of each position that this event may stand for, last position first, so that one event
+/// never counts for two; whether the last position was reached now. Pairs are (position, when).
+fn note(
+    pairs: &mut Vec<Pair>,
+    correlated: &Correlated,
+    feed: &Feed<'_>,
+    run: impl Fn(Option<Option<u32>>) -> Option<u32>,
+) -> bool {
+    let mut reached = false;
+    for position in (0..correlated.reads.len()).rev() {
+        if correlated.reads[position] != feed.from {
+            continue;
+        }
+        let number = u32::try_from(position).unwrap_or(u32::MAX);
+        let run_of = |number: u32| pairs.iter().find(|pair| pair.0 == number).map(|pair| pair.1);
+        let before = number.checked_sub(1).map(run_of);
+        if let Some(start) = run(before) {
+            match pairs.iter_mut().find(|pair| pair.0 == number) {
+                Some(pair) => pair.1 = start,
+                None => pairs.push((number, start)),
+            }
+            reached |= position + 1 == correlated.reads.len();
+        }
+    }
+    reached
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::OnceCell;
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
     use std::sync::Arc;
 
     use super::*;
-    use crate::logs::event::Who;
     use crate::logs::matcher::RuleSet;
 
-    fn hit() -> Hit {
+    fn hit<'a>(
+        path: &'a Arc<str>,
+        kept: &'a OnceCell<std::rc::Rc<crate::logs::story::Kept>>,
+    ) -> Hit<'a> {
         Hit {
             rule: 0,
             time: Some(0),
             at: 0,
             weight: 1,
-            path: Arc::from("/log"),
+            path,
             line: 1,
             column: 1,
             offset: 0,
-            text: Arc::from("x"),
-            who: Who::default(),
-            values: Vec::new(),
+            text: b"x",
+            ip: None,
+            user: None,
+            unit: None,
+            typed: false,
+            ended: None,
             old: false,
+            kept,
         }
+    }
+
+    fn name(text: &str) -> Name<'_> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+        Name { text: text.as_bytes(), hash }
     }
 
     fn rules(correlation: &str) -> RuleSet {
@@ -281,18 +372,21 @@ mod tests {
     fn fires(correlation: &str, events: &[(usize, i64, u64, &str, &str)]) -> Vec<bool> {
         let rules = rules(correlation);
         let mut window = Window::new();
-        let hit = hit();
+        let (path, kept) = (Arc::from("/log"), OnceCell::new());
+        let hit = hit(&path, &kept);
+        let grouped = !rules.correlations[0].correlation.group_by.is_empty();
         let each = events.iter().map(|(rule, at, weight, group, counted)| {
-            let value = |field: &str| match field {
-                "g" => Some(group.to_string()),
-                "v" => Some(counted.to_string()),
-                _ => None,
+            let group = [name(group)];
+            let feed = Feed {
+                from: Reference::Rule(*rule),
+                at: *at,
+                weight: *weight,
+                hit: &hit,
+                opened_by: None,
+                group: if grouped { &group } else { &[] },
+                counted: Some(name(counted)),
             };
-            let from = Reference::Rule(*rule);
-            let feed =
-                Feed { from, at: *at, weight: *weight, hit: &hit, opened_by: None, value: &value };
-            let header = &rules.rules[*rule].rule.header;
-            window.feed(&rules.correlations[0], header, &feed).is_some()
+            window.feed(&rules.correlations[0], &feed).is_some()
         });
         each.collect()
     }
@@ -311,9 +405,6 @@ mod tests {
         assert_eq!(at(&[100, 101, 0, 1, 2]), [false, false, false, false, true]);
         assert_eq!(fires(count, &[(0, 0, 3, "x", "")]), [true]);
         assert_eq!(fires(count, &[(0, 0, 2, "x", ""), (0, 0, 1, "y", "")]), [false, false]);
-        let none =
-            "type: event_count, rules: [a], group-by: [none], timespan: 10s, condition: {gte: 1}";
-        assert_eq!(fires(none, &[(0, 0, 1, "x", "")]), [false]);
         let all = "type: event_count, rules: [a], timespan: 10s, condition: {gt: 1}";
         assert_eq!(fires(all, &[(0, 0, 1, "x", ""), (0, 0, 1, "y", "")]), [false, true]);
     }
@@ -347,20 +438,60 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_bounded_and_what_is_dropped_is_counted() {
+    fn a_count_beyond_the_threshold_and_events_out_of_order_stay_exact() {
+        let count = "type: event_count, rules: [a], timespan: 10s, condition: {gte: 3}";
+        let one = |at: i64, weight: u64| (0, at, weight, "", "");
+        assert_eq!(fires(count, &[one(0, 100), one(11, 1), one(12, 1)]), [true, false, false]);
+        assert_eq!(fires(count, &[one(0, 100), one(5, 1), one(10, 1)]), [true, true, true]);
+        assert_eq!(fires(count, &[one(9, 1), one(3, 1), one(6, 1)]), [false, false, true]);
+        let values = "type: value_count, rules: [a], group-by: [g], timespan: 10s, condition: {gte: 3, field: v}";
+        let at = |at: i64, value: &'static str| (0, at, 1, "x", value);
+        assert_eq!(
+            fires(values, &[at(0, "1"), at(4, "2"), at(8, "1"), at(12, "3"), at(15, "4")]),
+            [false, false, false, true, true]
+        );
+    }
+
+    /// A window in which so many groups had one event each, a second apart.
+    fn crowd(groups: usize) -> Window {
         let rules = rules(
             "type: event_count, rules: [a], group-by: [g], timespan: 10s, condition: {gte: 2}",
         );
         let mut window = Window::new();
-        let hit = hit();
-        for number in 0..=GROUPS_MAX {
-            let value = |_: &str| Some(number.to_string());
-            let at = i64::try_from(number).unwrap();
-            let from = Reference::Rule(0);
-            let feed = Feed { from, at, weight: 1, hit: &hit, opened_by: None, value: &value };
-            window.feed(&rules.correlations[0], &rules.rules[0].rule.header, &feed);
-            let expected = if number < GROUPS_MAX { 0 } else { GROUPS_MAX as u64 / 2 };
-            assert_eq!(window.evicted, expected);
+        let (path, kept) = (Arc::from("/log"), OnceCell::new());
+        let hit = hit(&path, &kept);
+        for number in 0..groups {
+            let text = number.to_string();
+            let feed = Feed {
+                from: Reference::Rule(0),
+                at: i64::try_from(number).unwrap(),
+                weight: 1,
+                hit: &hit,
+                opened_by: None,
+                group: &[name(&text)],
+                counted: None,
+            };
+            assert!(window.feed(&rules.correlations[0], &feed).is_none());
         }
+        window
+    }
+
+    #[test]
+    fn lines_are_kept_of_so_many_groups_and_the_others_are_counted() {
+        for groups in [EARLY_MAX, EARLY_MAX + 1, 5 * EARLY_MAX] {
+            let window = crowd(groups);
+            assert_eq!((window.groups.len(), window.evicted), (groups, 0));
+            assert!(window.stories.len() <= EARLY_MAX && window.early == window.stories.len());
+        }
+    }
+
+    #[test]
+    fn groups_that_give_way_are_counted() {
+        let mut window = crowd(10_000);
+        let before = window.bytes();
+        window.make_room();
+        assert_eq!(window.evicted as usize + window.groups.len(), 10_000);
+        assert!((4_000..6_000).contains(&window.evicted) && window.bytes() <= before);
+        assert_eq!(window.early, window.stories.len());
     }
 }

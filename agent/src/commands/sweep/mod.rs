@@ -226,6 +226,10 @@ impl<'a> Task<'a> {
         if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
             outcome.incomplete.push("no log source: no readable log file and no journal".into());
         }
+        if !args.paths.is_empty() {
+            // One file says nothing about what the host logs.
+            outcome.coverage.unfed.clear();
+        }
         let judged = match args.follow && outcome.detections.is_empty() {
             true => Vec::new(),
             false => self.judged(&mut outcome, (begin, now))?,

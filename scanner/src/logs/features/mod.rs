@@ -17,7 +17,6 @@ pub mod tell;
 pub mod uris;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use parsers::time::Clock;
 
@@ -29,9 +28,7 @@ use uris::Uris;
 
 use super::conceal::Concealer;
 use super::coverage::Fed;
-use super::gather::Sweeper;
 use super::story::Detection;
-use super::templates::census::Counter;
 use super::templates::{Census, Known, TEMPLATES_MAX};
 
 /// Hours kept of a template.
@@ -58,45 +55,6 @@ pub struct Observer {
 /// A source that an [`Observer`] takes parts of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceId(Option<u32>);
-
-/// Lines that are counted one by one by whoever reads a source so, for the sweep's [`Observer`].
-#[derive(Default)]
-pub(super) struct Watched {
-    counter: Counter,
-    lines: u32,
-    source: Option<SourceId>,
-}
-
-/// Lines that a [`Watched`] holds back at most.
-const WATCHED_LINES: u32 = 4_096;
-
-impl Watched {
-    /// Counts a line, if the sweep observes; `begin` gives the name, the clock and the lines before.
-    pub(super) fn line(
-        &mut self,
-        sweeper: &mut Sweeper<'_>,
-        begin: impl FnOnce() -> (Arc<str>, Clock, u64),
-        count: impl FnOnce(&mut Counter),
-    ) {
-        let Some(observer) = &mut sweeper.observer else { return };
-        if self.source.is_none() {
-            let (name, clock, lines_before) = begin();
-            self.source = Some(observer.source(&name, clock, lines_before));
-        }
-        count(&mut self.counter);
-        self.lines += 1;
-        if self.lines >= WATCHED_LINES {
-            self.flush(sweeper);
-        }
-    }
-
-    /// Gives what was counted to the observer.
-    pub(super) fn flush(&mut self, sweeper: &mut Sweeper<'_>) {
-        let (Some(observer), Some(source)) = (&mut sweeper.observer, self.source) else { return };
-        observer.merge(source, &self.counter.finish());
-        self.lines = 0;
-    }
-}
 
 /// What was observed.
 #[derive(Debug, Default)]

@@ -1,11 +1,13 @@
 //! Rules over single events: routed by log source, prefiltered by literals, then decided exactly.
 //!
-//! A rule that needs one of some texts to be in the line is only looked at when an Aho-Corasick
-//! automaton over the texts of all rules found one; the others are always looked at. The prefilter
-//! only ever skips rules that could not match (a test compares with the plain evaluation).
+//! A rule that needs one of some texts to be in the line is only looked at when a search for the texts
+//! of all rules found one; the others are always looked at. The prefilter only ever skips rules that
+//! could not match (a test compares with the plain evaluation).
 
 mod evaluate;
 mod route;
+
+use std::sync::OnceLock;
 
 use parsers::place::{Place, Problem};
 use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
@@ -14,11 +16,14 @@ use super::event::{Class, Event};
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
 use super::web::request::SUSPECT;
-pub use evaluate::holds;
+pub use evaluate::{held, holds};
 use route::Route;
 
 /// Most rules and correlations together.
 pub const RULES_MAX: usize = 20_000;
+
+/// Programs whose canonical name is part of every name under which they write.
+const WRITTEN: [&str; 6] = ["sshd", "sudo", "cron", "crontab", "systemd", "postfix"];
 
 /// Rules and correlations, ready to be asked.
 pub struct RuleSet {
@@ -26,7 +31,8 @@ pub struct RuleSet {
     pub rules: Vec<Compiled>,
     /// Correlations, in an order in which each comes after what it refers to.
     pub correlations: Vec<Correlated>,
-    filters: [Prefilter; 5],
+    /// By class, each built when the first event of it is met.
+    filters: [OnceLock<Prefilter>; 5],
 }
 
 /// A rule and what follows from it.
@@ -63,8 +69,6 @@ pub enum Reference {
     Correlation(usize),
 }
 
-const CLASSES: [Class; 5] = [Class::Syslog, Class::Web, Class::Audit, Class::Json, Class::Joined];
-
 impl RuleSet {
     /// Resolves the references between rules and builds the prefilters. What does not fit together
     /// (a reference to nothing, two of one name, a circle) is an error; nothing is dropped silently.
@@ -85,42 +89,57 @@ impl RuleSet {
         let rules = rules.into_iter().map(compile).collect();
         let mut set = Self { rules, correlations, filters: Default::default() };
         set.connect();
-        set.filters = CLASSES.map(|class| Prefilter::new(&set.rules, class));
         Ok(set)
     }
 
     /// Calls `hit` with the position of each rule that matches, lowest first.
-    pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, mut hit: impl FnMut(usize)) {
-        let class = event.class();
-        let filter = &self.filters[class as usize];
-        scratch.candidates.clear();
-        scratch.candidates.extend_from_slice(&filter.always);
-        scratch.marks.resize(self.rules.len(), 0);
-        scratch.round = match scratch.round.checked_add(1) {
-            Some(round) => round,
-            None => {
-                scratch.marks.fill(0);
-                1
-            }
-        };
-        if class == Class::Json {
-            // Escapes hide literals in the line itself: each rule is looked at.
-            scratch.candidates.clear();
-            scratch.candidates.extend(0..self.rules.len());
-        } else {
+    pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, hit: impl FnMut(usize)) {
+        let filter = self.filter(event.class());
+        self.begin(event.class(), scratch);
+        // Escapes hide texts in a JSON line itself: its values are looked through.
+        if event.class() != Class::Json {
             filter.mark(event.raw, scratch);
-            if let Some(decoded) = event.decoded() {
-                filter.mark(decoded, scratch);
-            }
-            if event.is_suspect() {
-                filter.mark(SUSPECT, scratch);
-            }
-            scratch.candidates.sort_unstable();
         }
+        self.mark_unwritten(event, scratch);
+        self.each_of(event, scratch, hit);
+    }
+
+    /// Adds the rules whose texts stand in what was read of a line and not in the line.
+    pub(super) fn mark_unwritten(&self, event: &Event<'_>, scratch: &mut Scratch) {
+        let filter = self.filter(event.class());
+        if let Some(decoded) = event.decoded() {
+            filter.mark(decoded, scratch);
+        }
+        if event.is_suspect() || event.class() == Class::Json {
+            filter.mark(SUSPECT, scratch);
+        }
+    }
+
+    /// The prefilter of events of a class.
+    pub(super) fn filter(&self, class: Class) -> &Prefilter {
+        self.filters[class as usize].get_or_init(|| Prefilter::new(&self.rules, class))
+    }
+
+    /// Begins with the candidates that every event of the class has.
+    pub(super) fn begin(&self, class: Class, scratch: &mut Scratch) {
+        scratch.begin(self.rules.len());
+        for rule in &self.filter(class).always {
+            scratch.add(*rule);
+        }
+    }
+
+    /// Calls `hit` with each candidate that matches, lowest first.
+    pub(super) fn each_of(
+        &self,
+        event: &Event<'_>,
+        scratch: &mut Scratch,
+        mut hit: impl FnMut(usize),
+    ) {
+        scratch.candidates.sort_unstable();
         for index in &scratch.candidates {
-            let compiled = &self.rules[*index];
+            let compiled = &self.rules[*index as usize];
             if compiled.route.admits(event) && holds(&compiled.rule, event) {
-                hit(*index);
+                hit(*index as usize);
             }
         }
     }
@@ -192,9 +211,22 @@ impl Compiled {
         self.route.source()
     }
 
+    /// Whether its log source is that of the event.
+    pub fn concerns(&self, event: &Event<'_>) -> bool {
+        self.route.admits(event)
+    }
+
     /// Whether it is ever shown events of this class by way of the prefilter.
     pub(super) fn reaches(&self, class: Class) -> bool {
         self.route.reaches(class)
+    }
+
+    /// The names of its programs, of which one must be in the line; only programs that always write
+    /// theirs, or one that holds it.
+    pub(super) fn program_texts(&self) -> Option<Vec<Vec<u8>>> {
+        let Route::Programs(names) = self.route else { return None };
+        let written = names.iter().all(|name| WRITTEN.contains(name));
+        written.then(|| names.iter().map(|name| name.as_bytes().to_ascii_lowercase()).collect())
     }
 
     fn want(&mut self, correlation: &Correlation) {

@@ -1,0 +1,559 @@
+//! Phase one: the lines of one part of a log held against the rules, on any thread, without asking
+//! what other parts hold.
+//!
+//! A line that holds no text which a rule needs is never parsed, once a line before it told the hour:
+//! that it is a dated syslog line is decided by its stamp, exactly as the grammar would. What comes out
+//! is the same however a file is divided: hits with their line's stamp as written, and as many stamps
+//! between them as a clock needs to be where it would be had it seen every line. Hits of a part share
+//! one buffer; nothing is allocated for one of them.
+
+use std::hash::{BuildHasher, RandomState};
+
+use parsers::map::{Block, LINE_BYTES_MAX};
+use parsers::time::{Stamp, Wall};
+
+use super::audit::Note;
+use super::event::{Class, Event, Form};
+use super::extract::Ended;
+use super::literals::Found;
+use super::matcher::{RuleSet, Scratch};
+use super::story::TEXT_BYTES_MAX;
+use super::sweep::SweepOptions;
+use super::templates;
+use super::templates::census::Counter;
+use super::web::census::Census;
+
+/// How the lines of a file are read, told by its first lines: the same for all its parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) form: Form,
+    pub(super) class: Class,
+}
+
+impl Manner {
+    /// Lines that are looked at.
+    pub(super) const LINES: usize = 64;
+
+    /// From the first bytes of a file.
+    pub(super) fn of(head: &[u8]) -> Self {
+        let mut form = Form::default();
+        let mut class = Class::Syslog;
+        for line in head.split(|byte| *byte == b'\n').take(Self::LINES) {
+            let event = Event::read(line, &mut form);
+            if event.parsed() {
+                class = event.class();
+            }
+        }
+        Self { form, class }
+    }
+}
+
+/// Bytes in a part's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    from: u32,
+    length: u32,
+}
+
+/// A text in a part's buffer, and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    span: Span,
+    pub(super) hash: u64,
+}
+
+/// One line that rules matched.
+pub(super) struct LineHit {
+    /// Number in the part, from 0.
+    pub(super) line: u64,
+    /// Offset in the part.
+    pub(super) offset: u64,
+    pub(super) stamp: Option<Stamp>,
+    pub(super) weight: u64,
+    pub(super) column: u32,
+    pub(super) text: Span,
+    pub(super) ip: Option<Word>,
+    pub(super) user: Option<Word>,
+    pub(super) unit: Option<Word>,
+    pub(super) typed: bool,
+    pub(super) ended: Option<Ended>,
+    /// Its rules: up to this position in [`Part::rules`], from where the line before ended.
+    pub(super) rules_end: usize,
+}
+
+/// One rule of a line; its wanted values follow those of the rule before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RuleHit {
+    pub(super) rule: u32,
+    /// Where its values begin in [`Part::values`].
+    pub(super) values: u32,
+}
+
+/// What a part holds.
+#[derive(Default)]
+pub(super) struct Part {
+    /// Offset of its first line in the file.
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) lines: u64,
+    pub(super) parsed: u64,
+    pub(super) unparsed: u64,
+    pub(super) undated: u64,
+    pub(super) undecided: u64,
+    /// Stamps that a clock has to see, by line.
+    pub(super) times: Vec<(u64, Stamp)>,
+    pub(super) hits: Vec<LineHit>,
+    pub(super) rules: Vec<RuleHit>,
+    pub(super) values: Vec<Option<Word>>,
+    text: Vec<u8>,
+    /// Whether it was read before and only gives context.
+    pub(super) old: bool,
+    /// It ends in the middle of an over-long line.
+    pub(super) cut: bool,
+    /// Of an archive: no more come after it.
+    pub(super) last: bool,
+    /// Its file was cut while it was read.
+    pub(super) torn: bool,
+    /// What audit records add to their events, by line, with its offset.
+    pub(super) notes: Vec<(u64, u64, Note)>,
+    /// Requests of each client.
+    pub(super) census: Census,
+    /// What is observed over time, where that is wanted.
+    pub(super) observed: Option<templates::Census>,
+    /// Why it could not be read to its end.
+    pub(super) error: Option<String>,
+}
+
+impl Part {
+    /// Nothing, and why.
+    pub(super) fn failed(reason: &str) -> Self {
+        Self { error: Some(reason.to_string()), ..Self::default() }
+    }
+
+    /// The bytes of a span.
+    pub(super) fn bytes_of(&self, span: Span) -> &[u8] {
+        let from = span.from as usize;
+        self.text.get(from..from + span.length as usize).unwrap_or_default()
+    }
+
+    /// The bytes of a word.
+    pub(super) fn word(&self, word: Word) -> &[u8] {
+        self.bytes_of(word.span)
+    }
+
+    /// Empty again, with its memory.
+    pub(super) fn clear(&mut self) {
+        let old = std::mem::take(self);
+        *self = Self {
+            times: emptied(old.times),
+            hits: emptied(old.hits),
+            rules: emptied(old.rules),
+            values: emptied(old.values),
+            text: emptied(old.text),
+            notes: emptied(old.notes),
+            ..Self::default()
+        };
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Span {
+        let from = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        self.text.extend_from_slice(bytes);
+        Span { from, length: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
+    }
+}
+
+fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
+    list.clear();
+    list
+}
+
+/// Holds lines against rules; one a thread.
+pub(super) struct Examiner<'a> {
+    rules: &'a RuleSet,
+    options: &'a SweepOptions,
+    joins_audit: bool,
+    pub(super) counter: Counter,
+    hasher: &'a RandomState,
+    scratch: Scratch,
+    found: Vec<Found>,
+}
+
+impl<'a> Examiner<'a> {
+    /// Hashes are those of `hasher`: all examiners of a sweep share it.
+    pub(super) fn new(
+        rules: &'a RuleSet,
+        options: &'a SweepOptions,
+        hasher: &'a RandomState,
+    ) -> Self {
+        let (scratch, found, counter) = (Scratch::default(), Vec::new(), Counter::default());
+        let joins_audit = rules.joins_audit();
+        Self { rules, options, joins_audit, counter, hasher, scratch, found }
+    }
+
+    /// Looks through whole lines; `part` is empty and receives what they hold.
+    pub(super) fn lines(&mut self, whole: Block<'_>, manner: Manner, part: &mut Part) {
+        let block = whole.bytes;
+        (part.offset, part.cut) = (whole.offset, whole.cut);
+        self.found.clear();
+        let mut found = std::mem::take(&mut self.found);
+        if manner.class != Class::Json {
+            self.rules.filter(manner.class).find(block, &mut found);
+            found.sort_unstable();
+        }
+        part.bytes = block.len() as u64;
+        let mut pace = Pace::default();
+        let (mut start, mut next) = (0, 0);
+        let mut ends = memchr::memchr_iter(b'\n', block);
+        while start < block.len() {
+            let end = ends.next().unwrap_or(block.len());
+            let first = next;
+            while found.get(next).is_some_and(|one| (one.at as usize) < end) {
+                next += 1;
+            }
+            let (line, cut) = kept_of(&block[start..end]);
+            let open = whole.cut && end == block.len();
+            part.undecided += u64::from(cut || open);
+            let here = Here { line, offset: start as u64, block, manner };
+            if self.options.observe && !part.old {
+                self.counter.line(line, whole.offset + here.offset);
+            }
+            self.line(&here, &found[first..next], &mut pace, part);
+            part.lines += 1;
+            start = end + 1;
+        }
+        pace.tell(block, part);
+        if self.options.observe && !part.old {
+            part.observed = Some(self.counter.finish());
+        }
+        self.found = found;
+    }
+
+    fn line(&mut self, here: &Here<'_>, found: &[Found], pace: &mut Pace, part: &mut Part) {
+        let known = pace.step(here.line);
+        if known {
+            pace.goes_on(here, part);
+        }
+        let class = here.manner.class;
+        let asked = !found.is_empty() || !self.rules.filter(class).always.is_empty();
+        part.parsed += u64::from(known);
+        if known && !asked && class == Class::Syslog {
+            return;
+        }
+        let event = Event::read(here.line, &mut here.manner.form.clone());
+        if !known {
+            part.parsed += u64::from(event.parsed());
+            part.unparsed += u64::from(!event.parsed() && !here.line.is_empty());
+            let dated = event.stamp.is_some_and(is_possible);
+            part.undated += u64::from(!dated && !here.line.is_empty());
+            if let Some(stamp) = event.stamp {
+                pace.begins(here, stamp, event.class() == Class::Syslog, part);
+            }
+        }
+        self.count_client(&event, part);
+        if self.joins_audit
+            && let Some(note) = event.audit_record().and_then(Note::of)
+        {
+            part.notes.push((part.lines, here.offset, note));
+        }
+        self.ask(&event, here, found, pace, part);
+    }
+
+    /// Counts a request; one whose stamp names no zone is counted whatever its time.
+    fn count_client(&self, event: &Event<'_>, part: &mut Part) {
+        let Some(client) = event.client() else { return };
+        let early = match (event.stamp, self.options.since) {
+            (Some(Stamp::Exact(at)), Some(since)) => at < since,
+            _ => false,
+        };
+        if !early && !part.old {
+            part.census.take(client, event.weight);
+        }
+    }
+
+    /// Asks the rules about a line that was read.
+    fn ask(
+        &mut self,
+        event: &Event<'_>,
+        here: &Here<'_>,
+        found: &[Found],
+        pace: &mut Pace,
+        part: &mut Part,
+    ) {
+        let class = event.class();
+        let before = part.rules.len();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let rules = self.rules;
+        let mut hit = |rule: usize| {
+            let values = u32::try_from(part.values.len()).unwrap_or(u32::MAX);
+            part.rules.push(RuleHit { rule: u32::try_from(rule).unwrap_or(u32::MAX), values });
+            for field in &rules.rules[rule].wanted {
+                let value = event.field(field).filter(|value| !value.is_empty());
+                let word = value.map(|value| Word {
+                    hash: self.hasher.hash_one(&*value),
+                    span: {
+                        let from = u32::try_from(part.text.len()).unwrap_or(u32::MAX);
+                        part.text.extend_from_slice(&value);
+                        Span { from, length: u32::try_from(value.len()).unwrap_or(u32::MAX) }
+                    },
+                });
+                part.values.push(word);
+            }
+        };
+        if class == here.manner.class && class != Class::Json {
+            rules.begin(class, &mut scratch);
+            let filter = rules.filter(class);
+            for one in found {
+                filter.rules_of(*one).iter().for_each(|rule| scratch.add(*rule));
+            }
+            rules.mark_unwritten(event, &mut scratch);
+            rules.each_of(event, &mut scratch, &mut hit);
+        } else {
+            rules.each_match(event, &mut scratch, &mut hit);
+        }
+        self.scratch = scratch;
+        if part.rules.len() > before {
+            if event.stamp.is_none() {
+                pace.tell(here.block, part);
+            }
+            self.keep(event, here, part);
+        }
+    }
+
+    /// Keeps what stories and windows need of a line.
+    fn keep(&self, event: &Event<'_>, here: &Here<'_>, part: &mut Part) {
+        let who = event.who();
+        let mut word = |text: &Option<String>| {
+            let text = text.as_ref()?;
+            let hash = self.hasher.hash_one(text.as_bytes());
+            Some(Word { span: part.keep(text.as_bytes()), hash })
+        };
+        let (ip, user, unit) = (word(&who.ip), word(&who.user), word(&who.unit));
+        let text = part.keep(&event.raw[..event.raw.len().min(TEXT_BYTES_MAX)]);
+        part.hits.push(LineHit {
+            line: part.lines,
+            offset: here.offset,
+            stamp: event.stamp,
+            weight: event.weight,
+            column: event.column(),
+            text,
+            ip,
+            user,
+            unit,
+            typed: who.typed,
+            ended: who.ended,
+            rules_end: part.rules.len(),
+        });
+    }
+
+    /// One event that is no line of a block (an entry of the journal, joined audit records), as a line
+    /// of a part.
+    pub(super) fn entry(&mut self, event: &Event<'_>, part: &mut Part) {
+        let manner = Manner { form: Form::Syslog, class: Class::Json };
+        let here = Here { line: event.raw, offset: 0, block: &[], manner };
+        self.ask(event, &here, &[], &mut Pace::default(), part);
+    }
+}
+
+/// A line's bytes without its line end, and whether it was cut.
+pub(super) fn kept_of(line: &[u8]) -> (&[u8], bool) {
+    let kept = &line[..line.len().min(LINE_BYTES_MAX)];
+    (kept.strip_suffix(b"\r").unwrap_or(kept), line.len() > LINE_BYTES_MAX)
+}
+
+/// A line in its block.
+struct Here<'b> {
+    line: &'b [u8],
+    offset: u64,
+    block: &'b [u8],
+    manner: Manner,
+}
+
+/// `:MM:SS`, after the hour.
+const MINUTES_BYTES: usize = 6;
+/// `Jun  1 00` of a stamp without a year.
+const HOUR_BYTES: usize = 9;
+/// `2024-05-01T10`.
+const ISO_HOUR_BYTES: usize = 13;
+/// Longest stretch of time between two lines that a clock sees; far less than clocks are ever moved.
+const STRETCH_SECONDS: u32 = 600;
+/// Longest fraction and offset after the seconds.
+const ZONE_BYTES_MAX: usize = 16;
+
+/// Follows the stamps of lines without reading them, as long as they stay in one hour.
+///
+/// A clock needs to see a line when a new hour begins (with it a month or a year may), when a wall clock
+/// goes back (the repeated hour of a change to winter time), and every [`STRETCH_SECONDS`]: what it makes
+/// of a line is then the same as had it seen every line before.
+#[derive(Default)]
+struct Pace {
+    /// The text up to the hour that lines share; empty: none known.
+    hour: Vec<u8>,
+    /// Length of a fraction and the text of the offset, for stamps that name theirs.
+    zone: Option<(usize, Vec<u8>)>,
+    /// Hour of the last dated line, and the second within it; none after a stamp with an offset.
+    wall: Option<(Wall, u32)>,
+    /// Number of the last dated line and its stamp, or where it is.
+    last: Option<(u64, Last)>,
+    /// Whether that line is among the part's times.
+    told: bool,
+    /// Second within the hour of the last line that was told for its own sake.
+    told_at: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Last {
+    Read(Stamp),
+    At(usize),
+}
+
+impl Pace {
+    /// Whether a line begins with a stamp of the known hour, and so is a syslog line of it.
+    #[inline]
+    fn step(&self, line: &[u8]) -> bool {
+        if self.hour.is_empty() || !line.starts_with(&self.hour) {
+            return false;
+        }
+        let rest = &line[self.hour.len()..];
+        let Some(minutes) = rest.first_chunk() else { return false };
+        if !are_minutes(minutes) {
+            return false;
+        }
+        let Some((fraction, zone)) = &self.zone else { return true };
+        let digits = rest.get(MINUTES_BYTES..MINUTES_BYTES + fraction).unwrap_or_default();
+        digits.len() == *fraction
+            && digits.iter().skip(1).all(u8::is_ascii_digit)
+            && (digits.is_empty() || matches!(digits[0], b'.' | b','))
+            && rest[MINUTES_BYTES + fraction..].starts_with(zone)
+    }
+
+    /// A line of the known hour.
+    fn goes_on(&mut self, here: &Here<'_>, part: &mut Part) {
+        let minutes = here.line.get(self.hour.len()..).and_then(|rest| rest.first_chunk());
+        let within = minutes.map_or(0, seconds_of);
+        let told_at = self.told_at;
+        let moves = self.wall.as_mut().is_some_and(|(_, before)| {
+            let back = within < std::mem::replace(before, within);
+            back || within > told_at + STRETCH_SECONDS
+        });
+        if moves {
+            self.tell(here.block, part);
+        }
+        self.last = Some((part.lines, Last::At(here.offset as usize)));
+        self.told = false;
+        if moves {
+            self.told_at = within;
+            self.tell(here.block, part);
+        }
+    }
+
+    /// A dated line that was read.
+    fn begins(&mut self, here: &Here<'_>, stamp: Stamp, syslog: bool, part: &mut Part) {
+        let wall = match stamp {
+            Stamp::Exact(_) => None,
+            Stamp::Local(wall) | Stamp::Yearless(wall) => {
+                Some((Wall { second: wall.second / 3600, ..wall }, wall.second % 3600))
+            }
+        };
+        let stands = match (self.wall, wall) {
+            (Some((before, at)), Some((now, within))) => {
+                before == now && at <= within && within <= self.told_at + STRETCH_SECONDS
+            }
+            (_, None) => true,
+            _ => false,
+        };
+        if !stands {
+            self.tell(here.block, part);
+        }
+        self.wall = wall;
+        self.last = Some((part.lines, Last::Read(stamp)));
+        self.told = false;
+        if !stands {
+            self.told_at = wall.map_or(0, |(_, within)| within);
+            self.tell(here.block, part);
+        }
+        self.learn(here.line, stamp, syslog);
+    }
+
+    /// Takes the hour of a line as the known one, where the next lines can be told by it.
+    fn learn(&mut self, line: &[u8], stamp: Stamp, syslog: bool) {
+        self.hour.clear();
+        self.zone = None;
+        let length = match stamp {
+            Stamp::Yearless(_) => HOUR_BYTES,
+            Stamp::Exact(_) => ISO_HOUR_BYTES,
+            Stamp::Local(_) => return,
+        };
+        let at_start = line.first().is_some_and(u8::is_ascii_alphanumeric);
+        let minutes = line.get(length..).and_then(|rest| rest.first_chunk());
+        if !syslog || !is_possible(stamp) || !at_start || !minutes.is_some_and(are_minutes) {
+            return;
+        }
+        if let Stamp::Exact(_) = stamp {
+            let rest = &line
+                [length + MINUTES_BYTES..line.len().min(length + MINUTES_BYTES + ZONE_BYTES_MAX)];
+            let fraction = match rest.first() {
+                Some(b'.' | b',') => {
+                    1 + rest.iter().skip(1).take(9).take_while(|b| b.is_ascii_digit()).count()
+                }
+                _ => 0,
+            };
+            let zone = &rest[fraction..];
+            let length = match zone.first() {
+                Some(b'Z' | b'z') => 1,
+                Some(b'+' | b'-') if zone.get(3) == Some(&b':') => 6,
+                Some(b'+' | b'-') => 5,
+                _ => return,
+            };
+            let Some(zone) = zone.get(..length) else { return };
+            self.zone = Some((fraction, zone.to_vec()));
+        }
+        self.hour.extend_from_slice(&line[..length]);
+    }
+
+    /// Adds the last dated line to the part's times, unless it is there.
+    fn tell(&mut self, block: &[u8], part: &mut Part) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        if let Some((number, last)) = self.last {
+            let stamp = match last {
+                Last::Read(stamp) => Some(stamp),
+                Last::At(at) => stamp_at(block, at),
+            };
+            part.times.extend(stamp.map(|stamp| (number, stamp)));
+        }
+    }
+}
+
+/// Whether the day exists, in some year.
+fn is_possible(stamp: Stamp) -> bool {
+    match stamp {
+        Stamp::Exact(_) => true,
+        Stamp::Local(wall) => wall.as_utc().is_some(),
+        Stamp::Yearless(wall) => Wall { year: LEAP_YEAR, ..wall }.as_utc().is_some(),
+    }
+}
+
+/// A year with a 29 February.
+const LEAP_YEAR: i16 = 2024;
+
+fn stamp_at(block: &[u8], at: usize) -> Option<Stamp> {
+    let line = block.get(at..)?;
+    parsers::log::syslog::stamp(&line[..line.len().min(64)]).map(|(stamp, _)| stamp)
+}
+
+/// The second within the hour; a leap second counts as the one before it.
+fn seconds_of(text: &[u8; MINUTES_BYTES]) -> u32 {
+    let digit = |at: usize| u32::from(text[at].wrapping_sub(b'0'));
+    (digit(1) * 10 + digit(2)) * 60 + (digit(4) * 10 + digit(5)).min(59)
+}
+
+fn are_minutes(text: &[u8; MINUTES_BYTES]) -> bool {
+    let [first, m1, m2, second, s1, s2] = *text;
+    let digit = |byte: u8| byte.is_ascii_digit();
+    (first, second) == (b':', b':')
+        && (b'0'..=b'5').contains(&m1)
+        && digit(m2)
+        && digit(s2)
+        && ((b'0'..=b'5').contains(&s1) || (s1, s2) == (b'6', b'0'))
+}
