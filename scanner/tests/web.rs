@@ -427,7 +427,7 @@ fn payloads_are_told_apart() {
             escaped(payload)
         );
         let given = class_of(&flags(line.as_bytes(), &rules, &mut scratch));
-        let apart = if third(payload) % 3 == 0 { 2 } else { 1 };
+        let apart = if third(payload).is_multiple_of(3) { 2 } else { 1 };
         for table in [0, apart] {
             for class in classes {
                 tables[table].entry(class).or_default().note(truth == class, given == class);
