@@ -32,10 +32,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let files = super::files(&args.paths)?;
-    let mut rules = rule_set(&files)?;
-    // Also what only feeds a correlation is seen.
-    rules.rules.iter_mut().for_each(|rule| rule.shown = true);
-    rules.correlations.iter_mut().for_each(|correlation| correlation.shown = true);
+    let rules = rule_set(&files)?;
     let asked = names(&files, &rules);
     let samples = gather(&files)?;
     let bench = Bench::new()?;

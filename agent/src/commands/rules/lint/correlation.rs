@@ -74,8 +74,9 @@ fn threshold(
     if !kind.ends_with("_count") {
         return;
     }
-    // Of several rules a count of one is a fold: one story of whatever they saw.
-    if least == Some(1) && most.is_none() && rules.len() == 1 {
+    // Grouped or of several rules, a count of one is a fold: one story of whatever was seen.
+    let fold = kind == "event_count" && (!groups.is_empty() || rules.len() > 1);
+    if least == Some(1) && most.is_none() && !fold {
         say(at("condition"), "the count is reached by a single event".into());
     }
     if let Some(field) = counted(body)
