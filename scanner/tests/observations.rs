@@ -10,9 +10,10 @@ use parsers::time::Clock;
 use scanner::RootedTree;
 use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::conceal::Concealer;
-use scanner::logs::features::{Baseline, Observed, Observer, TOLD_MAX};
+use scanner::logs::features::{Baseline, Observed, Observer, SOURCES_MAX, TOLD_MAX};
+use scanner::logs::templates::known::OTHER_PROGRAMS;
 use scanner::logs::templates::{
-    BUCKET_TEMPLATES_MAX, Census, PROGRAM_TEMPLATES_MAX, TEMPLATES_MAX,
+    BUCKET_TEMPLATES_MAX, Census, PROGRAM_TEMPLATES_MAX, PROGRAMS_MAX, TEMPLATES_MAX,
 };
 use scanner::logs::{Detection, SweepOptions, SweepOutcome, content, source, sweep};
 
@@ -196,6 +197,44 @@ fn clockwork_and_odd_parameters_are_told() {
     );
     assert_eq!(observed.detections[1].samples[0].line, 151);
     assert_eq!(observed.detections[0].subject.ip.as_deref(), Some("192.0.2.4"));
+}
+
+#[test]
+fn an_event_that_stands_in_two_logs_counts_once() {
+    let refused = |n: i64| {
+        format!("{} h imapd[5]: login failed for user eve from 192.0.2.9\n", stamp(MAY + n * n))
+    };
+    let text: String = (0..4).map(refused).collect();
+    let text =
+        text + &format!("{} h imapd[5]: user eve logged in from 192.0.2.9\n", stamp(MAY + 60));
+    let entered = |names: &[&str]| {
+        let mut observer = Observer::default();
+        for name in names {
+            let source = observer.source(name, Clock::new(TimeZone::UTC, 2024), 0);
+            observer.merge(source, &Census::of_part(text.as_bytes(), 0));
+        }
+        observer.finish(&[], &Concealer::default()).detections.len()
+    };
+    assert_eq!(entered(&["/var/log/mail.log", "journal"]), 0, "four refusals, not eight");
+}
+
+#[test]
+fn programs_and_sources_beyond_the_limits_share_a_name_or_are_counted() {
+    let mut observer = Observer::default();
+    let text: String = (0..PROGRAMS_MAX + 5)
+        .map(|number| format!("{} h p{number}: hello\n", stamp(MAY)))
+        .collect();
+    for number in 0..SOURCES_MAX + 2 {
+        let source = observer.source(&number.to_string(), Clock::new(TimeZone::UTC, 2024), 0);
+        if number == 0 || number >= SOURCES_MAX {
+            observer.merge(source, &Census::of_part(text.as_bytes(), 0));
+        }
+    }
+    let names = observer.known().programs();
+    assert_eq!((names.len(), &*names[PROGRAMS_MAX - 1].name), (PROGRAMS_MAX, OTHER_PROGRAMS));
+    let shared = observer.known().templates().find(|(_, template)| template.count > 1);
+    assert_eq!(shared.map(|(_, template)| template.count), Some(6));
+    assert_eq!(observer.finish(&[], &Concealer::default()).counts.unobserved, 2);
 }
 
 /// A message that no other is like: its first word is its own.

@@ -171,7 +171,7 @@ impl Numbers {
 
 /// Requests of ordinary visitors, with what looks odd in them and is not.
 fn ordinary_log(lines: usize) -> String {
-    const PATHS: [&str; 44] = [
+    const PATHS: [&str; 49] = [
         "/",
         "/index.html",
         "/static/app.0a1b2c3d.js?v=1.2.3",
@@ -216,6 +216,11 @@ fn ordinary_log(lines: usize) -> String {
         "/apple-touch-icon.png",
         "/a?email=bob%40example.org&name=Anne-Marie",
         "/download/app-1.2.{n}.tar.gz",
+        "/api/v1/query?query=sum(rate(http_requests_total%7Bjob%3D%22x%22%7D%5B5m%5D))%20by%20(job)",
+        "/odata/Items?$filter=contains(Name,'x')%20and%20Price%20gt%205&$top=10",
+        "/config.json",
+        "/server-status?auto",
+        "/%C0%20propos",
     ];
     const AGENTS: [&str; 6] = [
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Safari/537.36",
@@ -231,9 +236,12 @@ fn ordinary_log(lines: usize) -> String {
         "https://www.google.com/search?q=l%27amour+%22toujours%22",
         "https://example.com/a?b=(c)",
     ];
+    const STATUSES: [&str; 8] = ["200", "200", "200", "200", "200", "304", "301", "404"];
     let (mut numbers, mut log) = (Numbers(88_172_645_463_325_252), String::new());
     for line in 0..lines {
         let path = numbers.of(&PATHS).replace("{n}", &numbers.below(100_000).to_string());
+        // what only a site that has it asks for
+        let own = path == "/config.json" || path.starts_with("/server-status");
         // 2,000 addresses, some of them far busier than others
         let most = 1 + numbers.below(2_000);
         let client = numbers.below(most);
@@ -243,7 +251,7 @@ fn ordinary_log(lines: usize) -> String {
             "10.1.{}.{} - - [01/Jun/2025:{:02}:{:02}:{:02} +0000] \"{} {path} HTTP/1.1\" {} {} \"{}\" \"{}\"",
             client / 250, client % 250, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60,
             numbers.of(&["GET", "GET", "GET", "GET", "POST", "HEAD"]),
-            numbers.of(&["200", "200", "200", "200", "200", "304", "301", "404"]),
+            if own { "200" } else { numbers.of(&STATUSES) },
             numbers.below(90_000), numbers.of(&REFERERS), numbers.of(&AGENTS),
         )
         .unwrap();
@@ -266,6 +274,10 @@ fn ordinary_visitors_are_no_story() {
     let headlines: Vec<String> = outcome.detections.iter().map(|d| d.headline()).collect();
     println!("{} lines: {headlines:?}; lines flagged: {flagged:#?}", outcome.summary.lines);
     assert_eq!((outcome.summary.lines, outcome.summary.unparsed), (40_000, 0));
+    // queries of monitoring and of OData are made of marks: that is noted, and by itself is nothing
+    let odd = |what: &String| what.starts_with("web-odd-characters: /");
+    flagged
+        .retain(|what, _| !(odd(what) && (what.contains("query=") || what.contains("$filter="))));
     // at most two in ten thousand lines
     assert!(outcome.detections.len() <= 8, "{headlines:?}");
     assert!(flagged.values().sum::<u32>() <= 8, "{flagged:?}");

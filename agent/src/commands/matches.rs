@@ -8,7 +8,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use parsers::map::{EXPANDED_BYTES_MAX, Lines, Shared, gunzip, is_gzip};
+use parsers::map::{EXPANDED_BYTES_MAX, Lines, MAGIC_BYTES, Packing, Shared};
 use parsers::time::{Clock, Stamp, first_year};
 use scanner::RootedTree;
 use scanner::logs::RuleSet;
@@ -19,7 +19,7 @@ use scanner::logs::patterns::{Asking, PATTERNS_MAX, PatternError, Patterns};
 use serde_json::json;
 
 use crate::commands::filters::{Filters, Hit};
-use crate::commands::{Global, rule_files, sweep};
+use crate::commands::{Global, rule_files, sweep, why};
 use crate::exit::{self, Exit};
 use crate::pipeline::look::known_users;
 
@@ -86,6 +86,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         clock: None,
         scratch: Scratch::default(),
         truncated: 0,
+        verbose: global.verbose,
     };
     let reader = open(&tree, &args.log)?;
     let matched = match &global.output {
@@ -120,8 +121,8 @@ fn count_in_file(
     }
     let Ok(file) = tree.open_file(&std::path::absolute(log)?) else { return Ok(None) };
     let mut head = Vec::new();
-    file.try_clone()?.take(3).read_to_end(&mut head)?;
-    if is_gzip(&head) {
+    file.try_clone()?.take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
+    if Packing::of(&head).is_some() {
         return Ok(None);
     }
     let size = file.metadata()?.len();
@@ -130,8 +131,8 @@ fn count_in_file(
 }
 
 fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
-    let mut raw: Box<dyn Read> = if log == Path::new("-") {
-        Box::new(std::io::stdin().lock())
+    let mut raw: Box<dyn Read + Send> = if log == Path::new("-") {
+        Box::new(std::io::stdin())
     } else {
         let path = std::path::absolute(log)?;
         let file: File = tree.open_file(&path).map_err(|error| {
@@ -140,10 +141,13 @@ fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
         Box::new(file)
     };
     let mut head = Vec::new();
-    raw.by_ref().take(3).read_to_end(&mut head)?;
-    let packed = is_gzip(&head);
+    raw.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
+    let packing = Packing::of(&head);
     let whole = std::io::Cursor::new(head).chain(raw);
-    Ok(if packed { Box::new(gunzip(whole, EXPANDED_BYTES_MAX)) } else { Box::new(whole) })
+    Ok(match packing {
+        Some(packing) => packing.unpack(whole, EXPANDED_BYTES_MAX)?,
+        None => Box::new(whole),
+    })
 }
 
 /// Everything that a line is held against.
@@ -159,6 +163,7 @@ struct Asked<'a> {
     clock: Option<Clock>,
     scratch: Scratch,
     truncated: u64,
+    verbose: u8,
 }
 
 impl Asked<'_> {
@@ -178,6 +183,11 @@ impl Asked<'_> {
                 rules.each_match(&event, &mut self.scratch, |rule| {
                     hits.push(rules.rules[rule].rule.header.key().to_string());
                 });
+                if self.verbose > 0 {
+                    for why in why::not(rules, &event, self.verbose) {
+                        say!("wardmote: {}: {why}", line.number);
+                    }
+                }
                 seen = Some(event);
             }
             if self.args.count

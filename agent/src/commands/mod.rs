@@ -33,6 +33,7 @@ mod seal;
 mod sweep;
 mod triage;
 mod verify;
+mod why;
 
 /// A security agent for Linux servers: looks, lets a panel of experts judge, says how bad and why.
 #[derive(Debug, Parser)]

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use parsers::rules::sigma::Logsource;
 use serde::{Deserialize, Serialize};
 
-use super::extract::canonical_program;
+use super::event::Class;
+use super::matcher::RuleSet;
 
 /// Most files that are listed one by one.
 pub const FILES_MAX: usize = 1_000;
@@ -144,6 +144,24 @@ impl Coverage {
         others.add(&file);
     }
 
+    /// Adds the rules that nothing here feeds.
+    pub fn rules(&mut self, rules: &RuleSet, fed: &Fed) {
+        let (has, writes) = (|class: Class| fed.has(class), |program: &str| fed.writes(program));
+        let unfed: Vec<Unfed> = rules
+            .unfed(&has, &writes)
+            .map(|compiled| {
+                let service = compiled.rule.logsource.service.as_deref();
+                let source = compiled.source();
+                let needs = match (source, service) {
+                    ("syslog of a program", Some(service)) => format!("lines of {service}"),
+                    _ => source.to_string(),
+                };
+                Unfed { rule: compiled.rule.header.key().into(), needs }
+            })
+            .collect();
+        unfed.into_iter().for_each(|unfed| self.unfed(unfed));
+    }
+
     /// Adds a rule that cannot fire.
     pub fn unfed(&mut self, unfed: Unfed) {
         if self.unfed.len() < LISTED_MAX { self.unfed.push(unfed) } else { self.more += 1 }
@@ -189,43 +207,19 @@ impl Coverage {
 }
 
 impl Fed {
-    /// What a rule of this log source lacks here; `None` when it can fire.
-    pub fn lacks(&self, source: &Logsource) -> Option<String> {
-        let part = |part: &Option<String>| part.as_deref().unwrap_or_default().to_string();
-        let (product, category, service) =
-            (part(&source.product), part(&source.category), part(&source.service));
-        if self.json {
-            return None;
-        }
-        match (product.as_str(), category.as_str(), service.as_str()) {
-            ("apache" | "nginx", ..)
-            | (_, "webserver" | "proxy", _)
-            | (_, _, "apache" | "nginx" | "httpd") => {
-                (!self.web).then(|| "log of a web server".into())
-            }
-            (_, "process_creation" | "file_event" | "network_connection", _) | (_, _, "auditd") => {
-                (!self.audit).then(|| "audit log".into())
-            }
-            (_, _, "auth" | "syslog") | ("linux" | "", "", "") => {
-                (self.programs.is_empty() && !self.audit).then(|| "syslog".into())
-            }
-            ("linux" | "", "", service) => {
-                let name =
-                    String::from_utf8_lossy(canonical_program(service.as_bytes())).into_owned();
-                (!self.has(&name)).then(|| format!("lines of {service}"))
-            }
-            _ => {
-                Some(format!("log of {product} {category} {service}").trim_end().replace("  ", " "))
-            }
+    /// Whether there are events of a class.
+    pub fn has(&self, class: Class) -> bool {
+        match class {
+            Class::Syslog => !self.programs.is_empty(),
+            Class::Web => self.web,
+            Class::Audit | Class::Joined => self.audit,
+            Class::Json => self.json,
         }
     }
 
-    /// Whether a program writes here, under this name or as one of its parts (`postfix/smtpd`).
-    fn has(&self, name: &str) -> bool {
-        self.programs.iter().any(|program| {
-            program == name
-                || program.strip_prefix(name).is_some_and(|rest| rest.starts_with(['/', '-']))
-        })
+    /// Whether a program writes to syslog, by its canonical name.
+    pub fn writes(&self, program: &str) -> bool {
+        self.programs.contains(program)
     }
 }
 
@@ -284,30 +278,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_says_what_it_lacks() {
-        let of = |product: &str, category: &str, service: &str| {
-            let part = |text: &str| (!text.is_empty()).then(|| text.to_string());
-            Logsource { product: part(product), category: part(category), service: part(service) }
+    fn rules_without_their_logs_are_named_with_what_they_lack() {
+        let rules = crate::logs::content::rules();
+        let unfed = |fed: &Fed| {
+            let mut coverage = Coverage::default();
+            coverage.rules(&rules, fed);
+            coverage.unfed.into_iter().map(|unfed| unfed.rule).collect::<Vec<_>>()
         };
-        let fed = Fed {
-            programs: ["sshd", "cron", "postfix/smtpd"].map(String::from).into(),
-            ..Fed::default()
-        };
-        for (source, lacks) in [
-            (of("linux", "", "sshd"), None),
-            (of("linux", "", "cron"), None),
-            (of("linux", "", "postfix"), None),
-            (of("linux", "", "sudo"), Some("lines of sudo")),
-            (of("", "webserver", ""), Some("log of a web server")),
-            (of("linux", "", "auditd"), Some("audit log")),
-            (of("linux", "process_creation", ""), Some("audit log")),
-            (of("linux", "", ""), None),
-            (of("windows", "process_access", ""), Some("log of windows process_access")),
-        ] {
-            assert_eq!(fed.lacks(&source).as_deref(), lacks, "{source:?}");
-        }
-        assert_eq!(Fed::default().lacks(&of("linux", "", "auth")).as_deref(), Some("syslog"));
-        let json = Fed { json: true, ..Fed::default() };
-        assert_eq!(json.lacks(&of("windows", "process_access", "")), None);
+        let all = unfed(&Fed::default());
+        assert_eq!(all.len(), rules.rules.len());
+        let with_ssh = Fed { programs: ["sshd".to_string()].into(), ..Fed::default() };
+        let left = unfed(&with_ssh);
+        let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        assert!(has(&all, "ssh-login-failed") && !has(&left, "ssh-login-failed"));
+        assert!(has(&left, "sudo-shell") && has(&left, "web-sql-injection"));
+        assert!(!has(&unfed(&Fed { web: true, ..with_ssh }), "web-sql-injection"));
+        assert_eq!(unfed(&Fed { json: true, ..Fed::default() }), [""; 0]);
     }
 }

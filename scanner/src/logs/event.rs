@@ -19,8 +19,8 @@ mod fields;
 
 pub use fields::journal_line;
 use fields::{
-    any, audit_field, given, hidden_values, inner, json_stamp, json_values, naming, syslog_field,
-    written_time,
+    any, audit_field, given, hidden_values, inner, json_stamp, json_text, json_values, naming,
+    syslog_field, written_time,
 };
 
 /// Sort of record; rules are routed by it.
@@ -56,7 +56,7 @@ enum Record<'a> {
     Error(ErrorRecord<'a>),
     /// What is not in the line as it is, is put together when it is asked for.
     Audit(audit::AuditRecord<'a>, OnceCell<Option<Vec<u8>>>),
-    Json(Vec<(String, String)>, Origin),
+    Json(Vec<(String, String)>, Origin, OnceCell<Vec<u8>>),
     Joined(&'a Joined),
     Raw,
 }
@@ -99,7 +99,10 @@ impl<'a> Event<'a> {
                 if let Some(fields) = json::parse(raw) {
                     let pairs = fields.iter().map(|(key, value)| (key.as_str(), value.as_str()));
                     let origin = taxonomy::origin(pairs);
-                    return plain(json_stamp(&fields), Record::Json(fields, origin));
+                    return plain(
+                        json_stamp(&fields),
+                        Record::Json(fields, origin, OnceCell::new()),
+                    );
                 }
             }
             Some(b't' | b'n') => {
@@ -201,7 +204,7 @@ impl<'a> Event<'a> {
     /// Where a line with named fields comes from.
     pub fn origin(&self) -> Origin {
         match self.record {
-            Record::Json(_, origin) => origin,
+            Record::Json(_, origin, _) => origin,
             _ => Origin::Unknown,
         }
     }
@@ -247,13 +250,14 @@ impl<'a> Event<'a> {
     }
 
     /// A text besides `raw` in which what rules look for may stand: the decoded URI, the decoded values
-    /// of an audit record.
+    /// of an audit record, those of a line with named fields.
     pub fn decoded(&self) -> Option<&[u8]> {
         match &self.record {
             Record::Access(record, request) => request.text(record),
             Record::Audit(record, hidden) => {
                 hidden.get_or_init(|| hidden_values(record)).as_deref()
             }
+            Record::Json(fields, _, text) => Some(text.get_or_init(|| json_text(fields))),
             _ => None,
         }
     }
@@ -287,7 +291,7 @@ impl<'a> Event<'a> {
                 _ => return None,
             }),
             Record::Audit(record, _) => Cow::Borrowed(audit_field(record, name)?),
-            Record::Json(fields, _) => Cow::Borrowed(json_values(fields, name).next()?),
+            Record::Json(fields, ..) => Cow::Borrowed(json_values(fields, name).next()?),
             Record::Joined(joined) => Cow::Borrowed(joined.values(name).next()?),
             Record::Raw if name == "message" => Cow::Borrowed(self.raw),
             Record::Raw => return None,
@@ -299,7 +303,7 @@ impl<'a> Event<'a> {
     /// does not have the field.
     pub fn any_value(&self, name: &str, mut accepts: impl FnMut(&[u8]) -> bool) -> Option<bool> {
         match &self.record {
-            Record::Json(fields, _) => any(json_values(fields, name), accepts),
+            Record::Json(fields, ..) => any(json_values(fields, name), accepts),
             Record::Joined(joined) => any(joined.values(name), accepts),
             _ => self.field(name).map(|value| accepts(&value)),
         }
@@ -310,7 +314,7 @@ impl<'a> Event<'a> {
     /// are not in the line as they are, or where `each` value by itself is asked for.
     pub fn any_text(&self, each: bool, mut accepts: impl FnMut(&[u8]) -> bool) -> bool {
         match &self.record {
-            Record::Json(fields, _) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
+            Record::Json(fields, ..) => fields.iter().any(|(_, value)| accepts(value.as_bytes())),
             Record::Joined(joined) => joined.fields.iter().any(|(_, value)| accepts(value)),
             Record::Audit(record, _) => {
                 accepts(self.raw)

@@ -13,7 +13,6 @@ use consensus::Subject;
 use parsers::rules::sigma::CorrelationKind;
 
 use super::conceal::Concealer;
-use super::coverage::Unfed;
 use super::event::Who;
 use super::extract::Ended;
 use super::fail2ban::{Seen, State};
@@ -406,11 +405,7 @@ impl<'a> Sweeper<'a> {
         let Some(observer) = self.observer.take() else { return };
         let rules = &self.rules.rules;
         let (fed, mut coverage) = (observer.fed(), std::mem::take(&mut self.outcome.coverage));
-        for rule in rules.iter().map(|compiled| &compiled.rule) {
-            if let Some(needs) = fed.lacks(&rule.logsource) {
-                coverage.unfed(Unfed { rule: rule.header.key().into(), needs });
-            }
-        }
+        coverage.rules(self.rules, &fed);
         let mut observed = observer.finish(detections, &self.conceal);
         let hit = self.totals.iter().enumerate().filter(|(_, total)| total.events > 0);
         let hit = hit.map(|(rule, _)| rules[rule].rule.header.key());

@@ -72,7 +72,9 @@ impl Prefilter {
             }
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             // Audit values may be written in hexadecimal: `Event::decoded` has them as they are.
-            let needed = best([needed(&compiled.rule), compiled.program_texts()].into_iter());
+            // A JSON line need not name a program for a rule about one to be asked.
+            let programs = if class == Class::Json { None } else { compiled.program_texts() };
+            let needed = best([needed(&compiled.rule), programs].into_iter());
             match needed {
                 Some(texts) => {
                     for text in texts {

@@ -317,7 +317,8 @@ fn without_copies(tree: &RootedTree, mut files: Vec<(Age, LogFile)>) -> Vec<(Age
 /// follows it, though both may begin with the same lines; where births are unknown, a few are no proof.
 fn is_younger(copy: &LogFile, original: &LogFile) -> bool {
     match (copy.stat.born, original.stat.born) {
-        (Some(copy), Some(original)) => copy > original,
+        // Births have the grain of the kernel's clock tick.
+        (Some(copy), Some(original)) => copy >= original,
         _ => copy.stat.size_bytes >= COPY_BYTES as u64,
     }
 }

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::follow::{Watch, Woken};
-use scanner::logs::sweep::Summary;
 use scanner::logs::{Detection, SweepOutcome};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -105,20 +104,17 @@ struct Total {
 impl Total {
     fn add(&mut self, round: &mut Round) {
         let (sum, one) = (&mut self.outcome.summary, &round.outcome.summary);
-        let files = sum.files.max(one.files);
-        *sum = Summary {
-            files,
-            lines: sum.lines + one.lines,
-            bytes: sum.bytes + one.bytes,
-            hits: sum.hits + one.hits,
-            detections: sum.detections + one.detections,
-            unparsed: sum.unparsed + one.unparsed,
-            undated: sum.undated + one.undated,
-            undecided: sum.undecided + one.undecided,
-            evicted: sum.evicted + one.evicted,
-            gaps: sum.gaps + one.gaps,
-            ..*sum
-        };
+        // The files are the same ones each time; everything else is counted once.
+        sum.files = sum.files.max(one.files);
+        sum.lines += one.lines;
+        sum.bytes += one.bytes;
+        sum.hits += one.hits;
+        sum.detections += one.detections;
+        sum.unparsed += one.unparsed;
+        sum.undated += one.undated;
+        sum.undecided += one.undecided;
+        sum.evicted += one.evicted;
+        sum.gaps += one.gaps;
         self.outcome.incomplete = std::mem::take(&mut round.outcome.incomplete);
         self.outcome.sources = std::mem::take(&mut round.outcome.sources);
         self.judged.append(&mut round.judged);

@@ -211,6 +211,7 @@ impl<'a> Task<'a> {
             year: args.year,
             known_users: known_users(&self.tree),
             jobs: args.jobs,
+            observe: true,
             ..SweepOptions::new(now)
         };
         let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.journal_cursor.clone());
@@ -224,6 +225,10 @@ impl<'a> Task<'a> {
         });
         if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
             outcome.incomplete.push("no log source: no readable log file and no journal".into());
+        }
+        if !args.paths.is_empty() {
+            // One file says nothing about what the host logs.
+            outcome.coverage.unfed.clear();
         }
         let judged = match args.follow && outcome.detections.is_empty() {
             true => Vec::new(),

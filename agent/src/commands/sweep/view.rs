@@ -11,6 +11,9 @@ use crate::output;
 use crate::report::Learnt;
 use crate::store::cases::Case;
 
+/// Networks that the text shows.
+const NETWORKS_SHOWN: usize = 10;
+
 /// What a sweep found, and how it is to be shown.
 pub(super) struct View<'a> {
     pub(super) args: &'a Args,
@@ -49,6 +52,9 @@ impl View<'_> {
                     "detections": detections?,
                     "activity": self.outcome.activity,
                     "sources": self.outcome.sources,
+                    "networks": self.outcome.networks,
+                    "coverage": self.outcome.coverage,
+                    "observed": self.outcome.observed,
                     "summary": self.summary()?,
                     "incomplete": self.outcome.incomplete,
                 });
@@ -70,6 +76,12 @@ impl View<'_> {
 
     fn text(&self) -> String {
         let mut out = self.stories();
+        for group in self.outcome.networks.iter().take(NETWORKS_SHOWN) {
+            out.push_str(&format!("network: {group}\n"));
+        }
+        if self.global.verbose > 0 {
+            out.push_str(&self.outcome.coverage.text());
+        }
         for line in &self.outcome.incomplete {
             out.push_str(&format!("incomplete: {line}\n"));
         }
@@ -173,6 +185,9 @@ fn object(detection: &Detection, case: &Case) -> anyhow::Result<Value> {
         "samples": detection.samples,
         "verdict": verdict,
     });
+    if let Some(requests) = detection.requests {
+        object["requests"] = json!(requests);
+    }
     if let Some(learnt) = &case.learnt {
         object["learnt"] = json!(learnt);
     }

@@ -49,13 +49,13 @@ pub(super) fn inner<'a>(record: &SyslogRecord<'a>) -> Option<Record<'a>> {
         b'd' => {
             let pairs = taxonomy::fortigate(record.message)?;
             let own = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
-            Some(Record::Json(pairs.iter().map(own).collect(), Origin::Fortigate))
+            Some(Record::Json(pairs.iter().map(own).collect(), Origin::Fortigate, OnceCell::new()))
         }
         b'<' if record.program == b"sysmon" => {
             let fields = taxonomy::sysmon(record.message)?;
             let pairs = fields.iter().map(|(key, value)| (key.as_str(), value.as_str()));
             let origin = taxonomy::origin(pairs);
-            Some(Record::Json(fields, origin))
+            Some(Record::Json(fields, origin, OnceCell::new()))
         }
         _ => None,
     }
@@ -101,6 +101,11 @@ pub(super) fn json_values<'f, 'n>(
     };
     let wanted = move |key: &str| if inside { taxonomy::is_below(key, name) } else { key == name };
     fields.iter().filter(move |(key, _)| wanted(key)).map(|(_, value)| value.as_bytes())
+}
+
+/// All values, a line each.
+pub(super) fn json_text(fields: &[(String, String)]) -> Vec<u8> {
+    fields.iter().map(|(_, value)| value.as_bytes()).collect::<Vec<_>>().join(&b'\n')
 }
 
 /// Whether one of the values is accepted; `None` when there is none.

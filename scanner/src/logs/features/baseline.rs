@@ -29,7 +29,7 @@ const QUIET_SECONDS: i64 = 7 * 86_400;
 pub const NAMES_KEPT: usize = 256;
 
 /// What is known when a sweep begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     version: u8,
     /// Sweeps that have been.
@@ -74,12 +74,22 @@ pub(super) struct Spoke {
     pub longest: i64,
 }
 
-impl Baseline {
+impl Default for Baseline {
     /// Of the first sweep: nothing is known.
-    pub fn new() -> Self {
-        Self { version: VERSION, ..Self::default() }
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            sweeps: 0,
+            forgotten: 0,
+            templates: Vec::new(),
+            programs: Vec::new(),
+            sources: Vec::new(),
+            rules: Vec::new(),
+        }
     }
+}
 
+impl Baseline {
     /// Reads what [`Baseline::to_text`] wrote; `None` for what another version wrote or what is damaged:
     /// the sweep is then a first one.
     pub fn from_text(text: &str) -> Option<Self> {

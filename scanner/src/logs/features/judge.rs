@@ -47,6 +47,9 @@ pub(super) fn judge(
     (judge.detections, judge.not_told)
 }
 
+/// Observations that may be told.
+type Found<'s> = Vec<(&'s Sort, About)>;
+
 struct Judge<'a> {
     observer: &'a Observer,
     teller: Teller<'a>,
@@ -65,7 +68,7 @@ fn spoken_for(detection: &Detection) -> impl Iterator<Item = String> {
 
 impl Judge<'_> {
     /// Tells the first of these.
-    fn tell(&mut self, found: Vec<(&Sort, About)>) {
+    fn tell(&mut self, found: Found<'_>) {
         self.not_told += found.len().saturating_sub(TOLD_MAX) as u64;
         for (sort, about) in found.into_iter().take(TOLD_MAX) {
             self.detections.push(self.teller.tell(sort, about));
@@ -351,12 +354,15 @@ impl Judge<'_> {
     }
 
     /// Without those of whom a rule has told.
-    fn unspoken<'s>(&self, mut found: Vec<(&'s Sort, About)>) -> Vec<(&'s Sort, About)> {
+    fn unspoken<'s>(&self, mut found: Found<'s>) -> Found<'s> {
         found.retain(|(_, about)| {
             let (ip, user) = (&about.subject.ip, &about.subject.user);
             let told = |name: String| self.spoken.contains(&name);
-            !ip.as_ref().is_some_and(|ip| told(format!("ip:{ip}")))
-                && !(ip.is_none() && user.as_ref().is_some_and(|user| told(format!("user:{user}"))))
+            match (ip, user) {
+                (Some(ip), _) => !told(format!("ip:{ip}")),
+                (None, Some(user)) => !told(format!("user:{user}")),
+                (None, None) => true,
+            }
         });
         found
     }

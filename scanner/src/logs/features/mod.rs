@@ -95,7 +95,7 @@ impl Default for Observer {
 impl Observer {
     /// Knows what earlier sweeps saw; `None` for a first sweep, in which nothing is new.
     pub fn new(baseline: Option<Baseline>) -> Self {
-        let baseline = baseline.unwrap_or_else(Baseline::new);
+        let baseline = baseline.unwrap_or_default();
         let (known, programs) = baseline.open();
         Self {
             known,
@@ -141,7 +141,7 @@ impl Observer {
             placed.push((program(shape.program), place));
         }
         self.count_hours(census, &placed, &times);
-        self.follow(census, &programs, &times);
+        self.follow(at, census, &programs, &times);
         for parameter in &census.parameters {
             self.uris.take(parameter, |spot| times.seen(spot));
         }
@@ -175,7 +175,12 @@ impl Observer {
         }
     }
 
-    fn follow(&mut self, census: &Census, programs: &[u32], times: &Times) {
+    fn follow(&mut self, at: u32, census: &Census, programs: &[u32], times: &Times) {
+        let same_log = |source: &Source| {
+            self.sources.get(at as usize).is_some_and(|own| own.family == source.family)
+        };
+        let log = self.sources.iter().position(same_log);
+        let log = log.and_then(|log| u32::try_from(log).ok()).unwrap_or(at);
         for deed in &census.deeds {
             let Some(shape) = census.shapes.get(deed.shape as usize) else { continue };
             let Some(program) = programs.get(shape.program as usize) else { continue };
@@ -188,6 +193,7 @@ impl Observer {
                 user: user.map(AsRef::as_ref),
                 outcome: deed.outcome,
                 seen: times.seen(deed.spot),
+                log,
             });
         }
     }

@@ -50,11 +50,15 @@ pub struct Act<'a> {
     pub outcome: Outcome,
     /// Where and when.
     pub seen: Seen,
+    /// Which log the source is a part of. The same event often stands in several (a file and the
+    /// journal): of each subject only the log that named it first is followed.
+    pub log: u32,
 }
 
 /// Refusals and what came after them.
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
+    log: u32,
     refused: u64,
     since: i64,
     last: i64,
@@ -65,6 +69,7 @@ pub struct Tried {
 /// Different ones of somebody, from when to when.
 #[derive(Clone, Debug)]
 pub struct Fan {
+    log: u32,
     /// The others.
     pub distinct: Distinct,
     /// Lines.
@@ -78,6 +83,7 @@ pub struct Fan {
 /// Times of one kind of message of one address.
 #[derive(Clone, Debug)]
 pub struct Rhythm {
+    log: u32,
     times: Vec<i64>,
     /// Lines.
     pub count: u64,
@@ -100,12 +106,14 @@ pub struct Table<K, V> {
 
 /// A program and an address.
 pub type Peer = (Box<str>, IpAddr);
+/// A program, an address if there is one, and an account.
+pub type Attempt = (Box<str>, Option<IpAddr>, Box<str>);
 
 /// All that is followed.
 #[derive(Clone, Debug)]
 pub struct People {
     /// By program, address and account.
-    pub tried: Table<(Box<str>, Option<IpAddr>, Box<str>), Tried>,
+    pub tried: Table<Attempt, Tried>,
     /// Accounts that were refused to an address.
     pub accounts: Table<Peer, Fan>,
     /// Addresses that were let into an account.
@@ -168,8 +176,13 @@ impl People {
             fan.distinct.count() < FAN_MIN
                 && fan.last.at.is_none_or(|last| last < at - TOGETHER_SECONDS)
         };
-        let new =
-            || Fan { distinct: Distinct::default(), count: 0, first: act.seen, last: act.seen };
+        let new = || Fan {
+            log: act.log,
+            distinct: Distinct::default(),
+            count: 0,
+            first: act.seen,
+            last: act.seen,
+        };
         let (fan, hashed) = match (act.outcome, act.ip) {
             (Outcome::Failure, Some(ip)) => {
                 (self.accounts.entry((act.program.into(), ip), new, quiet), hash(user.as_bytes()))
@@ -180,7 +193,7 @@ impl People {
             }
             _ => return,
         };
-        if let Some(fan) = fan {
+        if let Some(fan) = fan.filter(|fan| fan.log == act.log) {
             fan.distinct.add(hashed);
             fan.count += 1;
             fan.last = act.seen;
@@ -194,7 +207,11 @@ impl People {
         if act.outcome == Outcome::Success && !self.tried.entries.contains_key(&key) {
             return;
         }
-        let Some(tried) = self.tried.entry(key, Tried::default, quiet) else { return };
+        let new = || Tried { log: act.log, ..Tried::default() };
+        let Some(tried) = self.tried.entry(key, new, quiet) else { return };
+        if tried.log != act.log {
+            return;
+        }
         if tried.refused > 0 && at - tried.last > TOGETHER_SECONDS {
             tried.refused = 0;
         }
@@ -221,8 +238,15 @@ impl People {
             rhythm.times.len() < RHYTHM_EVENTS
                 && rhythm.last.at.is_none_or(|last| last < at - TOGETHER_SECONDS)
         };
-        let new = || Rhythm { times: Vec::new(), count: 0, first: act.seen, last: act.seen };
-        if let Some(rhythm) = self.rhythms.entry((act.program.into(), ip, act.shape), new, quiet) {
+        let new = || Rhythm {
+            log: act.log,
+            times: Vec::new(),
+            count: 0,
+            first: act.seen,
+            last: act.seen,
+        };
+        let rhythm = self.rhythms.entry((act.program.into(), ip, act.shape), new, quiet);
+        if let Some(rhythm) = rhythm.filter(|rhythm| rhythm.log == act.log) {
             rhythm.count += 1;
             rhythm.last = act.seen;
             if rhythm.times.len() < TIMES_MAX {
@@ -258,7 +282,7 @@ mod tests {
     fn act<'a>(ip: u32, user: &'a str, outcome: Outcome, at: i64) -> Act<'a> {
         let ip = Some(std::net::Ipv4Addr::from(ip).into());
         let seen = Seen { at: Some(at), ..Seen::default() };
-        Act { program: "dovecot", shape: 7, ip, user: Some(user), outcome, seen }
+        Act { program: "dovecot", shape: 7, ip, user: Some(user), outcome, seen, log: 0 }
     }
 
     #[test]

@@ -9,6 +9,12 @@ pub fn holds(rule: &Rule, event: &Event<'_>) -> bool {
     condition_holds(&rule.detection.condition, rule, event)
 }
 
+/// Which selections of the rule hold for an event, in their order: why it matched, or did not.
+pub fn held(rule: &Rule, event: &Event<'_>) -> Vec<bool> {
+    let selections = rule.detection.selections.iter();
+    selections.map(|(_, selection)| selection_holds(selection, event)).collect()
+}
+
 fn condition_holds(condition: &Condition, rule: &Rule, event: &Event<'_>) -> bool {
     let selection = |index: &usize| selection_holds(&rule.detection.selections[*index].1, event);
     match condition {

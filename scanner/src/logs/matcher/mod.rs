@@ -8,6 +8,8 @@ mod evaluate;
 mod jails;
 mod route;
 
+use std::sync::OnceLock;
+
 use parsers::place::{Place, Problem};
 use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 
@@ -16,7 +18,7 @@ use super::fail2ban::Jail;
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
 use super::web::request::SUSPECT;
-pub use evaluate::holds;
+pub use evaluate::{held, holds};
 pub use jails::Jails;
 use route::Route;
 
@@ -32,7 +34,8 @@ pub struct RuleSet {
     pub rules: Vec<Compiled>,
     /// Correlations, in an order in which each comes after what it refers to.
     pub correlations: Vec<Correlated>,
-    filters: [Prefilter; 5],
+    /// By class, each built when the first event of it is met.
+    filters: [OnceLock<Prefilter>; 5],
     /// fail2ban's jails.
     pub jails: Jails,
 }
@@ -71,8 +74,6 @@ pub enum Reference {
     Correlation(usize),
 }
 
-const CLASSES: [Class; 5] = [Class::Syslog, Class::Web, Class::Audit, Class::Json, Class::Joined];
-
 impl RuleSet {
     /// Resolves the references between rules and builds the prefilters. What does not fit together
     /// (a reference to nothing, two of one name, a circle) is an error; nothing is dropped silently.
@@ -94,7 +95,6 @@ impl RuleSet {
         let mut set =
             Self { rules, correlations, filters: Default::default(), jails: Jails::default() };
         set.connect();
-        set.filters = CLASSES.map(|class| Prefilter::new(&set.rules, class));
         Ok(set)
     }
 
@@ -121,10 +121,11 @@ impl RuleSet {
     pub fn each_match(&self, event: &Event<'_>, scratch: &mut Scratch, hit: impl FnMut(usize)) {
         let filter = self.filter(event.class());
         self.begin(event.class(), scratch);
+        // Escapes hide texts in a JSON line itself: its values are looked through.
         if event.class() != Class::Json {
             filter.mark(event.raw, scratch);
-            self.mark_unwritten(event, scratch);
         }
+        self.mark_unwritten(event, scratch);
         self.each_of(event, scratch, hit);
     }
 
@@ -134,24 +135,19 @@ impl RuleSet {
         if let Some(decoded) = event.decoded() {
             filter.mark(decoded, scratch);
         }
-        if event.is_suspect() {
+        if event.is_suspect() || event.class() == Class::Json {
             filter.mark(SUSPECT, scratch);
         }
     }
 
     /// The prefilter of events of a class.
     pub(super) fn filter(&self, class: Class) -> &Prefilter {
-        &self.filters[class as usize]
+        self.filters[class as usize].get_or_init(|| Prefilter::new(&self.rules, class))
     }
 
     /// Begins with the candidates that every event of the class has.
     pub(super) fn begin(&self, class: Class, scratch: &mut Scratch) {
         scratch.begin(self.rules.len());
-        // Escapes hide literals in a JSON line itself: each rule is looked at.
-        let every = if class == Class::Json { self.rules.len() } else { 0 };
-        for rule in 0..u32::try_from(every).unwrap_or(u32::MAX) {
-            scratch.add(rule);
-        }
         for rule in &self.filter(class).always {
             scratch.add(*rule);
         }
@@ -238,6 +234,11 @@ impl Compiled {
     /// What feeds it, in words for reports.
     pub fn source(&self) -> &'static str {
         self.route.source()
+    }
+
+    /// Whether its log source is that of the event.
+    pub fn concerns(&self, event: &Event<'_>) -> bool {
+        self.route.admits(event)
     }
 
     /// Whether it is ever shown events of this class by way of the prefilter.

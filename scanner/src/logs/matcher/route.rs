@@ -183,7 +183,7 @@ impl Route {
             Class::Web => matches!(self, Self::Web | Self::Proxy),
             Class::Audit => matches!(self, Self::Audit | Self::Syslog(true)),
             Class::Joined => matches!(self, Self::Joined(_)),
-            Class::Json => false,
+            Class::Json => true,
         }
     }
 

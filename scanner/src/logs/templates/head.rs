@@ -141,10 +141,8 @@ fn slow(line: &[u8]) -> Head<'_> {
         form,
     };
     match line.first() {
-        Some(b'{') => {
-            if json::parse(line).is_some() {
-                return head(None, b"json", Cow::Borrowed(b"record"), Form::Json);
-            }
+        Some(b'{') if json::parse(line).is_some() => {
+            return head(None, b"json", Cow::Borrowed(b"record"), Form::Json);
         }
         Some(b't' | b'n') => {
             if let Some(record) = audit::parse(line) {

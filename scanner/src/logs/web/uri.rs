@@ -354,8 +354,11 @@ fn folded(text: &[u8], tricks: &mut Tricks) -> (Option<u8>, usize) {
     let tail = |byte: Option<u8>| byte.filter(|byte| byte & 0xc0 == 0x80).map(|byte| byte & 0x3f);
     let overlong = match (at(0), at(1), at(2), at(3)) {
         (Some(0xc0), Some(next), ..) if next >= 0x80 => Some((next & 0x3f, 2)),
-        (Some(0xc0), Some(next), ..) => Some((next, 2)),
-        (Some(0xc1), Some(next), ..) => Some((0x40 | next & 0x3f, 2)),
+        // what servers took for dots and slashes once; else it is a letter of Latin-1
+        (Some(0xc0), Some(next @ (b'.' | b'/' | b'\\')), ..) => Some((next, 2)),
+        (Some(0xc1), Some(next), ..) if next >= 0x80 || next == 0x1c => {
+            Some((0x40 | next & 0x3f, 2))
+        }
         (Some(0xe0), Some(high @ (0x80 | 0x81)), low, _) => {
             tail(low).map(|low| ((high & 1) << 6 | low, 3))
         }
@@ -415,6 +418,7 @@ mod tests {
             ("/a?q=\\x22\\x3C", "/a?q=\"<", ""),
             ("/a?q=\\\"\\\\", "/a?q=\"\\", ""),
             ("/%c0%ae%c0%af%c1%9c%e0%80%ae%f0%80%80%af", "/./\\./", "overlong"),
+            ("/%c0%2f%c1%1c", "//\\", "overlong"),
             ("/a?q=%26lt;b%26%23x3e;&#39", "/a?q=<b>'", "layered"),
             ("/a?q=&lt;b&gt;&x=1", "/a?q=<b>&x=1", ""),
             ("/a?q=un%00ion", "/a?q=union", "null"),

@@ -17,6 +17,9 @@ pub const STEPS_MAX: u32 = 4_000_000;
 /// Most bits that remember states (4 MiB).
 const MEMORY_BITS_MAX: usize = 32 << 20;
 
+/// Most choices that are open at once (24 MiB); one more and the search is given up.
+const FRAMES_MAX: usize = 1 << 20;
+
 /// Deepest look-around in look-around.
 const LOOKS_MAX: u32 = 20;
 
@@ -140,9 +143,7 @@ impl Machine {
                 return Outcome::Undecided;
             }
             let next = match &program.operations[at] {
-                Operation::Accept => {
-                    return Outcome::Found(position);
-                }
+                Operation::Accept => return Outcome::Found(position),
                 Operation::Literal { start, length } => {
                     let here = stands(program, (*start, *length), bytes, position);
                     here.then_some((at + 1, position + *length as usize))
@@ -151,7 +152,7 @@ impl Machine {
                     one(program, *class, text, position).map(|width| (at + 1, position + width))
                 }
                 Operation::Run { .. } | Operation::Split { .. }
-                    if self.seen_before(program, at, position, State::Entered) =>
+                    if self.remember && self.seen_before(program, at, position, State::Entered) =>
                 {
                     None
                 }
@@ -174,7 +175,7 @@ impl Machine {
                     Some((if still { *exit as usize } else { at + 1 }, position))
                 }
                 Operation::IfSet { group, otherwise } => {
-                    let set = self.slots[usize::from(*group) * 2 + 1] != UNSET;
+                    let set = self.is_set(usize::from(*group));
                     Some((if set { at + 1 } else { *otherwise as usize }, position))
                 }
                 Operation::Back { group, fold } => self
@@ -203,8 +204,17 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn push(&mut self, frame: Frame) {
+        if self.stack.len() >= FRAMES_MAX {
+            self.steps = STEPS_MAX + 1;
+            return;
+        }
         self.stack.push(frame);
+    }
+
+    fn is_set(&self, group: usize) -> bool {
+        self.slots[group * 2 + 1] != UNSET
     }
 
     fn save(&mut self, slot: usize, position: usize) {
@@ -253,7 +263,7 @@ impl Machine {
                 }
             };
             let (at, position) = (at as usize, position as usize);
-            if !self.seen_before(program, at, position, State::Resumed) {
+            if !self.remember || !self.seen_before(program, at, position, State::Resumed) {
                 return Some((at, position));
             }
             self.steps += 1;
@@ -263,7 +273,7 @@ impl Machine {
 
     /// Whether this state was tried, that is, failed, where states are remembered; it is from now on.
     fn seen_before(&mut self, program: &Program, at: usize, position: usize, state: State) -> bool {
-        if !self.remember || self.looks > 0 {
+        if self.looks > 0 {
             return false;
         }
         let conditions = program

@@ -1,6 +1,6 @@
 //! Regular expressions of Python's `re`, as filters of fail2ban write them.
 //!
-//! A pattern is read into a tree (`syntax`), `facts` are drawn from it, `program` makes instructions,
+//! A pattern is read into a tree (`syntax`, `escape`), `facts` are drawn from it, `program` makes instructions,
 //! `machine` runs them. Why not the `regex` crate: a tenth of the filters need look-around, conditions
 //! or back references, `\s`, `\w` and `$` differ, and compiling its automata for all filters costs more
 //! than a sweep of a small log may; here a pattern compiles in microseconds and a line is answered by
@@ -8,6 +8,7 @@
 //! caller has to say so.
 
 mod class;
+mod escape;
 mod facts;
 mod machine;
 mod program;

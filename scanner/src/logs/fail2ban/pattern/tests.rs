@@ -147,6 +147,9 @@ fn catastrophic_patterns_are_answered_or_undecided() {
     }
     let referring = Pattern::new(r"^(a+)+\1b", Lines::One).unwrap();
     assert_eq!(referring.search(&text, &mut machine), Err(Undecided));
+    let open = Pattern::new("^(?:(?:a|b)(?:a|c)(?:a|d))*e", Lines::One).unwrap();
+    assert_eq!(open.search(&"a".repeat(64 << 10), &mut machine), Ok(false));
+    assert_eq!(open.search(&"a".repeat(4 << 20), &mut machine), Err(Undecided));
     let line = "a".repeat(10 << 20);
     let pattern = Pattern::new("^(a+)+b", Lines::One).unwrap();
     assert_eq!(pattern.search(&line, &mut machine), Err(Undecided));

@@ -82,7 +82,7 @@ pub fn points(value: &[u8], found: &Found) -> u32 {
             Catalogue => 5,
             Weak if next(1) == Some(Open) => {
                 weak += 1;
-                if weak <= 3 { 2 } else { 0 }
+                if weak <= 2 { 2 } else { 0 }
             }
             Semicolon => stacked(before, &tokens[at + 1..]),
             Logic => logic(before, &tokens[at + 1..]),
@@ -444,6 +444,8 @@ mod tests {
             "true or false",
             "update from home",
             "group by name",
+            "sum(rate(requests_total[5m])) by (job) / count(up) > max(x)",
+            "(a eq 'x') or (b eq 'y')",
         ] {
             assert!(points(value.as_bytes()) < 5, "{value}: {}", points(value.as_bytes()));
         }
