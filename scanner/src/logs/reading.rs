@@ -345,7 +345,7 @@ fn judged(hall: &mut Hall<'_>, since: Option<i64>, event: &Joined, spot: Spot) -
     let mut part = Part::default();
     (part.offset, part.old) = (spot.offset, spot.old);
     hall.worker.examiner.entry(&Event::of_joined(event), &mut part);
-    (!part.hits.is_empty()).then(|| Aside { part, spot, at: event.at })
+    (!part.hits.is_empty()).then_some(Aside { part, spot, at: event.at })
 }
 
 /// Opens a file where it has to be read from; `None` when there is nothing new, or it cannot be read
