@@ -6,6 +6,7 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use consensus::Subject;
@@ -13,12 +14,16 @@ use parsers::rules::sigma::CorrelationKind;
 
 use super::conceal::Concealer;
 use super::event::Who;
+use super::extract::Ended;
+use super::fail2ban::{Seen, State};
 use super::features::Observer;
 use super::groups::Hashed;
 use super::matcher::{Reference, RuleSet};
 use super::networks::Grouping;
 use super::part::{LineHit, Part, RuleHit};
-use super::story::{About, Detection, Distinct, Hit, Name, Opening, Tally, one_story_an_address};
+use super::story::{
+    About, Detection, Distinct, Hit, Kept, Name, Opening, Tally, one_story_an_address,
+};
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
 use super::web::census::Census;
 use super::window::{Feed, GROUPS_BYTES_MAX, Window, field_for};
@@ -37,7 +42,7 @@ const LOOK_EVERY: u32 = 1024;
 
 /// The rules' side of a sweep: hits in, stories out.
 pub(super) struct Sweeper<'a> {
-    rules: &'a RuleSet,
+    pub(super) rules: &'a RuleSet,
     pub(super) options: &'a SweepOptions,
     pub(super) hasher: RandomState,
     windows: Vec<Window>,
@@ -125,34 +130,66 @@ impl<'a> Sweeper<'a> {
 
     /// Takes the hits of one line, all rules of it.
     pub(super) fn take(&mut self, told: &Told<'_>, stream: usize) {
-        let (part, line) = (told.part, told.hit);
-        let name = |word| Name { text: part.word(word), hash: word.hash };
         let kept = OnceCell::new();
-        let mut hit = Hit {
-            rule: 0,
-            time: told.time,
-            at: told.at,
-            weight: line.weight,
-            path: told.path,
-            line: told.line,
-            column: line.column,
-            offset: part.offset + line.offset,
-            text: part.bytes_of(line.text),
-            ip: line.ip.map(name),
-            user: line.user.map(name),
-            unit: line.unit.map(name),
-            typed: line.typed,
-            ended: line.ended,
-            old: part.old,
-            kept: &kept,
-        };
+        let mut hit = told.hit(&kept);
         for one in told.rules {
             hit.rule = one.rule as usize;
-            self.take_one(&hit, one, part, stream);
+            self.take_one(&hit, one, told.part, stream);
         }
     }
 
+    /// Takes what a filter of fail2ban saw in a line; a failure is a hit of the jail's rule.
+    pub(super) fn take_sight(
+        &mut self,
+        told: &Told<'_>,
+        jail: usize,
+        seen: &Seen,
+        state: &mut State,
+        stream: usize,
+    ) {
+        let rules = self.rules;
+        let Some((jail, rule)) = rules.jails.get(jail) else { return };
+        let taken = state.take(&jail.filter, seen, Some(told.at as f64));
+        self.outcome.summary.undecided += u64::from(taken.undecided && !told.part.old);
+        let Some(failure) = taken.failure else { return };
+        if jail.ignores(&failure.id, failure.ip) {
+            return;
+        }
+        let hash = |text: &str| self.hasher.hash_one(text.as_bytes());
+        let id = Name { text: failure.id.as_bytes(), hash: hash(&failure.id) };
+        let user = failure.fields.iter().find(|(name, _)| name == "user");
+        let user = user.map(|(_, user)| Name { text: user.as_bytes(), hash: hash(user) });
+        let kept = OnceCell::new();
+        let hit = Hit {
+            rule: *rule,
+            weight: 1,
+            ip: Some(id),
+            user,
+            unit: None,
+            typed: true,
+            ended: Some(Ended::Failure),
+            ..told.hit(&kept)
+        };
+        self.take_hit(&hit, stream, &|_| Some(id));
+    }
+
     fn take_one(&mut self, hit: &Hit<'_>, one: &RuleHit, part: &Part, stream: usize) {
+        let wanted = self.rules.rules[hit.rule].wanted.len();
+        let from = one.values as usize;
+        let values = part.values.get(from..from + wanted).unwrap_or_default();
+        self.take_hit(hit, stream, &|at| {
+            let word = values.get(at).copied().flatten()?;
+            Some(Name { text: part.word(word), hash: word.hash })
+        });
+    }
+
+    /// Takes a hit whose wanted values are known by their positions.
+    fn take_hit<'h>(
+        &mut self,
+        hit: &Hit<'h>,
+        stream: usize,
+        value: &dyn Fn(usize) -> Option<Name<'h>>,
+    ) {
         if self.several && self.told_already(hit, stream) {
             return;
         }
@@ -165,24 +202,13 @@ impl<'a> Sweeper<'a> {
             total.addresses.note(hit.ip.map(|ip| ip.hash));
             total.users.note(hit.user.map(|user| user.hash));
         }
-        let rules = self.rules;
-        let compiled = &rules.rules[hit.rule];
-        if compiled.shown {
+        if self.rules.rules[hit.rule].shown {
             self.tell_single(hit);
         }
-        if self.of_rules[hit.rule].is_empty() {
-            return;
-        }
-        let from = one.values as usize;
-        let values = part.values.get(from..from + compiled.wanted.len()).unwrap_or_default();
-        let value = |at: usize| {
-            let word = values.get(at).copied().flatten()?;
-            Some(Name { text: part.word(word), hash: word.hash })
-        };
         for reader in 0..self.of_rules[hit.rule].len() {
             let reader = self.of_rules[hit.rule][reader].clone();
             let fed = Fed { from: Reference::Rule(hit.rule), weight: hit.weight, opened_by: None };
-            self.correlate(&reader, hit, &fed, &value);
+            self.correlate(&reader, hit, &fed, value);
         }
     }
 
@@ -436,6 +462,32 @@ pub(super) struct Told<'p> {
     pub(super) line: u64,
     pub(super) time: Option<i64>,
     pub(super) at: i64,
+}
+
+impl<'p> Told<'p> {
+    /// As a hit of rule 0.
+    fn hit(&self, kept: &'p OnceCell<Rc<Kept>>) -> Hit<'p> {
+        let (part, line) = (self.part, self.hit);
+        let name = |word| Name { text: part.word(word), hash: word.hash };
+        Hit {
+            rule: 0,
+            time: self.time,
+            at: self.at,
+            weight: line.weight,
+            path: self.path,
+            line: self.line,
+            column: line.column,
+            offset: part.offset + line.offset,
+            text: part.bytes_of(line.text),
+            ip: line.ip.map(name),
+            user: line.user.map(name),
+            unit: line.unit.map(name),
+            typed: line.typed,
+            ended: line.ended,
+            old: part.old,
+            kept,
+        }
+    }
 }
 
 /// What feeds a correlation.

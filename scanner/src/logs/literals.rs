@@ -8,7 +8,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 /// Shortest text that the table can know: two windows of four bytes.
 const WINDOWED_BYTES_MIN: usize = 5;
@@ -81,7 +81,10 @@ impl Literals {
         let short = (!short_texts.is_empty())
             .then(|| {
                 let texts = short_texts.iter().map(|index| &texts[*index as usize]);
-                AhoCorasick::builder().ascii_case_insensitive(true).build(texts).ok()
+                let mut builder = AhoCorasick::builder();
+                // Short texts make few states: a table of them all is small and fastest.
+                builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA));
+                builder.build(texts).ok()
             })
             .flatten();
         Self { texts, table, first, entries, short, short_texts }

@@ -15,6 +15,7 @@ use parsers::time::{Stamp, Wall};
 use super::audit::Note;
 use super::event::{Class, Event, Form};
 use super::extract::Ended;
+use super::fail2ban::{self, Seen};
 use super::literals::Found;
 use super::matcher::{RuleSet, Scratch};
 use super::story::TEXT_BYTES_MAX;
@@ -116,6 +117,8 @@ pub(super) struct Part {
     pub(super) torn: bool,
     /// What audit records add to their events, by line, with its offset.
     pub(super) notes: Vec<(u64, u64, Note)>,
+    /// What filters of fail2ban saw: in which hit, which jail's, and what.
+    pub(super) sights: Vec<(usize, usize, Seen)>,
     /// Requests of each client.
     pub(super) census: Census,
     /// What is observed over time, where that is wanted.
@@ -151,6 +154,7 @@ impl Part {
             values: emptied(old.values),
             text: emptied(old.text),
             notes: emptied(old.notes),
+            sights: emptied(old.sights),
             ..Self::default()
         };
     }
@@ -176,6 +180,17 @@ pub(super) struct Examiner<'a> {
     hasher: &'a RandomState,
     scratch: Scratch,
     found: Vec<Found>,
+    jailed: Jailed,
+}
+
+/// What a thread needs for fail2ban's filters.
+#[derive(Default)]
+struct Jailed {
+    found: Vec<Found>,
+    /// Up to where `found` was used.
+    next: usize,
+    asked: Vec<u32>,
+    scratch: fail2ban::Scratch,
 }
 
 impl<'a> Examiner<'a> {
@@ -187,11 +202,27 @@ impl<'a> Examiner<'a> {
     ) -> Self {
         let (scratch, found, counter) = (Scratch::default(), Vec::new(), Counter::default());
         let joins_audit = rules.joins_audit();
-        Self { rules, options, joins_audit, counter, hasher, scratch, found }
+        Self {
+            rules,
+            options,
+            joins_audit,
+            counter,
+            hasher,
+            scratch,
+            found,
+            jailed: Jailed::default(),
+        }
     }
 
     /// Looks through whole lines; `part` is empty and receives what they hold.
-    pub(super) fn lines(&mut self, whole: Block<'_>, manner: Manner, part: &mut Part) {
+    /// `jails` says which of the jails it is for.
+    pub(super) fn lines(
+        &mut self,
+        whole: Block<'_>,
+        manner: Manner,
+        jails: &[bool],
+        part: &mut Part,
+    ) {
         let block = whole.bytes;
         (part.offset, part.cut) = (whole.offset, whole.cut);
         self.found.clear();
@@ -199,6 +230,12 @@ impl<'a> Examiner<'a> {
         if manner.class != Class::Json {
             self.rules.filter(manner.class).find(block, &mut found);
             found.sort_unstable();
+        }
+        self.jailed.found.clear();
+        self.jailed.next = 0;
+        if jails.contains(&true) {
+            self.rules.jails.find(block, &mut self.jailed.found);
+            self.jailed.found.sort_unstable();
         }
         part.bytes = block.len() as u64;
         let mut pace = Pace::default();
@@ -214,6 +251,7 @@ impl<'a> Examiner<'a> {
             let open = whole.cut && end == block.len();
             part.undecided += u64::from(cut || open);
             let here = Here { line, offset: start as u64, block, manner };
+            self.jailed.asked(self.rules, end, jails);
             if self.options.observe && !part.old {
                 self.counter.line(line, whole.offset + here.offset);
             }
@@ -236,7 +274,7 @@ impl<'a> Examiner<'a> {
         let class = here.manner.class;
         let asked = !found.is_empty() || !self.rules.filter(class).always.is_empty();
         part.parsed += u64::from(known);
-        if known && !asked && class == Class::Syslog {
+        if known && !asked && class == Class::Syslog && self.jailed.asked.is_empty() {
             return;
         }
         let event = Event::read(here.line, &mut here.manner.form.clone());
@@ -255,7 +293,34 @@ impl<'a> Examiner<'a> {
         {
             part.notes.push((part.lines, here.offset, note));
         }
-        self.ask(&event, here, found, pace, part);
+        let kept = self.ask(&event, here, found, pace, part);
+        self.ask_jails(&event, here, kept, pace, part);
+    }
+
+    /// Asks fail2ban's filters about a line; `kept` when rules matched it.
+    fn ask_jails(
+        &mut self,
+        event: &Event<'_>,
+        here: &Here<'_>,
+        mut kept: bool,
+        pace: &mut Pace,
+        part: &mut Part,
+    ) {
+        let asked = std::mem::take(&mut self.jailed.asked);
+        for jail in &asked {
+            let index = *jail as usize;
+            let Some((jail, _)) = self.rules.jails.get(index) else { continue };
+            let seen = jail.filter.examine_candidate(here.line, &mut self.jailed.scratch);
+            let Some(seen) = seen else { continue };
+            if !std::mem::replace(&mut kept, true) {
+                if event.stamp.is_none() {
+                    pace.tell(here.block, part);
+                }
+                self.keep(event, here, part);
+            }
+            part.sights.push((part.hits.len() - 1, index, seen));
+        }
+        self.jailed.asked = asked;
     }
 
     /// Counts a request; one whose stamp names no zone is counted whatever its time.
@@ -278,7 +343,7 @@ impl<'a> Examiner<'a> {
         found: &[Found],
         pace: &mut Pace,
         part: &mut Part,
-    ) {
+    ) -> bool {
         let class = event.class();
         let before = part.rules.len();
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -311,12 +376,14 @@ impl<'a> Examiner<'a> {
             rules.each_match(event, &mut scratch, &mut hit);
         }
         self.scratch = scratch;
-        if part.rules.len() > before {
+        let matched = part.rules.len() > before;
+        if matched {
             if event.stamp.is_none() {
                 pace.tell(here.block, part);
             }
             self.keep(event, here, part);
         }
+        matched
     }
 
     /// Keeps what stories and windows need of a line.
@@ -366,6 +433,22 @@ struct Here<'b> {
     offset: u64,
     block: &'b [u8],
     manner: Manner,
+}
+
+impl Jailed {
+    /// Which jails have to look at the line that ends here: the next of the block.
+    fn asked(&mut self, rules: &RuleSet, end: usize, jails: &[bool]) {
+        self.asked.clear();
+        if !jails.contains(&true) {
+            return;
+        }
+        let first = self.next;
+        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
+            self.next += 1;
+        }
+        rules.jails.asked(&self.found[first..self.next], &mut self.asked);
+        self.asked.retain(|jail| jails.get(*jail as usize) == Some(&true));
+    }
 }
 
 /// `:MM:SS`, after the hour.

@@ -34,6 +34,8 @@ pub(super) struct Source {
     /// Lines before this offset were read before.
     pub(super) new_from: u64,
     pub(super) part_bytes: usize,
+    /// Which of fail2ban's jails it is for.
+    pub(super) jails: Vec<bool>,
 }
 
 /// What to read: a part of a plain file, or the next block of an archive.
@@ -171,7 +173,7 @@ impl<'a> Pool<'a> {
         match block {
             Ok(Some(block)) => {
                 part.old = block.offset < task.source.new_from;
-                examiner.lines(block, manner, &mut part);
+                examiner.lines(block, manner, &task.source.jails, &mut part);
             }
             Ok(None) => part.last = true,
             Err(error) => {

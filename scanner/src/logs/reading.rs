@@ -20,6 +20,7 @@ use super::audit::{Joined, Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Reached, Start};
 use super::coverage::FileCoverage;
 use super::event::{Event, journal_line};
+use super::fail2ban::{CONNECTION_S, CONNECTIONS_MAX, State};
 use super::features::SourceId;
 use super::gather::{Sweeper, Told};
 use super::part::{Manner, Part};
@@ -57,6 +58,8 @@ pub(super) struct Stream<'a> {
     /// Hits of joined audit events, which come before further hits of the part.
     joined: VecDeque<Aside>,
     joiner: Joiner<Spot>,
+    /// What fail2ban's filters know of the lines so far.
+    states: Vec<State>,
     /// Time of the last dated line.
     last_at: i64,
     /// Latest time of a hit, for what comes late.
@@ -125,6 +128,7 @@ struct Given {
     hit: usize,
     time: usize,
     rule: usize,
+    sight: usize,
     /// Time of the next hit, its own and the one it goes by.
     head: Option<(Option<i64>, i64)>,
 }
@@ -156,6 +160,7 @@ impl<'a> Stream<'a> {
             part: None,
             joined: VecDeque::new(),
             joiner: Joiner::default(),
+            states: Vec::new(),
             last_at: 0,
             newest: i64::MIN,
         }
@@ -253,6 +258,18 @@ impl<'a> Stream<'a> {
         }
         let line = given.lines + hit.line + 1;
         sweeper.take(&Told { part: &given.part, hit, rules, path, line, time, at }, number);
+        let told = Told { part: &given.part, hit, rules, path, line, time, at };
+        for (of, jail, seen) in given.part.sights.iter().skip(given.sight) {
+            if *of != given.hit {
+                break;
+            }
+            given.sight += 1;
+            let new = || State::new(CONNECTIONS_MAX, Some(CONNECTION_S));
+            if self.states.len() <= *jail {
+                self.states.resize_with(jail + 1, new);
+            }
+            sweeper.take_sight(&told, *jail, seen, &mut self.states[*jail], number);
+        }
         given.rule = hit.rules_end;
         given.hit += 1;
     }
@@ -265,7 +282,7 @@ pub const LATE_SECONDS: i64 = 300;
 impl Given {
     fn new(mut part: Part, lines: u64) -> Self {
         let notes = std::mem::take(&mut part.notes).into();
-        Self { notes, part, lines, hit: 0, time: 0, rule: 0, head: None }
+        Self { notes, part, lines, hit: 0, time: 0, rule: 0, sight: 0, head: None }
     }
 
     /// The next audit record that stands before the next hit, and where.
@@ -312,6 +329,9 @@ impl Given {
                 return Some(*last_at);
             }
             self.rule = hit.rules_end;
+            while self.part.sights.get(self.sight).is_some_and(|(of, ..)| *of == self.hit) {
+                self.sight += 1;
+            }
             self.hit += 1;
         }
     }
@@ -325,7 +345,7 @@ fn judged(hall: &mut Hall<'_>, since: Option<i64>, event: &Joined, spot: Spot) -
     let mut part = Part::default();
     (part.offset, part.old) = (spot.offset, spot.old);
     hall.worker.examiner.entry(&Event::of_joined(event), &mut part);
-    (!part.hits.is_empty()).then(|| Aside { part, spot, at: event.at })
+    (!part.hits.is_empty()).then_some(Aside { part, spot, at: event.at })
 }
 
 /// Opens a file where it has to be read from; `None` when there is nothing new, or it cannot be read
@@ -403,7 +423,9 @@ fn opened(
             Bytes::Packed(Unpacking::new(reader, start.from).into())
         }
     };
-    let source = Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes };
+    let jails = sweeper.rules.jails.of_log(path);
+    let source =
+        Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes, jails };
     let gaps = u64::from(reached.as_ref().is_some_and(|reached| reached.gap));
     Ok(FileReading {
         source: Arc::new(source),

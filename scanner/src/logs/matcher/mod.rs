@@ -5,6 +5,7 @@
 //! could not match (a test compares with the plain evaluation).
 
 mod evaluate;
+mod jails;
 mod route;
 
 use std::sync::OnceLock;
@@ -13,10 +14,12 @@ use parsers::place::{Place, Problem};
 use parsers::rules::sigma::{Collection, Correlation, Document, Rule};
 
 use super::event::{Class, Event};
+use super::fail2ban::Jail;
 use super::prefilter::Prefilter;
 pub use super::prefilter::Scratch;
 use super::web::request::SUSPECT;
 pub use evaluate::{held, holds};
+pub use jails::Jails;
 use route::Route;
 
 /// Most rules and correlations together.
@@ -33,6 +36,8 @@ pub struct RuleSet {
     pub correlations: Vec<Correlated>,
     /// By class, each built when the first event of it is met.
     filters: [OnceLock<Prefilter>; 5],
+    /// fail2ban's jails.
+    pub jails: Jails,
 }
 
 /// A rule and what follows from it.
@@ -87,8 +92,28 @@ impl RuleSet {
             return Err(problems);
         }
         let rules = rules.into_iter().map(compile).collect();
-        let mut set = Self { rules, correlations, filters: Default::default() };
+        let mut set =
+            Self { rules, correlations, filters: Default::default(), jails: Jails::default() };
         set.connect();
+        Ok(set)
+    }
+
+    /// The same with jails: each becomes a rule named `fail2ban-NAME`, decided by its filter, and a
+    /// correlation that fires where it would ban.
+    pub fn with_jails(
+        mut documents: Vec<Document>,
+        jails: Vec<Jail>,
+    ) -> Result<Self, Vec<Problem>> {
+        for jail in &jails {
+            documents.extend(jails::documents(jail).map_err(|problem| vec![problem])?);
+        }
+        let mut set = Self::new(documents)?;
+        let rule_of = |jail: Jail| {
+            let name = jails::rule_name(&jail.name);
+            let rule = set.rules.iter().position(|one| one.rule.header.is_called(&name))?;
+            Some((jail, rule))
+        };
+        set.jails = Jails::new(jails.into_iter().filter_map(rule_of).collect());
         Ok(set)
     }
 

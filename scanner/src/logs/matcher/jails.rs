@@ -1,0 +1,114 @@
+//! fail2ban's jails among the rules: a rule for each that its filter decides, and a correlation that
+//! fires where the jail would ban.
+
+use std::sync::Arc;
+
+use parsers::place::{Place, Problem};
+use parsers::rules::sigma::{self, Document};
+
+use crate::logs::fail2ban::Jail;
+use crate::logs::literals::{Found, Literals};
+
+/// Longest time within which failures are counted: 90 days, as for correlations.
+const FINDTIME_SECONDS_MAX: f64 = 90.0 * 86_400.0;
+/// Most failures that a jail may take.
+const MAXRETRY_MAX: u32 = 100_000;
+
+/// Jails and the texts that their filters need.
+#[derive(Default)]
+pub struct Jails {
+    /// Each jail with the position of its rule.
+    pub(super) watched: Vec<(Jail, usize)>,
+    literals: Literals,
+    jails_of: Vec<Vec<u32>>,
+    always: Vec<u32>,
+}
+
+impl Jails {
+    /// Jails whose rules are at these positions.
+    pub(super) fn new(watched: Vec<(Jail, usize)>) -> Self {
+        let mut texts: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = Default::default();
+        let mut always = Vec::new();
+        for (index, (jail, _)) in watched.iter().enumerate() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            match jail.filter.needed() {
+                Some(needed) => {
+                    for text in needed {
+                        let jails = texts.entry(text.to_ascii_lowercase()).or_default();
+                        if jails.last() != Some(&index) {
+                            jails.push(index);
+                        }
+                    }
+                }
+                None => always.push(index),
+            }
+        }
+        let literals = Literals::new(texts.keys().map(Vec::as_slice));
+        Self { watched, literals, jails_of: texts.into_values().collect(), always }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.watched.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// A jail and the position of its rule.
+    pub(in crate::logs) fn get(&self, index: usize) -> Option<&(Jail, usize)> {
+        self.watched.get(index)
+    }
+
+    /// Which jails a log of this path is for: those that name it, and those that name none.
+    pub(in crate::logs) fn of_log(&self, path: &str) -> Vec<bool> {
+        let names =
+            |glob: &String| parsers::config::glob::matches(glob.as_bytes(), path.as_bytes());
+        let is_for = |jail: &Jail| jail.logpath.is_empty() || jail.logpath.iter().any(names);
+        self.watched.iter().map(|(jail, _)| is_for(jail)).collect()
+    }
+
+    /// Appends every place of a block where a text stands that a filter needs.
+    pub(in crate::logs) fn find(&self, block: &[u8], found: &mut Vec<Found>) {
+        self.literals.find(block, found);
+    }
+
+    /// The jails whose filters have to look at a line in which these texts were found, lowest first.
+    pub(in crate::logs) fn asked(&self, found: &[Found], asked: &mut Vec<u32>) {
+        asked.clear();
+        asked.extend_from_slice(&self.always);
+        for one in found {
+            asked.extend_from_slice(&self.jails_of[one.text as usize]);
+        }
+        asked.sort_unstable();
+        asked.dedup();
+    }
+}
+
+/// The name of a jail's rule.
+pub(super) fn rule_name(jail: &str) -> String {
+    format!("fail2ban-{jail}")
+}
+
+/// The rule of a jail, which no line satisfies by itself, and its correlation.
+pub(super) fn documents(jail: &Jail) -> Result<Vec<Document>, Problem> {
+    let quoted = |text: String| serde_json::to_string(&text).unwrap_or_default();
+    let name = &jail.name;
+    let seconds = jail.findtime_s.clamp(1.0, FINDTIME_SECONDS_MAX).ceil();
+    let text = format!(
+        "title: {}\nname: {}\nlogsource: {{product: fail2ban}}\ndetection: {{s: [\"\\0fail2ban\\0\"], \
+         condition: s}}\nlevel: low\n---\ntitle: {}\nname: {}\ncorrelation: {{type: event_count, \
+         rules: [{}], group-by: [ip], timespan: {seconds}s, condition: {{gte: {}}}}}\nlevel: medium\n",
+        quoted(format!("A failure by the filter of fail2ban's jail {name}")),
+        quoted(rule_name(name)),
+        quoted(format!("Failures for which fail2ban's jail {name} bans")),
+        quoted(format!("fail2ban-{name}-ban")),
+        quoted(rule_name(name)),
+        jail.maxretry.clamp(1, MAXRETRY_MAX),
+    );
+    let file: Arc<str> = format!("jail {name}").into();
+    sigma::parse(&file, text.as_bytes())
+        .map_err(|problem| Problem { place: Place::whole(file), message: problem.message })
+}
