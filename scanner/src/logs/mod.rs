@@ -24,6 +24,7 @@ pub mod history;
 pub mod literals;
 pub mod matcher;
 pub mod networks;
+mod pace;
 mod part;
 pub mod patterns;
 mod pool;
