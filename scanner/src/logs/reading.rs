@@ -547,6 +547,7 @@ impl FileReading {
             } else {
                 sweeper.outcome.summary.gaps += 1;
                 self.coverage.gaps += 1;
+                sweeper.incomplete(format!("{}: {CUT}", self.path));
             }
         }
         sweeper.outcome.coverage.file(self.coverage);
