@@ -203,3 +203,45 @@ fn a_lone_grave_detection_is_heard_by_three_experts_from_two_sources() {
         assert!(opinions.len() >= 3 && sources.len() >= 2, "{opinions:?}");
     }
 }
+
+#[test]
+fn filters_and_jails_of_fail2ban_say_who_would_be_banned() {
+    let line = "Dec 10 06:55:46 web doord[7]: refused 192.0.2.7\n";
+    let dir = log(&line.repeat(5));
+    let filters = dir.path().join("f/filter.d");
+    std::fs::create_dir_all(&filters).unwrap();
+    std::fs::write(
+        filters.join("door.conf"),
+        "[Definition]\nfailregex = doord\\[\\d+\\]: refused <HOST>$\n",
+    )
+    .unwrap();
+    let told = |more: &[&str]| -> Vec<(String, u64)> {
+        let args = ["sweep", "auth.log", "--format", "jsonl", "--year", "2024"];
+        let out = wardmote(dir.path(), &[&args[..], more].concat());
+        assert!(matches!(out.status.code(), Some(0 | 3)), "{}", text(&out.stderr));
+        let lines = text(&out.stdout);
+        let each = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        each.filter(|line| line["subject"]["ip"] == "192.0.2.7")
+            .map(|line| {
+                (line["rule"].as_str().unwrap().to_string(), line["count"].as_u64().unwrap())
+            })
+            .collect()
+    };
+    assert_eq!(told(&[]), []);
+    let banned = |name: &str| vec![(format!("fail2ban-{name}-ban"), 5)];
+    assert_eq!(told(&["--filter", "f/filter.d/door.conf"]), banned("door"));
+    let jail = |maxretry: u32| {
+        let text = format!(
+            "[entry]\nenabled = true\nfilter = door\nlogpath = %(here)s\nmaxretry = {maxretry}\n"
+        );
+        let text = text.replace("%(here)s", dir.path().join("auth.log").to_str().unwrap());
+        std::fs::write(dir.path().join("f/jail.local"), text).unwrap();
+    };
+    jail(5);
+    assert_eq!(told(&["--jails", "f"]), banned("entry"));
+    jail(6);
+    assert_eq!(told(&["--jails", "f"]), []);
+    let out = wardmote(dir.path(), &["sweep", "auth.log", "--filter", "none-such"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("none-such"), "{}", text(&out.stderr));
+}

@@ -61,7 +61,7 @@ enum Format {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let rules = rule_files::rule_set(rule_files::load(&args.rules)?)?;
+    let rules = rule_files::rule_set(rule_files::load(&args.rules)?, Vec::new())?;
     let patterns = load_patterns(&args.patterns)?;
     let tree = RootedTree::open(Path::new("/"))?;
     let now = args.now.unwrap_or_else(|| jiff::Timestamp::now().as_second());

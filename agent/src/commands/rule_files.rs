@@ -7,6 +7,7 @@ use parsers::rules::sigma::{self, Document, FILE_BYTES_MAX};
 use parsers::tree::{Entry, FileKind, Links, Tree};
 use scanner::RootedTree;
 use scanner::logs::RuleSet;
+use scanner::logs::fail2ban::Jail;
 
 use crate::exit;
 
@@ -53,8 +54,8 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
 }
 
 /// The rules ready to be asked.
-pub fn rule_set(documents: Vec<Document>) -> anyhow::Result<RuleSet> {
-    RuleSet::new(documents).map_err(|problems| {
+pub fn rule_set(documents: Vec<Document>, jails: Vec<Jail>) -> anyhow::Result<RuleSet> {
+    RuleSet::with_jails(documents, jails).map_err(|problems| {
         let lines: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
         exit::hinted(
             lines.join("\n"),

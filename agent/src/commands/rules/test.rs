@@ -91,7 +91,7 @@ pub(super) fn rule_set(files: &[RuleFile]) -> anyhow::Result<RuleSet> {
     match RuleSet::new(together) {
         Ok(rules) => Ok(rules),
         // What is wrong by itself says more than what is wrong with both.
-        Err(_) => rule_files::rule_set(documents),
+        Err(_) => rule_files::rule_set(documents, Vec::new()),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::settings::{Settings, Span, state_directory};
 use crate::store::cases::{By, Case};
 
 mod follow;
+mod jails;
 mod splay;
 mod stdin;
 mod view;
@@ -46,6 +47,13 @@ pub struct Args {
     /// Sigma rules (a file or directory) beside the built-in ones
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
+    /// A fail2ban filter with fail2ban's usual thresholds: a name of /etc/fail2ban/filter.d or a path, as
+    /// `sshd[mode=aggressive]`
+    #[arg(long, value_name = "NAME|PATH[…]")]
+    filter: Vec<String>,
+    /// The enabled jails below this directory, such as /etc/fail2ban: who would be banned
+    #[arg(long, value_name = "DIR")]
+    jails: Option<PathBuf>,
     /// Leave out older events: a duration (36h, 7d) or a time (RFC 3339) [default: the host's logs
     /// without a state: 24h, else everything]
     #[arg(long, value_name = "DUR|T")]
@@ -166,6 +174,8 @@ struct Task<'a> {
     rules: RuleSet,
     tree: RootedTree,
     zone: TimeZone,
+    /// What fail2ban's jails bring along.
+    beside: jails::Beside,
 }
 
 impl<'a> Task<'a> {
@@ -174,15 +184,20 @@ impl<'a> Task<'a> {
         settings.site.operator()?;
         let mut documents = content::documents()?;
         documents.extend(rule_files::load(&args.rules)?);
-        let rules = rule_files::rule_set(documents)?;
         let tree = RootedTree::open(Path::new("/"))?;
-        Ok(Self { args, global, settings, rules, tree, zone: zone(args.tz.as_deref())? })
+        let now = jiff::Timestamp::now().as_second();
+        let (jails, beside) = jails::load(&tree, &args.filter, args.jails.as_deref(), now)?;
+        let rules = rule_files::rule_set(documents, jails)?;
+        let zone = zone(args.tz.as_deref())?;
+        Ok(Self { args, global, settings, rules, tree, zone, beside })
     }
 
     /// The logs that there are now.
     fn found(&self) -> anyhow::Result<Found> {
         if self.args.paths.is_empty() {
-            return Ok(source::discover(&self.tree));
+            let mut found = source::discover(&self.tree);
+            self.beside.logs_into(&self.tree, &mut found);
+            return Ok(found);
         }
         let stdin = Path::new("-");
         let named = self.args.paths.iter().filter(|path| *path != stdin);
@@ -226,10 +241,12 @@ impl<'a> Task<'a> {
         if outcome.sources.is_empty() && outcome.incomplete.is_empty() && args.paths.is_empty() {
             outcome.incomplete.push("no log source: no readable log file and no journal".into());
         }
-        if !args.paths.is_empty() {
+        match args.paths.is_empty() {
+            true => outcome.coverage.unfed.extend(self.beside.unfed.iter().cloned()),
             // One file says nothing about what the host logs.
-            outcome.coverage.unfed.clear();
+            false => outcome.coverage.unfed.clear(),
         }
+        outcome.incomplete.extend(self.beside.problems.iter().cloned());
         let judged = match args.follow && outcome.detections.is_empty() {
             true => Vec::new(),
             false => self.judged(&mut outcome, (begin, now))?,
