@@ -20,6 +20,8 @@ pub const STEPS_MAX: usize = 8;
 pub const GAP_SECONDS: i64 = 3600;
 /// How many times as long as the others a gap is.
 const GAP_FACTOR: i64 = 8;
+/// How many times as long as its longest gap a source has logged besides.
+const STEADY_FACTOR: i64 = 2;
 /// Serial numbers of events that are written at once are no further apart.
 const SERIALS_APART: u64 = 8;
 /// Fewest lines that have a rhythm.
@@ -212,7 +214,12 @@ impl Source {
             let shortest = self.longest.get(count - 1).map_or(0, |pause| pause.seconds);
             shortest >= GAP_FACTOR * usual(*count).max(60)
         });
-        &self.longest[..found.unwrap_or(0)]
+        let gaps = &self.longest[..found.unwrap_or(0)];
+        // Who logs in bursts, as a package manager does, has no rhythm that a pause could break.
+        let span = self.times.map_or(0, |(first, last)| last.saturating_sub(first));
+        let silent: i64 = gaps.iter().map(|pause| pause.seconds).sum();
+        let longest = gaps.first().map_or(0, |pause| pause.seconds);
+        if span - silent >= STEADY_FACTOR * longest { gaps } else { &[] }
     }
 
     /// Seconds of its longest pause.
