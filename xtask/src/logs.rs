@@ -80,14 +80,6 @@ impl Inputs {
             self.every_rule(auth, scratch)?;
             self.one_filter(auth, scratch)?;
             self.templates(auth, scratch)?;
-            let counted = scratch.join("none");
-            std::fs::write(&counted, "")?;
-            pair(
-                "count lines",
-                &words(&[WARDMOTE, "match", "--patterns", text(&counted), "--count", text(auth)]),
-                &words(&["wc", "-l", text(auth)]),
-                Agree::No,
-            )?;
         }
         if let Some(access) = &self.access {
             let report = scratch.join("report.json");
@@ -129,29 +121,12 @@ impl Inputs {
         Ok(ours)
     }
 
+    /// No peer reads all these rules: ours alone.
     fn every_rule(&self, auth: &Path, scratch: &Path) -> Result<()> {
-        let ours = self.with_every_rule(auth)?;
-        let literals = scratch.join("literals");
-        let mut list: Vec<String> = words(&[WARDMOTE, "rules", "list", "--literals"]);
-        list.extend(
-            ours.iter()
-                .skip_while(|word| !word.starts_with("--rules") && !word.starts_with("--filter"))
-                .cloned(),
-        );
-        let listed = Command::new(&list[0]).args(&list[1..]).output()?;
-        ensure!(
-            listed.status.success(),
-            "rules list --literals: {}",
-            String::from_utf8_lossy(&listed.stderr)
-        );
-        std::fs::write(&literals, &listed.stdout)?;
-        let peer = words(&["rg", "-c", "-i", "-F", "-f", text(&literals), text(auth)]);
-        pair("every rule", &ours, &peer, Agree::No)?;
+        alone("every rule", &self.with_every_rule(auth)?)?;
         let small = scratch.join("small.log");
         std::fs::write(&small, head(auth, 1_000_000)?)?;
-        let ours = self.with_every_rule(&small)?;
-        let peer = words(&["rg", "-c", "-i", "-F", "-f", text(&literals), text(&small)]);
-        pair("every rule, 1 MB", &ours, &peer, Agree::No)
+        alone("every rule, 1 MB", &self.with_every_rule(&small)?)
     }
 
     fn one_filter(&self, auth: &Path, scratch: &Path) -> Result<()> {
@@ -213,6 +188,14 @@ fn pair(name: &str, ours: &[String], peer: &[String], agree: Agree) -> Result<()
         their_peak,
         theirs.seconds / mine.seconds
     );
+    Ok(())
+}
+
+/// Measures one command that has no peer.
+fn alone(name: &str, ours: &[String]) -> Result<()> {
+    let runs: Result<Vec<Run>> = (0..RUNS).map(|_| run(ours)).collect();
+    let seconds = median(runs?).seconds;
+    println!("{name}: {:.1} ms, {} KiB", seconds * 1e3, peak(ours)?);
     Ok(())
 }
 
