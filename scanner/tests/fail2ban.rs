@@ -1,6 +1,8 @@
 //! fail2ban's own sample lines, judged by its own filters: every line is annotated with what it is.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
+mod corpora;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ use scanner::logs::fail2ban::{
 };
 use serde_json::Value;
 
+use corpora::corpus;
+
 /// 14 August 2005, 12:00 in the zone below: the clock of the samples.
 const NOW: i64 = 1_124_013_600;
 const ZONE: &str = "CET-01CEST-02,M3.5.0,M10.5.0";
@@ -21,18 +25,6 @@ const GENERIC: &str = "zzz-generic-example";
 
 /// What does not agree, and why: file, line, reason.
 const EXCEPTIONS: &[(&str, usize, &str)] = &[];
-
-fn corpus(name: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
-    let root = std::env::var("WARDMOTE_CORPORA").unwrap_or_else(|_| default.into());
-    let path = Path::new(&root).join(name);
-    if path.exists() {
-        return Some(path.canonicalize().unwrap());
-    }
-    assert_ne!(std::env::var("WARDMOTE_REQUIRE_PEERS").as_deref(), Ok("1"), "no corpora");
-    println!("skipped: no corpus at {}", path.display());
-    None
-}
 
 type Options = BTreeMap<String, String>;
 

@@ -1,13 +1,17 @@
 //! The result of a sweep depends on the logs alone: not on threads, and not on how files are divided.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
+mod corpora;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use scanner::RootedTree;
 use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::{SweepOptions, SweepOutcome, content, source, sweep};
+
+use corpora::corpus;
 
 /// 2026-01-01T00:00:00Z
 const NOW: i64 = 1_767_225_600;
@@ -24,18 +28,6 @@ const WAYS: [(usize, usize); 9] = [
     (8, 65_536),
     (2, 300_001),
 ];
-
-fn corpus(name: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
-    let root = std::env::var("WARDMOTE_CORPORA").unwrap_or_else(|_| default.into());
-    let path = Path::new(&root).join(name);
-    if path.exists() {
-        return Some(path.canonicalize().unwrap());
-    }
-    assert_ne!(std::env::var("WARDMOTE_REQUIRE_PEERS").as_deref(), Ok("1"), "no corpora");
-    println!("skipped: no corpus at {}", path.display());
-    None
-}
 
 /// A generator whose numbers are the same everywhere.
 struct Dice(u64);

@@ -1,8 +1,10 @@
 //! Sweeps over made and recorded logs, from the outside.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
+mod corpora;
+
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use consensus::{Kind, Privilege, Proof, Severity};
 use parsers::rules::sigma::parse;
@@ -11,20 +13,10 @@ use scanner::logs::event::{Event, Form};
 use scanner::logs::matcher::Scratch;
 use scanner::logs::{RuleSet, SweepOptions, SweepOutcome, audit_sweep, content, source, sweep};
 
+use corpora::corpus;
+
 /// 2026-01-01T00:00:00Z
 const NOW: i64 = 1_767_225_600;
-
-fn corpus(name: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
-    let root = std::env::var("WARDMOTE_CORPORA").unwrap_or_else(|_| default.into());
-    let path = Path::new(&root).join(name);
-    if path.exists() {
-        return Some(path.canonicalize().unwrap());
-    }
-    assert_ne!(std::env::var("WARDMOTE_REQUIRE_PEERS").as_deref(), Ok("1"), "no corpora");
-    println!("skipped: no corpus at {}", path.display());
-    None
-}
 
 fn run(path: &Path, rules: &RuleSet) -> SweepOutcome {
     let tree = RootedTree::open(Path::new("/")).unwrap();

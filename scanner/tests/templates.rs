@@ -2,6 +2,8 @@
 //! log is cut.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
+mod corpora;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -12,17 +14,7 @@ use scanner::logs::conceal::Concealer;
 use scanner::logs::features::{Baseline, Observed, Observer};
 use scanner::logs::templates::{Census, Known};
 
-fn corpus(name: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
-    let root = std::env::var("WARDMOTE_CORPORA").unwrap_or_else(|_| default.into());
-    let path = Path::new(&root).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert_ne!(std::env::var("WARDMOTE_REQUIRE_PEERS").as_deref(), Ok("1"), "no corpora");
-    println!("skipped: no corpus at {}", path.display());
-    None
-}
+use corpora::corpus;
 
 /// The template of every line, by the position that it has in the end.
 fn groups(text: &[u8], known: &mut Known) -> Vec<Option<u32>> {

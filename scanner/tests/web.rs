@@ -2,6 +2,8 @@
 //! told apart. Each test prints what it measured; the floors stand a little below that.
 #![allow(clippy::unwrap_used)] // helpers of tests too
 
+mod corpora;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use scanner::logs::matcher::Scratch;
 use scanner::logs::web::payload;
 use scanner::logs::web::uri::{Opened, is_written_oddly, resolved};
 use scanner::logs::{RuleSet, SweepOptions, SweepOutcome, content, source, sweep};
+
+use corpora::corpus;
 
 /// 2026-01-01T00:00:00Z
 const NOW: i64 = 1_767_225_600;
@@ -31,16 +35,6 @@ const COUNTERS: [&str; 6] = [
 fn corpora() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpora");
     std::env::var("WARDMOTE_CORPORA").unwrap_or_else(|_| default.into()).into()
-}
-
-fn corpus(name: &str) -> Option<PathBuf> {
-    let path = corpora().join(name);
-    if path.exists() {
-        return Some(path.canonicalize().unwrap());
-    }
-    assert_ne!(std::env::var("WARDMOTE_REQUIRE_PEERS").as_deref(), Ok("1"), "no corpora");
-    println!("skipped: no corpus at {}", path.display());
-    None
 }
 
 fn run(path: &Path, rules: &RuleSet) -> SweepOutcome {

@@ -7,8 +7,6 @@
 //! its ends. Linear in the log for every pattern. Refuses look-around and back-references.
 
 use std::io;
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use aho_corasick::packed;
 use parsers::map::Shared;
@@ -19,14 +17,13 @@ use regex_syntax::hir::{
     Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look,
 };
 
+use super::abreast::each_part;
+
 /// Most expressions of one set.
 pub const PATTERNS_MAX: usize = 10_000;
 
 /// Most bytes of everything that is compiled.
 pub const REGEX_BYTES_MAX: usize = 64 << 20;
-
-/// Bytes of a file that a thread takes at a time: fits the second-level cache.
-pub const PART_BYTES: u64 = 512 << 10;
 
 /// Deepest nesting of an expression.
 const NEST_MAX: u32 = 128;
@@ -142,18 +139,22 @@ impl Patterns {
     /// The number of lines of a file that match, on so many threads.
     pub fn count(&self, file: &Shared, jobs: usize) -> io::Result<u64> {
         let plan = self.plan_of(file)?;
-        let total = AtomicU64::new(0);
-        each_part(file, jobs, |part| {
-            let (mut asking, mut buffer) = part.memory(self);
-            while let Some(range) = part.next() {
-                let block = file.lines_in(range, &mut buffer)?;
+        let mut total = 0;
+        each_part(
+            file,
+            jobs,
+            || self.asking(),
+            |asking, block| {
                 let mut count = 0;
                 asking.each_line(&plan, block.bytes, |_, _| count += 1);
-                total.fetch_add(count, Ordering::Relaxed);
-            }
-            Ok(())
-        })?;
-        Ok(total.into_inner())
+                count
+            },
+            |count: u64| {
+                total += count;
+                Ok(())
+            },
+        )?;
+        Ok(total)
     }
 
     /// The plan for a file, from its beginning.
@@ -237,60 +238,6 @@ impl Windows {
         let word = window.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
         (word.wrapping_mul(0x9e37_79b1) >> (32 - Self::BITS)) as usize
     }
-}
-
-/// Parts of a file, each taken by one thread.
-struct Parts<'a> {
-    next: &'a AtomicU64,
-    end: u64,
-}
-
-impl Parts<'_> {
-    fn next(&self) -> Option<Range<u64>> {
-        let start = self.next.fetch_add(PART_BYTES, Ordering::Relaxed);
-        (start < self.end).then(|| start..start + PART_BYTES)
-    }
-
-    fn memory<'p>(&self, patterns: &'p Patterns) -> (Asking<'p>, Vec<u8>) {
-        (patterns.asking(), Vec::with_capacity(PART_BYTES as usize + (4 << 10)))
-    }
-}
-
-/// Lets threads take parts until there are none; the first error ends it.
-fn each_part(
-    file: &Shared,
-    jobs: usize,
-    work: impl Fn(&Parts<'_>) -> io::Result<()> + Sync,
-) -> io::Result<()> {
-    let next = AtomicU64::new(0);
-    let parts = Parts { next: &next, end: file.end() };
-    let most = usize::try_from(file.end() / PART_BYTES).unwrap_or(usize::MAX).saturating_add(1);
-    std::thread::scope(|scope| {
-        let others: Vec<_> =
-            (1..jobs.clamp(1, most)).map(|_| scope.spawn(|| work(&parts))).collect();
-        let mut done = work(&parts);
-        for other in others {
-            let other = other.join().unwrap_or_else(|_| Err(io::Error::other("a thread failed")));
-            done = done.and(other);
-        }
-        done
-    })
-}
-
-/// The lines of a file, counted on so many threads; a last line without its end counts.
-pub fn count_lines(file: &Shared, jobs: usize) -> io::Result<u64> {
-    let total = AtomicU64::new(0);
-    each_part(file, jobs, |parts| {
-        let mut buffer = Vec::with_capacity(PART_BYTES as usize + (4 << 10));
-        while let Some(part) = parts.next() {
-            let block = file.lines_in(part, &mut buffer)?;
-            let ends = memchr::memchr_iter(b'\n', block.bytes).count() as u64;
-            let open = u64::from(block.bytes.last().is_some_and(|last| *last != b'\n'));
-            total.fetch_add(ends + open, Ordering::Relaxed);
-        }
-        Ok(())
-    })?;
-    Ok(total.into_inner())
 }
 
 fn without_return(line: &[u8]) -> &[u8] {
@@ -380,6 +327,7 @@ fn beginnings(hir: &Hir) -> Option<Vec<Vec<u8>>> {
 mod tests {
     use std::io::Write;
 
+    use super::super::abreast::PART_BYTES;
     use super::*;
 
     fn shared(text: &[u8]) -> Shared {
@@ -464,8 +412,6 @@ mod tests {
                 assert_eq!(patterns(sources).count(&file, jobs).unwrap(), expected, "{sources:?}");
             }
         }
-        let lines = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
-        assert_eq!(count_lines(&file, 2).unwrap(), lines);
     }
 
     #[test]
