@@ -4,7 +4,7 @@
 mod corpora;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::tz::TimeZone;
 use parsers::rules::fail2ban::{Backend, Call, filter};

@@ -13,7 +13,7 @@ use std::sync::mpsc::Receiver;
 
 use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Shared, Source as Blocks};
+use parsers::map::{Shared, Source as Blocks, Torn};
 use parsers::time::Clock;
 
 use super::audit::{Joined, Joiner, Note};
@@ -367,10 +367,29 @@ fn open(
             sweeper.outcome.sources.push(path.to_string());
             Some(reading)
         }
-        Err(reason) => {
+        Err(Unopened { reason, torn }) => {
+            sweeper.outcome.summary.gaps += u64::from(torn);
             sweeper.incomplete(format!("{path}: {reason}"));
             None
         }
+    }
+}
+
+/// Why a file is not read; `torn` when it was cut meanwhile, so that lines may be missing.
+struct Unopened {
+    reason: String,
+    torn: bool,
+}
+
+impl From<String> for Unopened {
+    fn from(reason: String) -> Self {
+        Self { reason, torn: false }
+    }
+}
+
+impl From<std::io::Error> for Unopened {
+    fn from(error: std::io::Error) -> Self {
+        Self { reason: error.to_string(), torn: Torn::of(&error).is_some() }
     }
 }
 
@@ -380,7 +399,7 @@ fn opened(
     path: &Arc<str>,
     sweeper: &Sweeper<'_>,
     checkpoint: Option<&mut Checkpoint>,
-) -> Result<FileReading, String> {
+) -> Result<FileReading, Unopened> {
     let options = sweeper.options;
     let view = View::open(hall.tree, file, options.expanded_bytes_max)?;
     let packed = view.is_packed();
@@ -402,7 +421,7 @@ fn opened(
     let manner = Manner::of(&head);
     let shared = match packed {
         true => None,
-        false => match view.blocks(true).map_err(said)? {
+        false => match view.blocks(true)? {
             Blocks::Copied(shared) => Some(shared),
             Blocks::Mapped(_) => None,
         },
@@ -446,18 +465,14 @@ fn opened(
     })
 }
 
-fn said(error: std::io::Error) -> String {
-    error.to_string()
-}
-
 /// The offset after the last line end, not before `from`.
-fn end_of_last_line(shared: &Shared, from: u64) -> Result<u64, String> {
+fn end_of_last_line(shared: &Shared, from: u64) -> std::io::Result<u64> {
     const STEP: u64 = 64 << 10;
     let mut buffer = Vec::new();
     let mut end = shared.end();
     while end > from {
         let start = end.saturating_sub(STEP).max(from);
-        shared.bytes_in(start..end, &mut buffer).map_err(|error| error.to_string())?;
+        shared.bytes_in(start..end, &mut buffer)?;
         if let Some(at) = memchr::memrchr(b'\n', &buffer) {
             return Ok(start + at as u64 + 1);
         }

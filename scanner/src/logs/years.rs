@@ -29,12 +29,14 @@ pub(super) fn of_file(
     from: u64,
     modified: i64,
     options: &SweepOptions,
-) -> Result<i16, String> {
+) -> std::io::Result<i16> {
     let mut walls = Walls::default();
     let mut buffer = Vec::new();
     let mut look = |range: std::ops::Range<u64>, walls: &mut Walls| {
-        let block = shared.lines_in(range, &mut buffer).map_err(|error| error.to_string())?;
-        Ok::<bool, String>(block.bytes.split(|byte| *byte == b'\n').all(|line| walls.see(line)))
+        let block = shared.lines_in(range, &mut buffer)?;
+        Ok::<bool, std::io::Error>(
+            block.bytes.split(|byte| *byte == b'\n').all(|line| walls.see(line)),
+        )
     };
     let whole = shared.end().saturating_sub(from) <= WHOLE_BYTES_MAX;
     let first = if whole { shared.end() } else { from + STEP };
