@@ -90,6 +90,11 @@ impl Literals {
         Self { texts, table, first, entries, short, short_texts }
     }
 
+    /// The texts, in lower case.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.texts.iter().map(AsRef::as_ref)
+    }
+
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()

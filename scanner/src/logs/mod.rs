@@ -5,7 +5,7 @@
 //! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left ([`web`]
 //! opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
 //! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
-//! built-in rules, and [`history`] says who was known here before.
+//! built-in rules, [`stored`] those that were read before, and [`history`] says who was known here before.
 
 pub mod abreast;
 pub mod audit;
@@ -32,6 +32,7 @@ mod prefilter;
 mod reading;
 pub mod rotation;
 pub mod source;
+pub mod stored;
 pub mod story;
 pub mod sweep;
 mod syscalls;

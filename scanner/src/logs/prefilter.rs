@@ -102,6 +102,12 @@ impl Prefilter {
         self.literals.find(block, found);
     }
 
+    /// The texts that rules need, in lower case; not what only tells the kind of a line.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let each = self.literals.texts().zip(&self.rules_of);
+        each.filter(|(text, rules)| !rules.is_empty() && *text != SUSPECT).map(|(text, _)| text)
+    }
+
     /// The rules that need a text that was found.
     pub(super) fn rules_of(&self, found: Found) -> &[u32] {
         &self.rules_of[found.text as usize]

@@ -14,8 +14,8 @@ mod state;
 mod tags;
 
 pub use date::Moment;
-pub use filter::{Filter, LINES_MAX, NEEDLES_MAX, Scratch, Seen, Sight, When};
-pub use jails::{Jail, Jails};
+pub use filter::{Filter, LINES_MAX, NEEDLES_MAX, Scratch, Seen, Sight, Stored, When};
+pub use jails::{Jail, Jails, StoredJail};
 pub use state::{CONNECTION_S, CONNECTIONS_MAX, Failure, State, Taken, USERS_MAX};
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! fail2ban's jails among the rules: a rule for each that its filter decides, and a correlation that
 //! fires where the jail would ban.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use parsers::place::{Place, Problem};
-use parsers::rules::sigma::{self, Document};
+use parsers::place::Place;
+use parsers::rules::sigma::{
+    self, Correlation, CorrelationKind, Document, Header, Rule, Threshold,
+};
 
 use crate::logs::fail2ban::Jail;
 use crate::logs::literals::{Found, Literals};
@@ -70,6 +72,11 @@ impl Jails {
         self.watched.iter().map(|(jail, _)| is_for(jail)).collect()
     }
 
+    /// The texts that filters need, in lower case.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.literals.texts()
+    }
+
     /// Appends every place of a block where a text stands that a filter needs.
     pub(in crate::logs) fn find(&self, block: &[u8], found: &mut Vec<Found>) {
         self.literals.find(block, found);
@@ -93,22 +100,51 @@ pub(super) fn rule_name(jail: &str) -> String {
 }
 
 /// The rule of a jail, which no line satisfies by itself, and its correlation.
-pub(super) fn documents(jail: &Jail) -> Result<Vec<Document>, Problem> {
-    let quoted = |text: String| serde_json::to_string(&text).unwrap_or_default();
+pub(super) fn documents(jail: &Jail) -> [Document; 2] {
     let name = &jail.name;
-    let seconds = jail.findtime_s.clamp(1.0, FINDTIME_SECONDS_MAX).ceil();
-    let text = format!(
-        "title: {}\nname: {}\nlogsource: {{product: fail2ban}}\ndetection: {{s: [\"\\0fail2ban\\0\"], \
-         condition: s}}\nlevel: low\n---\ntitle: {}\nname: {}\ncorrelation: {{type: event_count, \
-         rules: [{}], group-by: [ip], timespan: {seconds}s, condition: {{gte: {}}}}}\nlevel: medium\n",
-        quoted(format!("A failure by the filter of fail2ban's jail {name}")),
-        quoted(rule_name(name)),
-        quoted(format!("Failures for which fail2ban's jail {name} bans")),
-        quoted(format!("fail2ban-{name}-ban")),
-        quoted(rule_name(name)),
-        jail.maxretry.clamp(1, MAXRETRY_MAX),
-    );
     let file: Arc<str> = format!("jail {name}").into();
-    sigma::parse(&file, text.as_bytes())
-        .map_err(|problem| Problem { place: Place::whole(file), message: problem.message })
+    let header = |of: &Header, name: String, title: String| Header {
+        name: Some(name),
+        title,
+        place: Place { file: Arc::clone(&file), ..of.place },
+        ..of.clone()
+    };
+    let (rule, ban) = &*FORMS;
+    let rule = Rule {
+        header: header(
+            &rule.header,
+            rule_name(name),
+            format!("A failure by the filter of fail2ban's jail {name}"),
+        ),
+        ..rule.clone()
+    };
+    #[allow(clippy::cast_possible_truncation)] // whole and bounded
+    let timespan_s = jail.findtime_s.clamp(1.0, FINDTIME_SECONDS_MAX).ceil() as i64;
+    let at_least = u64::from(jail.maxretry.clamp(1, MAXRETRY_MAX));
+    let ban = Correlation {
+        header: header(
+            &ban.header,
+            format!("fail2ban-{name}-ban"),
+            format!("Failures for which fail2ban's jail {name} bans"),
+        ),
+        kind: CorrelationKind::EventCount(Threshold { at_least }),
+        rules: vec![rule_name(name)],
+        timespan_s,
+        ..ban.clone()
+    };
+    [Document::Rule(Box::new(rule)), Document::Correlation(Box::new(ban))]
 }
+
+/// What the documents of all jails have in common.
+const FORM: &str = "title: x\nname: x\nlogsource: {product: fail2ban}\n\
+    detection: {s: [\"\\0fail2ban\\0\"], condition: s}\nlevel: low\n---\ntitle: x\nname: x\n\
+    correlation: {type: event_count, rules: [x], group-by: [ip], timespan: 1s, condition: {gte: 1}}\n\
+    level: medium\n";
+
+static FORMS: LazyLock<(Rule, Correlation)> = LazyLock::new(|| {
+    let documents = sigma::parse(&"jail".into(), FORM.as_bytes()).unwrap_or_default();
+    match <[Document; 2]>::try_from(documents) {
+        Ok([Document::Rule(rule), Document::Correlation(ban)]) => (*rule, *ban),
+        other => unreachable!("a constant rule and its correlation: {other:?}"),
+    }
+});

@@ -14,8 +14,11 @@ mod machine;
 mod program;
 mod syntax;
 
+pub use facts::Bytes;
 pub use machine::{Machine, STEPS_MAX};
 pub use syntax::{DEPTH_MAX, GROUPS_MAX, PATTERN_BYTES_MAX, PatternError};
+
+use serde::{Deserialize, Serialize};
 
 use machine::Outcome;
 use program::{Program, compile};
@@ -30,7 +33,7 @@ pub struct Pattern(Program);
 pub struct Undecided;
 
 /// Whether `^` and `$` match at every line of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lines {
     /// At the text's ends only.
     One,
@@ -76,9 +79,9 @@ impl Pattern {
         self.0.anchored
     }
 
-    /// Whether a match may begin with this byte.
-    pub fn may_begin(&self, byte: u8) -> bool {
-        self.0.first.has(byte)
+    /// The bytes with which a match may begin.
+    pub fn first(&self) -> Bytes {
+        self.0.first
     }
 
     /// Whether an automaton could run it: no look-around, condition, back reference, atomic group.
