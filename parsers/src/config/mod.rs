@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod cron;
+pub mod directives;
 pub mod dpkg;
 pub mod glob;
 pub mod keyvalue;
@@ -10,6 +11,7 @@ pub mod mounts;
 pub mod os_release;
 pub mod pam;
 pub mod problems;
+pub mod settings;
 pub mod sshd;
 pub mod sudoers;
 pub mod sysctl;
