@@ -2,8 +2,8 @@
 //! names, arguments and nested blocks, each with its place.
 //!
 //! Only the shape is kept here; which grammar made it, and what is in effect where, is the grammar's own
-//! business. A tree is built and dropped without recursion over its depth: depth is bounded by
-//! [`DEPTH_MAX`], the number of directives by [`DIRECTIVES_MAX`].
+//! business. Depth is bounded by
+//! [`DEPTH_MAX`] (so that a tree can be dropped), the number of directives by [`DIRECTIVES_MAX`].
 
 use serde::Serialize;
 
