@@ -15,4 +15,5 @@ pub mod settings;
 pub mod sshd;
 pub mod sudoers;
 pub mod sysctl;
+pub mod systemd_unit;
 pub mod yaml;
