@@ -1,10 +1,9 @@
 //! Formats made of directives and blocks, and those of packet filters and certificates.
 
 use parsers::config::nginx::Nginx;
-use serde_json::Value;
 
 use super::source::Source;
-use super::{Kind, Parsed, plain, shape, unreadable};
+use super::{Kind, Parsed, plain, unreadable};
 
 /// Whether a kind is read here.
 pub(super) fn handles(kind: Kind) -> bool {
