@@ -73,7 +73,7 @@ impl Folder {
         let _ = self.remove(&hidden);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.directory, &hidden, flags, Mode::from(0o600))?;
+        let file = rustix::fs::openat(&self.directory, &hidden, flags, Mode::RUSR | Mode::WUSR)?;
         let written = File::from(file).write_all(bytes).and_then(|()| {
             Ok(rustix::fs::renameat(&self.directory, &hidden, &self.directory, name)?)
         });

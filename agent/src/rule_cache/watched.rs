@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use parsers::tree::{Entry, Links, LookError, Stat, Tree};
 use scanner::logs::stored::Stamp;
@@ -20,9 +20,13 @@ impl<'t> Watched<'t> {
         Self { tree, seen: Mutex::default() }
     }
 
-    fn note(&self, path: &Path) {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Option<Stamp>>> {
         // A thread that panicked spoils nothing that was noted.
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, path: &Path) {
+        let mut seen = self.lock();
         if !seen.contains_key(path) {
             seen.insert(path.to_path_buf(), stamp(path));
         }
@@ -31,7 +35,7 @@ impl<'t> Watched<'t> {
     /// Everything that was looked at, if it stands there now as it did then and had not changed since
     /// `before`, in seconds since the epoch.
     pub(super) fn unchanged_since(&self, before: i64) -> Option<Vec<(PathBuf, Stamp)>> {
-        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seen = self.lock();
         let settled = |stamp: &Stamp| match stamp {
             Stamp::Absent => true,
             Stamp::There { changed, .. } => changed.0 < before,
@@ -65,7 +69,11 @@ pub(super) fn stamp(path: &Path) -> Option<Stamp> {
 impl Tree for Watched<'_> {
     fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, LookError> {
         self.note(path);
-        self.tree.read(path, limit)
+        let bytes = self.tree.read(path, limit)?;
+        if !matches!(self.tree.identity(path), Ok(Some(_))) {
+            self.lock().insert(path.to_path_buf(), None);
+        }
+        Ok(bytes)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<Entry>, LookError> {

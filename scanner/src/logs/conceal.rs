@@ -219,6 +219,8 @@ mod tests {
     #[test]
     fn no_line_that_an_expression_matches_is_skipped() {
         let words = [
+            "User x from 192.0.2.1 not allowed because",
+            "no pg_hba.conf entry for host \"192.0.2.1\", user \"x\", no encryption",
             "Invalid user ",
             "illegal user ",
             "unKnown U\u{17f}er ",

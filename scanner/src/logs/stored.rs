@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn jails_come_back_and_judge_the_same() {
-        let text = "[Definition]\nprefregex = ^\\S+ srv\\[\\d+\\]: <F-CONTENT>.+</F-CONTENT>$\n\
+        let text = "[Definition]\nprefregex = ^\\s*\\S+ srv\\[\\d+\\]: <F-CONTENT>.+</F-CONTENT>$\n\
             failregex = ^bad <F-USER>\\S+</F-USER> from <HOST>$\n ^worse from <ADDR>\n\
             ignoreregex = ^bad test\ndatepattern = ^%%Y-%%m-%%d %%H:%%M:%%S\n";
         let lines: Vec<Vec<u8>> = [

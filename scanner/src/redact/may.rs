@@ -169,6 +169,7 @@ mod tests {
             "x",
             "CANARY42",
             "://",
+            "https://bob:CANARY@",
             "http",
             "@",
             "bob",
