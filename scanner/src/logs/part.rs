@@ -9,7 +9,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use parsers::map::{Block, LINE_BYTES_MAX};
+use parsers::map::{Block, LINE_BYTES_MAX, Torn};
 use parsers::time::Stamp;
 
 use super::audit::Note;
@@ -132,6 +132,12 @@ impl Part {
     /// Nothing, and why.
     pub(super) fn failed(reason: &str) -> Self {
         Self { error: Some(reason.to_string()), ..Self::default() }
+    }
+
+    /// It could not be read.
+    pub(super) fn fail(&mut self, error: &std::io::Error) {
+        self.torn = Torn::of(error).is_some();
+        self.error = Some(error.to_string());
     }
 
     /// The bytes of a span.
