@@ -2,15 +2,20 @@
 
 pub mod accounts;
 pub mod cron;
+pub mod directives;
 pub mod dpkg;
+pub(crate) mod expand;
 pub mod glob;
 pub mod keyvalue;
 pub mod lines;
 pub mod mounts;
+pub mod nginx;
 pub mod os_release;
 pub mod pam;
 pub mod problems;
+pub mod settings;
 pub mod sshd;
 pub mod sudoers;
 pub mod sysctl;
+pub mod systemd_unit;
 pub mod yaml;

@@ -8,6 +8,7 @@
 //! one buffer; nothing is allocated for one of them.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use parsers::map::{Block, LINE_BYTES_MAX, Torn};
 use parsers::time::Stamp;
@@ -15,10 +16,12 @@ use parsers::time::Stamp;
 use super::audit::Note;
 use super::event::{Class, Event, Form};
 use super::extract::Ended;
+use super::fail2ban::date::leading_end;
 use super::fail2ban::{self, Seen};
 use super::literals::Found;
 use super::matcher::{RuleSet, Scratch};
 use super::pace::{Pace, is_possible};
+use super::shape::{Masked, Memo, Met, Plan};
 use super::story::TEXT_BYTES_MAX;
 use super::sweep::SweepOptions;
 use super::templates;
@@ -186,15 +189,29 @@ pub(super) struct Examiner<'a> {
     pub(super) counter: Counter,
     hasher: &'a RandomState,
     scratch: Scratch,
-    found: Vec<Found>,
+    searched: Searched,
     jailed: Jailed,
+    memo: Memo,
+}
+
+/// The texts that rules need, where they stand in a block; or in a line, where lines are searched one
+/// by one.
+#[derive(Default)]
+struct Searched {
+    found: Vec<Found>,
+    /// Those of a line.
+    first: usize,
+    next: usize,
+    /// Whether lines are searched when nothing is known of their shape.
+    by_line: bool,
 }
 
 /// What a thread needs for fail2ban's filters.
 #[derive(Default)]
 struct Jailed {
     found: Vec<Found>,
-    /// Up to where `found` was used.
+    /// Those of a line.
+    first: usize,
     next: usize,
     asked: Vec<u32>,
     scratch: fail2ban::Scratch,
@@ -207,7 +224,8 @@ impl<'a> Examiner<'a> {
         options: &'a SweepOptions,
         hasher: &'a RandomState,
     ) -> Self {
-        let (scratch, found, counter) = (Scratch::default(), Vec::new(), Counter::default());
+        let (scratch, searched, counter) =
+            (Scratch::default(), Searched::default(), Counter::default());
         let joins_audit = rules.joins_audit();
         Self {
             rules,
@@ -216,8 +234,9 @@ impl<'a> Examiner<'a> {
             counter,
             hasher,
             scratch,
-            found,
+            searched,
             jailed: Jailed::default(),
+            memo: Memo::new(hasher),
         }
     }
 
@@ -232,37 +251,23 @@ impl<'a> Examiner<'a> {
     ) {
         let block = whole.bytes;
         (part.offset, part.cut) = (whole.offset, whole.cut);
-        self.found.clear();
-        let mut found = std::mem::take(&mut self.found);
-        if manner.class != Class::Json {
-            self.rules.filter(manner.class).find(block, &mut found);
-            found.sort_unstable();
-        }
-        self.jailed.found.clear();
-        self.jailed.next = 0;
-        if jails.contains(&true) {
-            self.rules.jails.find(block, &mut self.jailed.found);
-            self.jailed.found.sort_unstable();
-        }
+        self.search(block, manner, jails);
         part.bytes = block.len() as u64;
         let mut pace = Pace::default();
-        let (mut start, mut next) = (0, 0);
+        let mut start = 0;
         let mut ends = memchr::memchr_iter(b'\n', block);
         while start < block.len() {
             let end = ends.next().unwrap_or(block.len());
-            let first = next;
-            while found.get(next).is_some_and(|one| (one.at as usize) < end) {
-                next += 1;
-            }
+            self.searched.up_to(end);
+            self.jailed.up_to(end);
             let (line, cut) = kept_of(&block[start..end]);
             let open = whole.cut && end == block.len();
             part.undecided += u64::from(cut || open);
-            let here = Here { line, offset: start as u64, block, manner };
-            self.jailed.asked(self.rules, end, jails);
+            let here = Here { line, offset: start as u64, block, manner, jails };
             if self.options.observe && !part.old {
                 self.counter.line(line, whole.offset + here.offset);
             }
-            self.line(&here, &found[first..next], &mut pace, part);
+            self.line(&here, &mut pace, part);
             part.lines += 1;
             start = end + 1;
         }
@@ -270,17 +275,81 @@ impl<'a> Examiner<'a> {
         if self.options.observe && !part.old {
             part.observed = Some(self.counter.finish());
         }
-        self.found = found;
     }
 
-    fn line(&mut self, here: &Here<'_>, found: &[Found], pace: &mut Pace, part: &mut Part) {
+    /// Looks for what rules need in the whole block; unless shapes are to tell what lines may match.
+    fn search(&mut self, block: &[u8], manner: Manner, jails: &[bool]) {
+        let by_line = manner.class == Class::Syslog && self.options.shapes && self.memo.begin();
+        self.searched.begin(by_line);
+        self.jailed.begin();
+        if by_line {
+            return;
+        }
+        if manner.class != Class::Json {
+            self.rules.filter(manner.class).find(block, &mut self.searched.found);
+            self.searched.found.sort_unstable();
+        }
+        if jails.contains(&true) {
+            self.rules.jails.find(block, &mut self.jailed.found);
+            self.jailed.found.sort_unstable();
+        }
+    }
+
+    /// The plan of a line of the known hour, made if its shape was met before.
+    fn plan(&mut self, here: &Here<'_>, pace: &Pace) -> Option<Arc<Plan>> {
+        if !self.searched.by_line || !pace.leads() || pace.is_leap(here.line) {
+            return None;
+        }
+        let place = match self.memo.meet(here.line) {
+            Met::Unknown => return None,
+            Met::Planned(plan) => return Some(plan),
+            Met::Again(place) => place,
+        };
+        let plan = Masked::of(here.line).and_then(|shape| {
+            let event = Event::read(here.line, &mut here.manner.form.clone());
+            let rules = self.rules.possible(&event, &shape, &mut self.scratch)?;
+            let leading = leading_end(here.line).and_then(|end| shape.piece_at(end));
+            Some(Plan { rules, jails: self.rules.jails.possible(here.line, &shape, leading) })
+        });
+        self.memo.learn(place, plan);
+        None
+    }
+
+    /// Looks for what rules need in a line of which no plan tells.
+    fn search_line(&mut self, here: &Here<'_>) {
+        self.searched.found.clear();
+        self.rules.filter(here.manner.class).find(here.line, &mut self.searched.found);
+        (self.searched.first, self.searched.next) = (0, self.searched.found.len());
+        self.jailed.found.clear();
+        if here.jails.contains(&true) {
+            self.rules.jails.find(here.line, &mut self.jailed.found);
+        }
+        (self.jailed.first, self.jailed.next) = (0, self.jailed.found.len());
+    }
+
+    fn line(&mut self, here: &Here<'_>, pace: &mut Pace, part: &mut Part) {
         let known = pace.step(here.line);
         if known {
             pace.goes_on(here, part);
         }
         let class = here.manner.class;
-        let asked = !found.is_empty() || !self.rules.filter(class).always.is_empty();
         part.parsed += u64::from(known);
+        let plan = if known { self.plan(here, pace) } else { None };
+        match &plan {
+            Some(plan) => self.jailed.planned(plan, here.jails),
+            None => {
+                if self.searched.by_line {
+                    self.search_line(here);
+                }
+                self.jailed.asked(self.rules, here.jails);
+            }
+        }
+        let asked = match &plan {
+            Some(plan) => !plan.rules.is_empty(),
+            None => {
+                !self.searched.of_line().is_empty() || !self.rules.filter(class).always.is_empty()
+            }
+        };
         if known && !asked && class == Class::Syslog && self.jailed.asked.is_empty() {
             return;
         }
@@ -300,7 +369,7 @@ impl<'a> Examiner<'a> {
         {
             part.notes.push((part.lines, here.offset, note));
         }
-        let kept = self.ask(&event, here, found, pace, part);
+        let kept = self.ask(&event, here, plan.as_deref(), pace, part);
         self.ask_jails(&event, here, kept, pace, part);
     }
 
@@ -347,7 +416,7 @@ impl<'a> Examiner<'a> {
         &mut self,
         event: &Event<'_>,
         here: &Here<'_>,
-        found: &[Found],
+        plan: Option<&Plan>,
         pace: &mut Pace,
         part: &mut Part,
     ) -> bool {
@@ -371,10 +440,13 @@ impl<'a> Examiner<'a> {
                 part.values.push(word);
             }
         };
-        if class == here.manner.class && class != Class::Json {
+        if let Some(plan) = plan.filter(|_| class == Class::Syslog) {
+            scratch.plan(&plan.rules);
+            rules.each_of(event, &mut scratch, &mut hit);
+        } else if class == here.manner.class && class != Class::Json {
             rules.begin(class, &mut scratch);
             let filter = rules.filter(class);
-            for one in found {
+            for one in self.searched.of_line() {
                 filter.rules_of(*one).iter().for_each(|rule| scratch.add(*rule));
             }
             rules.mark_unwritten(event, &mut scratch);
@@ -423,8 +495,8 @@ impl<'a> Examiner<'a> {
     /// of a part.
     pub(super) fn entry(&mut self, event: &Event<'_>, part: &mut Part) {
         let manner = Manner { form: Form::Syslog, class: Class::Json };
-        let here = Here { line: event.raw, offset: 0, block: &[], manner };
-        self.ask(event, &here, &[], &mut Pace::default(), part);
+        let here = Here { line: event.raw, offset: 0, block: &[], manner, jails: &[] };
+        self.ask(event, &here, None, &mut Pace::default(), part);
     }
 }
 
@@ -440,20 +512,57 @@ pub(super) struct Here<'b> {
     pub(super) offset: u64,
     pub(super) block: &'b [u8],
     manner: Manner,
+    /// Which jails it is for.
+    jails: &'b [bool],
+}
+
+impl Searched {
+    fn begin(&mut self, by_line: bool) {
+        self.found.clear();
+        (self.first, self.next, self.by_line) = (0, 0, by_line);
+    }
+
+    /// Goes on to the line that ends here.
+    fn up_to(&mut self, end: usize) {
+        self.first = self.next;
+        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
+            self.next += 1;
+        }
+    }
+
+    fn of_line(&self) -> &[Found] {
+        self.found.get(self.first..self.next).unwrap_or_default()
+    }
 }
 
 impl Jailed {
-    /// Which jails have to look at the line that ends here: the next of the block.
-    fn asked(&mut self, rules: &RuleSet, end: usize, jails: &[bool]) {
+    fn begin(&mut self) {
+        self.found.clear();
+        (self.first, self.next) = (0, 0);
+    }
+
+    /// Goes on to the line that ends here.
+    fn up_to(&mut self, end: usize) {
+        self.first = self.next;
+        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
+            self.next += 1;
+        }
+    }
+
+    /// Which jails have to look at the line, by the texts found in it.
+    fn asked(&mut self, rules: &RuleSet, jails: &[bool]) {
         self.asked.clear();
         if !jails.contains(&true) {
             return;
         }
-        let first = self.next;
-        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
-            self.next += 1;
-        }
-        rules.jails.asked(&self.found[first..self.next], &mut self.asked);
+        rules.jails.asked(&self.found[self.first..self.next], &mut self.asked);
         self.asked.retain(|jail| jails.get(*jail as usize) == Some(&true));
+    }
+
+    /// Which jails have to look at the line, by its plan.
+    fn planned(&mut self, plan: &Plan, jails: &[bool]) {
+        self.asked.clear();
+        self.asked
+            .extend(plan.jails.iter().filter(|jail| jails.get(**jail as usize) == Some(&true)));
     }
 }

@@ -9,6 +9,7 @@ use parsers::rules::sigma::{Condition, Matcher, Rule, Selection, Test};
 use super::event::Class;
 use super::literals::{Found, Literals, commonness};
 use super::matcher::Compiled;
+use super::shape::Masked;
 use super::web::request::{DERIVED, SUSPECT};
 
 /// A shorter literal would be found in nearly every line.
@@ -49,6 +50,12 @@ impl Scratch {
                 1
             }
         };
+    }
+
+    /// These candidates and no others.
+    pub(super) fn plan(&mut self, rules: &[u32]) {
+        self.candidates.clear();
+        self.candidates.extend_from_slice(rules);
     }
 
     /// Adds a rule once.
@@ -105,6 +112,21 @@ impl Prefilter {
     /// The rules that need a text that was found.
     pub(super) fn rules_of(&self, found: Found) -> &[u32] {
         &self.rules_of[found.text as usize]
+    }
+
+    /// Whether a line of a shape may carry a record of another class.
+    pub(super) fn may_envelop(&self, shape: &Masked) -> bool {
+        ENVELOPED.iter().any(|text| shape.may_contain(text))
+    }
+
+    /// Adds the rules of which a text may be in a line of a shape; `line` is one of them.
+    pub(super) fn mark_possible(&self, line: &[u8], shape: &Masked, scratch: &mut Scratch) {
+        self.mark(line, scratch);
+        for (text, index) in self.literals.numbered() {
+            if shape.may_contain(text) {
+                self.rules_of[index as usize].iter().for_each(|rule| scratch.add(*rule));
+            }
+        }
     }
 
     /// Adds the rules of which a text is found.

@@ -13,6 +13,7 @@ use parsers::rules::fail2ban::Definition;
 use super::date::{Detector, Moment};
 use super::expression::{Expression, Groups};
 use super::pattern::{Lines, Machine, Undecided};
+use crate::logs::shape::{Masked, Piece};
 
 /// Most lines that a filter may look at together.
 pub const LINES_MAX: usize = 100;
@@ -241,11 +242,50 @@ impl Filter {
             give(Sight::Line(std::mem::take(&mut text)));
         } else {
             text.push('\n');
-            if self.judge(&text, tries, scratch, &mut give).is_err() {
+            if self.judge(&text, tries, scratch, &mut give).is_err() && self.may_match(&text) {
                 give(Sight::Undecided);
             }
         }
         scratch.text = text;
+    }
+
+    /// Whether a line of a shape may be of any business of the filter's. `leading` is the piece with which
+    /// the text after the date begins, where all lines of the shape begin with a date that is taken
+    /// without a search. Never a wrong no.
+    pub(in crate::logs) fn may_see(&self, shape: &Masked, leading: Option<usize>) -> bool {
+        let fast = self.dates.takes_leading();
+        let Some(from) = leading.filter(|_| fast && self.maxlines == 1) else { return true };
+        self.may_match_in(shape, shape.pieces().get(from..).unwrap_or_default())
+    }
+
+    /// The same of one line without its date, whose search was given up.
+    fn may_match(&self, text: &str) -> bool {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        let shape = Masked::of(line.as_bytes());
+        shape.is_none_or(|shape| self.may_match_in(&shape, shape.pieces()))
+    }
+
+    fn may_match_in(&self, shape: &Masked, text: &[Piece]) -> bool {
+        let may_hold = |expression: &Expression| {
+            let needles = expression.pattern.needles();
+            needles.is_none_or(|all| {
+                all.iter().any(|one| shape.may_contain(one.to_ascii_lowercase().as_bytes()))
+            })
+        };
+        let may = |one: &Expression| may_hold(one) && one.pattern.may_match(text);
+        if self.ignores_first() && self.ignored.iter().any(may) {
+            return true;
+        }
+        match &self.prefix {
+            // What is left of the line after it is not known here.
+            Some(prefix) => self.failures.iter().any(may_hold) && may(prefix),
+            None => self.failures.iter().any(may),
+        }
+    }
+
+    /// Whether few `ignoreregex` are asked before many `failregex`.
+    fn ignores_first(&self) -> bool {
+        !self.ignored.is_empty() && self.ignored.len() + 2 < self.failures.len()
     }
 
     /// Judges a line without its date.
@@ -256,8 +296,9 @@ impl Filter {
         scratch: &mut Scratch,
         found: &mut dyn FnMut(Sight),
     ) -> Result<(), Undecided> {
-        let early = !self.ignored.is_empty() && self.ignored.len() + 2 < self.failures.len();
-        if early && let Some(index) = self.is_ignored(text, &mut scratch.machine)? {
+        if self.ignores_first()
+            && let Some(index) = self.is_ignored(text, &mut scratch.machine)?
+        {
             found(Sight::Ignored(index));
             return Ok(());
         }

@@ -8,6 +8,7 @@ use parsers::rules::sigma::{self, Document};
 
 use crate::logs::fail2ban::Jail;
 use crate::logs::literals::{Found, Literals};
+use crate::logs::shape::Masked;
 
 /// Longest time within which failures are counted: 90 days, as for correlations.
 const FINDTIME_SECONDS_MAX: f64 = 90.0 * 86_400.0;
@@ -73,6 +74,28 @@ impl Jails {
     /// Appends every place of a block where a text stands that a filter needs.
     pub(in crate::logs) fn find(&self, block: &[u8], found: &mut Vec<Found>) {
         self.literals.find(block, found);
+    }
+
+    /// The jails whose filters may see something in a line of a shape, of which this is one, lowest first;
+    /// see [`Filter::may_see`](crate::logs::fail2ban::Filter).
+    pub(in crate::logs) fn possible(
+        &self,
+        line: &[u8],
+        shape: &Masked,
+        leading: Option<usize>,
+    ) -> Vec<u32> {
+        let (mut found, mut asked) = (Vec::new(), Vec::new());
+        self.find(line, &mut found);
+        self.asked(&found, &mut asked);
+        for (text, index) in self.literals.numbered() {
+            if shape.may_contain(text) {
+                asked.extend_from_slice(&self.jails_of[index as usize]);
+            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        asked.retain(|index| self.watched[*index as usize].0.filter.may_see(shape, leading));
+        asked
     }
 
     /// The jails whose filters have to look at a line in which these texts were found, lowest first.
