@@ -249,6 +249,23 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The canonical program, where the shape of the line (see [`shape`](super::shape)) is enough to tell
+    /// it: no form of a daemon's own log is in question, and its name holds no digit.
+    pub(super) fn steady_program(&self) -> Option<&[u8]> {
+        let Record::Syslog(record, _) = &self.record else { return None };
+        let host = record.host.as_ptr().addr().checked_sub(self.raw.as_ptr().addr())?;
+        let rest = self.raw.get(host..)?;
+        let after = rest.get(record.host.len()..)?.trim_ascii_start();
+        let plain = match rest.first()? {
+            b'a'..=b'z' => !matches!(record.stamp, Stamp::Local(_)),
+            b'A'..=b'Z' => !after.starts_with(b"["),
+            _ => false,
+        };
+        let steady =
+            plain && !record.host.is_empty() && !record.program.iter().any(u8::is_ascii_digit);
+        steady.then(|| canonical_program(record.program))
+    }
+
     /// A text besides `raw` in which what rules look for may stand: the decoded URI, the decoded values
     /// of an audit record, those of a line with named fields.
     pub fn decoded(&self) -> Option<&[u8]> {
