@@ -7,6 +7,7 @@
 //! between them as a clock needs to be where it would be had it seen every line. Hits of a part share
 //! one buffer; nothing is allocated for one of them.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -499,7 +500,7 @@ impl<'a> Examiner<'a> {
     /// Keeps what stories and windows need of a line.
     fn keep(&self, event: &Event<'_>, here: &Here<'_>, part: &mut Part) {
         let who = event.who();
-        let mut word = |text: &Option<String>| {
+        let mut word = |text: &Option<Cow<'_, str>>| {
             let text = text.as_ref()?;
             let hash = self.hasher.hash_one(text.as_bytes());
             Some(Word { span: part.keep(text.as_bytes()), hash })
