@@ -10,6 +10,7 @@ pub mod lines;
 pub mod mounts;
 pub mod os_release;
 pub mod pam;
+pub mod postgres;
 pub mod problems;
 pub mod settings;
 pub mod sshd;

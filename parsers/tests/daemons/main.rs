@@ -8,4 +8,5 @@
 mod dice;
 mod directory;
 mod peer;
+mod postgres;
 mod systemd;
