@@ -8,6 +8,7 @@ pub mod glob;
 pub mod keyvalue;
 pub mod lines;
 pub mod mounts;
+pub mod my_cnf;
 pub mod os_release;
 pub mod pam;
 pub mod postgres;

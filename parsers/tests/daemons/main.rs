@@ -7,6 +7,7 @@
 
 mod dice;
 mod directory;
+mod my_cnf;
 mod peer;
 mod postgres;
 mod systemd;

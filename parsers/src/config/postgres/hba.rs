@@ -286,6 +286,8 @@ const LDAP: [&str; 12] = [
 /// Options without which a method is refused.
 fn required(method: &str, options: &[(String, String)]) -> Result<(), &'static str> {
     let has = |name: &str| options.iter().any(|(have, _)| have == name);
+    let has_empty =
+        |name: &str| options.iter().any(|(have, value)| have == name && value.is_empty());
     match method {
         "ldap" if !has("ldapurl") => {
             let simple = has("ldapprefix") || has("ldapsuffix");
@@ -303,8 +305,12 @@ fn required(method: &str, options: &[(String, String)]) -> Result<(), &'static s
                 _ => Ok(()),
             }
         }
-        "radius" if !has("radiusservers") => Err("radius needs radiusservers"),
-        "radius" if !has("radiussecrets") => Err("radius needs radiussecrets"),
+        "radius" if !has("radiusservers") || has_empty("radiusservers") => {
+            Err("radius needs radiusservers")
+        }
+        "radius" if !has("radiussecrets") || has_empty("radiussecrets") => {
+            Err("radius needs radiussecrets")
+        }
         _ => Ok(()),
     }
 }
