@@ -13,6 +13,7 @@ pub mod os_release;
 pub mod pam;
 pub mod postgres;
 pub mod problems;
+pub mod redis;
 pub mod settings;
 pub mod sshd;
 pub mod sudoers;

@@ -10,4 +10,5 @@ mod directory;
 mod my_cnf;
 mod peer;
 mod postgres;
+mod redis;
 mod systemd;
