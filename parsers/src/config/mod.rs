@@ -1,6 +1,7 @@
 //! Configuration formats, one file a grammar. Each returns values with their places.
 
 pub mod accounts;
+pub mod apache;
 pub mod cron;
 pub mod directives;
 pub mod dpkg;
