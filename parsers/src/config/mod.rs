@@ -5,6 +5,7 @@ pub mod apache;
 pub mod cron;
 pub mod directives;
 pub mod dpkg;
+pub(crate) mod expand;
 pub mod glob;
 pub mod keyvalue;
 pub mod lines;
