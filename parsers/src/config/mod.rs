@@ -1,6 +1,7 @@
 //! Configuration formats, one file a grammar. Each returns values with their places.
 
 pub mod accounts;
+pub mod apache;
 pub mod cron;
 pub mod directives;
 pub mod dpkg;
@@ -9,10 +10,13 @@ pub mod glob;
 pub mod keyvalue;
 pub mod lines;
 pub mod mounts;
+pub mod my_cnf;
 pub mod nginx;
 pub mod os_release;
 pub mod pam;
+pub mod postgres;
 pub mod problems;
+pub mod redis;
 pub mod settings;
 pub mod sshd;
 pub mod sudoers;

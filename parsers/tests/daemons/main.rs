@@ -7,5 +7,8 @@
 
 mod dice;
 mod directory;
+mod my_cnf;
 mod peer;
+mod postgres;
+mod redis;
 mod systemd;

@@ -3,6 +3,9 @@
 /// Longest implicit key (`key: value` on one line), in characters: YAML 1.2.2, section 7.4.
 pub const KEY_CHARS_MAX: usize = 1_024;
 
+/// Longest tag with its prefix, in bytes.
+pub const TAG_BYTES_MAX: usize = 1_024;
+
 /// Most directives before one document.
 pub const DIRECTIVES_MAX: usize = 64;
 
@@ -14,7 +17,8 @@ pub const TEXT_BYTES_MAX: usize = u32::MAX as usize - 1;
 pub struct Options {
     /// Most collections open at once.
     pub depth_max: usize,
-    /// Most nodes of all documents together; a node takes sixteen bytes.
+    /// Most nodes of all documents together; a node takes sixteen bytes. A flow collection where a key may
+    /// stand counts twice.
     pub nodes_max: usize,
     /// Most documents.
     pub documents_max: usize,

@@ -7,6 +7,14 @@ use super::resolve::{self, Scalar};
 use super::tree::{Kind, NodeRef, Tree};
 use super::{DEPTH_MAX, DocumentError, NODES_MAX, TEXT_BYTES_MAX};
 
+/// How many times larger than written the values may be once aliases are expanded, nodes and text.
+const EXPANSION_MAX: usize = 100;
+const TEXT_EXPANSION_MAX: usize = 16;
+
+/// What a small document may grow to all the same: nodes, and bytes of text.
+const SMALL_NODES: usize = 10_000;
+const SMALL_TEXT_BYTES: usize = 1 << 20;
+
 const TOO_LARGE: &str = "the document is larger than the limit once aliases are expanded";
 
 /// What becomes of tags that are the application's own (`!name`).
@@ -29,10 +37,20 @@ impl Tree<'_> {
     /// Every document as a JSON value.
     ///
     /// # Errors
-    /// A key that stands twice in a mapping; values that are too large or too deep once aliases are
-    /// expanded (an alias inside of what it names is endless).
+    /// A key that stands twice in a mapping; values that are too deep, or more than a hundred times as many
+    /// as are written, once aliases are expanded (an alias inside of what it names is endless).
     pub fn to_json(&self, tags: Tags) -> Result<Vec<Value>, DocumentError> {
-        let mut budget = Budget { tags, nodes: NODES_MAX, text_bytes: TEXT_BYTES_MAX };
+        let nodes = EXPANSION_MAX * self.node_count() + SMALL_NODES;
+        let text_bytes = TEXT_EXPANSION_MAX.saturating_mul(self.text().len()) + SMALL_TEXT_BYTES;
+        let mut budget = Budget {
+            tags,
+            nodes: nodes.min(NODES_MAX),
+            text_bytes: text_bytes.min(TEXT_BYTES_MAX),
+        };
+        // Counted before anything is built: a bomb costs a walk over its text.
+        if self.expanded_nodes() > budget.nodes {
+            return Err(DocumentError::whole(TOO_LARGE));
+        }
         self.documents().map(|root| budget.value(root, 0)).collect()
     }
 }
@@ -48,6 +66,7 @@ impl Budget {
         }
         self.nodes = self.nodes.checked_sub(1).ok_or_else(|| fault(TOO_LARGE))?;
         let tag = if node.has_props() { node.tag() } else { None };
+        self.take_text(tag.as_ref().map_or(0, String::len)).ok_or_else(|| fault(TOO_LARGE))?;
         let name = tag.as_deref().and_then(|tag| tag.strip_prefix('!'));
         let name = name.filter(|name| !name.is_empty() && self.tags == Tags::Shown);
         let inside = depth + 1 + usize::from(name.is_some());
@@ -76,6 +95,11 @@ impl Budget {
             Some(name) => Value::Object(Map::from_iter([(format!("!{name}"), value)])),
             None => value,
         })
+    }
+
+    fn take_text(&mut self, bytes: usize) -> Option<()> {
+        self.text_bytes = self.text_bytes.checked_sub(bytes)?;
+        Some(())
     }
 
     fn scalar(
@@ -121,8 +145,7 @@ impl Budget {
                 Number::from_f64(value).map_or_else(|| shown(value), Value::Number)
             }
             Some(Scalar::Wide(_) | Scalar::SignedWide(_) | Scalar::Text) | None => {
-                let left = self.text_bytes.checked_sub(text.len());
-                self.text_bytes = left.ok_or_else(|| fault(place, TOO_LARGE))?;
+                self.take_text(text.len()).ok_or_else(|| fault(place, TOO_LARGE))?;
                 Value::String(text.into_owned())
             }
         })
