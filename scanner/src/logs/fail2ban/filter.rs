@@ -39,6 +39,7 @@ pub struct Filter {
     maxlines: usize,
     needles: Option<Vec<Vec<u8>>>,
     /// Of a filter that looks at several lines: texts of which one is in a line of every match.
+    #[serde(skip)]
     marks: Option<Vec<Finder<'static>>>,
     /// Built when it is first asked: a sweep has a prefilter of its own for all rules.
     #[serde(skip)]
@@ -179,6 +180,7 @@ impl Filter {
             && failures.len().max(ignored.len()) <= EXPRESSIONS_MAX
             && needles.as_ref().is_none_or(|needles| needles.len() <= NEEDLES_MAX);
         let dates = Detector::checked_before(&datepattern, last_year).ok()?;
+        let marks = if maxlines > 1 { marks(&failures) } else { None };
         bounded.then_some(Self {
             name,
             prefix,
@@ -187,6 +189,7 @@ impl Filter {
             dates,
             maxlines,
             needles,
+            marks,
             gate: OnceLock::new(),
             begins: OnceLock::new(),
             datepattern,
@@ -513,7 +516,7 @@ fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<V
 fn marks(failures: &[Expression]) -> Option<Vec<Finder<'static>>> {
     let mut marks: Vec<&str> = Vec::new();
     for expression in failures {
-        for text in expression.pattern.needles()? {
+        for text in expression.needles()? {
             let longest = text.split('\n').max_by_key(|part| part.len())?;
             marks.push(Some(longest).filter(|part| part.len() >= HALF_BYTES_MIN)?);
         }
