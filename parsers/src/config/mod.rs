@@ -7,6 +7,7 @@ pub mod dpkg;
 pub mod glob;
 pub mod keyvalue;
 pub mod lines;
+pub mod logrotate;
 pub mod mounts;
 pub mod my_cnf;
 pub mod os_release;
