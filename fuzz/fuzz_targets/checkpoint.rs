@@ -5,7 +5,7 @@ use std::io::Read;
 
 use libfuzzer_sys::fuzz_target;
 use parsers::tree::{FileKind, Stat};
-use scanner::logs::checkpoint::Checkpoint;
+use scanner::logs::checkpoint::{Checkpoint, Ended};
 use wardmote_fuzz::timed;
 
 const CONTENT: &[u8] = b"one\ntwo\nthree\n";
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         for (path, packed) in [("/var/log/a", false), ("/var/log/a.1.gz", true)] {
             if let Ok(reached) = state.find(path, &stat, packed, &reader) {
                 reached.start.with_context(&reader).expect("memory does not fail");
-                state.reached(reached, CONTENT.len() as u64, 3, &reader).expect("it does not fail");
+                state.reached(reached, (CONTENT.len() as u64, 3), Ended::Whole, &reader);
             }
         }
         Checkpoint::from_json(&state.to_json()).expect("what was written is read");

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aho_corasick::AhoCorasick;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use parsers::map::{Mapped, Shared, Source};
+use parsers::map::{Mapped, Proof, Shared, Source};
 
 fn main() {
     divan::main();
@@ -105,7 +105,8 @@ fn bench(bencher: Bencher, (kib, threads): (u64, u64), work: Work, open: fn(File
 }
 
 fn mapped(file: File, end: u64) -> Source {
-    Source::Mapped(Mapped::new(file, end).unwrap())
+    let proof = Proof::new(&file, end).unwrap();
+    Source::Mapped(Mapped::new(file, proof.into()).unwrap())
 }
 
 fn copied(file: File, end: u64) -> Source {

@@ -10,6 +10,8 @@
 //! mappings are guarded at a time; a further one is refused, and its file is read without a mapping.
 #![allow(unsafe_code)]
 
+pub(crate) mod vector;
+
 use std::ffi::c_int;
 use std::fs::File;
 use std::io;

@@ -60,6 +60,21 @@ pub struct Stat {
     pub born: Option<i64>,
 }
 
+/// What tells two states of a file apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Last change of contents, nanoseconds since the epoch.
+    pub modified_ns: i128,
+    /// Last change of contents or facts, nanoseconds since the epoch.
+    pub changed_ns: i128,
+}
+
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -140,6 +155,12 @@ pub trait Tree: Send + Sync {
 
     /// Where a link points, as written.
     fn read_link(&self, path: &Path) -> Result<PathBuf, LookError>;
+
+    /// What tells the state of a regular file apart from another; `None` where nothing does, as in the
+    /// kernel's own file systems.
+    fn identity(&self, path: &Path) -> Result<Option<Identity>, LookError> {
+        self.stat(path, Links::Follow).map(|_| None)
+    }
 
     /// Calls `each` for every entry of a directory, in any order, without `.` and `..`. A directory
     /// that is itself a link is not followed. Walks use this: nothing is sorted, copied or asked in vain.

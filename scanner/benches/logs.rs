@@ -8,7 +8,7 @@ use std::path::Path;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use parsers::map::Shared;
+use parsers::map::Source;
 use scanner::RootedTree;
 use scanner::logs::literals::Literals;
 use scanner::logs::{SweepOptions, abreast, content, source, sweep};
@@ -60,17 +60,17 @@ fn file(text: &str) -> (tempfile::TempDir, u64) {
     (dir, text.len() as u64)
 }
 
-fn shared(dir: &Path, bytes: u64) -> Shared {
-    Shared::new(std::fs::File::open(dir.join("log")).unwrap(), bytes)
+fn log(dir: &Path, bytes: u64) -> Source {
+    Source::new(std::fs::File::open(dir.join("log")).unwrap(), bytes).unwrap()
 }
 
 #[divan::bench(args = [1, 2])]
 fn lines_counted(bencher: Bencher, jobs: usize) {
     let (dir, bytes) = file(&auth_log(64 << 20));
-    let shared = shared(dir.path(), bytes);
+    let log = log(dir.path(), bytes);
     bencher
         .counter(BytesCount::new(bytes))
-        .bench_local(|| abreast::count_lines(&shared, black_box(jobs)).unwrap());
+        .bench_local(|| abreast::count_lines(&log, black_box(jobs)).unwrap());
 }
 
 #[divan::bench(args = [20, 200, 2000])]

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod packages;
 pub mod ports;
 pub mod redact;
+pub mod remembered;
 pub mod root;
 pub mod vantage;
 

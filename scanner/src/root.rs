@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use parsers::tree::{Entry, FileKind, Links, LookError, Stat, Tree, Visited, Why};
+use parsers::tree::{Entry, FileKind, Identity, Links, LookError, Stat, Tree, Visited, Why};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
@@ -114,6 +114,17 @@ impl Tree for RootedTree {
         Ok(facts(&stat))
     }
 
+    fn identity(&self, path: &Path) -> Result<Option<Identity>, LookError> {
+        let fd = self.open_at(path, OFlags::PATH)?;
+        let stat = rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH).map_err(|e| look(path, e))?;
+        let system = rustix::fs::fstatfs(&fd).map_err(|e| look(path, e))?;
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if !regular || VOLATILE_SYSTEMS.contains(&(system.f_type as u64 & 0xffff_ffff)) {
+            return Ok(None);
+        }
+        Ok(Some(state(&stat)))
+    }
+
     fn visit(&self, directory: &Path, each: &mut dyn FnMut(Visited<'_>)) -> Result<(), LookError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let fd = self.open_at(directory, flags)?;
@@ -150,6 +161,35 @@ impl Tree for RootedTree {
         let fd = self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let to = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(|e| look(path, e))?;
         Ok(PathBuf::from(std::ffi::OsStr::from_bytes(to.as_bytes())))
+    }
+}
+
+/// File systems whose files change without their times: statfs(2).
+const VOLATILE_SYSTEMS: [u64; 12] = [
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0x6265_6570, // configfs
+    0xcafe_4a11, // bpf
+    0xde5e_81e4, // efivarfs
+    0x6573_5546, // fuse
+    0x0102_1997, // 9p
+];
+
+#[allow(clippy::unnecessary_cast)] // the width of these fields differs between architectures
+fn state(stat: &rustix::fs::Stat) -> Identity {
+    let nanoseconds =
+        |seconds: i64, part: u64| i128::from(seconds) * 1_000_000_000 + i128::from(part);
+    Identity {
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
+        size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        modified_ns: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+        changed_ns: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
     }
 }
 

@@ -293,3 +293,85 @@ fn a_mark_that_no_sweep_writes_is_damage() {
         assert_eq!(state(offset, head, tail), Err(StateError::Damaged), "{offset} {head} {tail}");
     }
 }
+
+fn plain_gzip(text: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(text).unwrap();
+    gz.finish().unwrap()
+}
+
+/// Half a line is how any line begins: that an archive ended so says nothing of another file.
+#[test]
+fn half_a_line_at_the_end_of_an_archive_is_no_other_files_beginning() {
+    let mut host = Host::new();
+    fs::write(host.path("auth.log.2.gz"), plain_gzip(b"Dec 10 06:55:46 web sshd[")).unwrap();
+    host.append("auth.log", 1);
+    assert_eq!(host.sweep().summary.lines, 2);
+    host.append("auth.log.1", 3);
+    assert_eq!([host.new_lines(), host.new_lines()], [3, 0]);
+}
+
+/// What was found before anything was copied to it is still a copy, once it is made.
+#[test]
+fn a_copy_or_an_archive_that_was_half_made_when_it_was_found_repeats_nothing() {
+    let mut host = Host::new();
+    host.append("auth.log", 30);
+    fs::write(host.path("auth.log.1"), "").unwrap();
+    assert_eq!(host.new_lines(), 30);
+    let text = fs::read(host.path("auth.log")).unwrap();
+    fs::write(host.path("auth.log.1"), &text).unwrap();
+    fs::File::options().write(true).open(host.path("auth.log")).unwrap().set_len(0).unwrap();
+    host.append("auth.log", 3);
+    assert_eq!([host.new_lines(), host.new_lines()], [3, 0]);
+    let packed = plain_gzip(&text);
+    fs::write(host.path("auth.log.1.gz"), &packed[..5]).unwrap();
+    let outcome = host.sweep();
+    assert_eq!((outcome.summary.lines, outcome.incomplete.len()), (0, 1));
+    fs::write(host.path("auth.log.1.gz"), &packed).unwrap();
+    fs::remove_file(host.path("auth.log.1")).unwrap();
+    assert_eq!(host.new_lines(), 0);
+}
+
+#[test]
+fn a_log_that_was_cut_in_the_middle_and_then_copied_is_not_read_again_and_the_gap_is_said() {
+    let mut host = Host::new();
+    host.append("auth.log", 60);
+    assert_eq!(host.new_lines(), 60);
+    let text = fs::read(host.path("auth.log")).unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let left = lines[..30].concat();
+    fs::write(host.path("auth.log.1"), &left).unwrap();
+    fs::File::options().write(true).open(host.path("auth.log")).unwrap().set_len(0).unwrap();
+    host.append("auth.log.1", 2);
+    host.append("auth.log", 3);
+    let outcome = host.sweep();
+    // Which of the lines after the cut are new nobody can tell.
+    assert_eq!(outcome.summary.lines, 3);
+    assert!(outcome.summary.gaps >= 1, "{:?}", outcome.incomplete);
+    assert_eq!(host.new_lines(), 0);
+}
+
+#[test]
+fn a_small_log_that_is_copied_and_cut_is_no_gap() {
+    let mut host = Host::new();
+    host.append("auth.log", 2);
+    assert_eq!(host.new_lines(), 2);
+    host.append("auth.log", 30);
+    fs::copy(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    fs::File::options().write(true).open(host.path("auth.log")).unwrap().set_len(0).unwrap();
+    host.append("auth.log", 3);
+    assert_eq!([host.new_lines(), host.new_lines()], [33, 0]);
+}
+
+#[test]
+fn what_could_not_be_read_to_its_end_is_opened_again_though_it_rests() {
+    let mut host = Host::new();
+    let packed = plain_gzip("line\n".repeat(5000).as_bytes());
+    fs::write(host.path("auth.log.1.gz"), &packed[..packed.len() - 9]).unwrap();
+    let hours_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW as u64 - 7200);
+    let file = fs::File::options().append(true).open(host.path("auth.log.1.gz")).unwrap();
+    file.set_modified(hours_ago).unwrap();
+    let said = host.sweep().incomplete;
+    assert_eq!(said.len(), 1);
+    assert_eq!(host.sweep().incomplete, said, "it is not clean because it was seen before");
+}

@@ -66,8 +66,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let now = jiff::Timestamp::now().as_second();
     let since = args.since.unwrap_or(settings.audit.since).seconds();
     let root = std::path::absolute(&args.root)?;
-    let wanted =
-        Wanted { root, only: args.only, since: now.saturating_sub(since), now, threads: threads() };
+    let wanted = Wanted {
+        root,
+        only: args.only,
+        since: now.saturating_sub(since),
+        now,
+        threads: threads(),
+        files: Default::default(),
+    };
     let progress = Progress::start(global.quiet, "looking at the host");
     let state = state_directory(global.state_dir.as_deref());
     let mut judges = Judges::new(&settings, &state, now);

@@ -8,7 +8,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use parsers::map::{EXPANDED_BYTES_MAX, Lines, MAGIC_BYTES, Packing, Shared};
+use parsers::map::{EXPANDED_BYTES_MAX, Lines, MAGIC_BYTES, Packing, Source};
 use parsers::time::{Clock, Stamp, first_year};
 use scanner::RootedTree;
 use scanner::logs::RuleSet;
@@ -127,7 +127,7 @@ fn count_in_file(
     }
     let size = file.metadata()?.len();
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Some(patterns.count(&Shared::new(file, size), jobs)?))
+    Ok(Some(patterns.count(&Source::new(file, size)?, jobs)?))
 }
 
 fn open(tree: &RootedTree, log: &Path) -> anyhow::Result<Box<dyn Read>> {
@@ -248,8 +248,8 @@ impl Asked<'_> {
         let who = event.who();
         self.conceal.learn(&who);
         let user = who.user.map(|user| self.conceal.user(&user));
-        let parts = [("ip", who.ip), ("user", user), ("unit", who.unit)];
-        parts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        let parts = [("ip", who.ip), ("user", user.map(Into::into)), ("unit", who.unit)];
+        parts.into_iter().filter_map(|(name, value)| Some((name, value?.into_owned()))).collect()
     }
 
     fn show(

@@ -20,6 +20,7 @@ use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 
+mod blocks;
 mod shape;
 mod source;
 
@@ -44,7 +45,7 @@ pub struct Args {
     /// keyvalue; for sysctl every directory that the boot reads, not only FILE)
     #[arg(long)]
     effective: bool,
-    /// Whose connection: user=…,host=…,addr=…,laddr=…,lport=…,group=… (sshd with --effective)
+    /// For whom: user=…,host=…,addr=…,laddr=…,lport=…,group=… (sshd) or host=…,path=/…,file=/… (apache)
     #[arg(long = "for", value_name = "LIST", requires = "effective")]
     connection: Option<String>,
     /// Read inside of this directory, as a mounted tree
@@ -82,6 +83,10 @@ enum Kind {
     LoginDefs,
     /// `key = value` lines, such as pwquality.conf(5)
     Keyvalue,
+    /// nginx.conf with its includes, or a site that others include
+    Nginx,
+    /// httpd.conf or apache2.conf with its includes, or a site that others include
+    Apache,
 }
 
 /// Outputs.
@@ -126,6 +131,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut parsed = match args.kind {
         Kind::Yaml | Kind::Json => documents(&source, args.kind, args.format)?,
         Kind::Sshd => sshd(&source, &args)?,
+        kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
         _ if args.effective => effective(&source, args.kind)?,
         _ => entries(&source, args.kind)?,
     };
@@ -140,12 +146,12 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     let name = args.kind.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     let has_effective =
         matches!(args.kind, Kind::Sshd | Kind::Sysctl | Kind::LoginDefs | Kind::Keyvalue);
-    if args.effective && !has_effective {
-        let hint = "leave it out, or use --as sshd, sysctl, login.defs or keyvalue";
+    if args.effective && !has_effective && !blocks::has_effective(args.kind) {
+        let hint = "leave it out, or use --as sshd, sysctl, login.defs, keyvalue, nginx or apache";
         return Err(hinted(format!("--effective has no meaning for {name}"), hint));
     }
-    if args.connection.is_some() && args.kind != Kind::Sshd {
-        return Err(hinted(format!("--for has no meaning for {name}"), "use --as sshd"));
+    if args.connection.is_some() && !matches!(args.kind, Kind::Sshd | Kind::Apache) {
+        return Err(hinted(format!("--for has no meaning for {name}"), "use --as sshd or apache"));
     }
     if args.spans && matches!(args.kind, Kind::Yaml | Kind::Json) {
         let hint = "every other kind has them";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use parsers::tree::Tree;
@@ -10,6 +11,7 @@ use scanner::checks::{self, Ran};
 use scanner::facts::Spoken;
 use scanner::logs::{SweepOptions, SweepOutcome, audit_sweep, conceal, content, history};
 use scanner::ports::{self, Inventory};
+use scanner::remembered::Memory;
 use scanner::vantage::{self, Vantage};
 use scanner::{Facts, RootedTree};
 
@@ -29,6 +31,8 @@ pub struct Wanted {
     pub now: i64,
     /// Threads for the checks.
     pub threads: usize,
+    /// Files that an earlier look of this process read and that did not change since.
+    pub files: Arc<Memory>,
 }
 
 /// What was seen.
@@ -67,7 +71,8 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     let spoken = if live { ask::everything() } else { Spoken::default() };
     let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
     let inventory = live.then(|| ports::look(&tree, &spoken));
-    let facts = Facts::new(&tree, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
+    let files = wanted.files.look(&tree, wanted.now);
+    let facts = Facts::new(&files, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
     let areas_wanted = wanted.only.is_empty() || wanted.only.iter().any(|name| name != "logs");
     let (ran, logs) = std::thread::scope(|scope| {
         let sweep = wanted.wants("logs").then(|| scope.spawn(|| logs(&tree, wanted)));

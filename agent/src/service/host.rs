@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use consensus::Context;
@@ -19,6 +20,7 @@ use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, content, source, sweep};
 use scanner::ports::Inventory;
+use scanner::remembered::Memory as Files;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::output;
@@ -60,6 +62,8 @@ pub struct Host {
     /// Experts from outside, kept running.
     experts: Experts,
     memory: Memory,
+    /// Configuration files as the last audit read them.
+    files: Arc<Files>,
     /// What the last sweep gave, until it is stored.
     heard: Vec<Detection>,
 }
@@ -84,6 +88,7 @@ impl Host {
             host: "this host".to_string(),
             experts: Experts::default(),
             memory,
+            files: Arc::default(),
             heard: Vec::new(),
         })
     }
@@ -140,6 +145,7 @@ impl Look for Host {
             since: now.saturating_sub(settings.audit.since.seconds()),
             now,
             threads: threads(),
+            files: Arc::clone(&self.files),
         };
         let accepted = accept::read(&settings.audit.accept, false)?;
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, true);

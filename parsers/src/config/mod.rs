@@ -1,15 +1,18 @@
 //! Configuration formats, one file a grammar. Each returns values with their places.
 
 pub mod accounts;
+pub mod apache;
 pub mod cron;
 pub mod directives;
 pub mod dpkg;
+pub(crate) mod expand;
 pub mod glob;
 pub mod keyvalue;
 pub mod lines;
 pub mod logrotate;
 pub mod mounts;
 pub mod my_cnf;
+pub mod nginx;
 pub mod os_release;
 pub mod pam;
 pub mod postgres;

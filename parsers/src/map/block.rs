@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::LINE_BYTES_MAX;
 use super::cache::{Manners, is_warm};
@@ -31,7 +32,7 @@ pub struct Block<'a> {
 pub struct Shared {
     file: File,
     end: u64,
-    proof: io::Result<Proof>,
+    proof: io::Result<Arc<Proof>>,
     manners: Manners,
 }
 
@@ -41,8 +42,14 @@ impl Shared {
         Self::with(file, end, Manners::new(end))
     }
 
+    /// Reads a file of which is known what it was.
+    pub fn proved(file: File, proof: Arc<Proof>) -> Self {
+        let end = proof.end();
+        Self { file, end, proof: Ok(proof), manners: Manners::new(end) }
+    }
+
     pub(super) fn with(file: File, end: u64, manners: Manners) -> Self {
-        let proof = Proof::new(&file, end);
+        let proof = Proof::new(&file, end).map(Arc::new);
         Self { file, end, proof, manners }
     }
 
@@ -79,7 +86,8 @@ impl Shared {
     pub fn bytes_in(&self, part: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.clear();
         let length = part.end.min(self.end).saturating_sub(part.start);
-        self.fill(part.start, usize::try_from(length).unwrap_or(usize::MAX), buffer)
+        self.fill(part.start, usize::try_from(length).unwrap_or(usize::MAX), buffer)?;
+        asked(&self.proof)?.holds(&self.file, part.start)
     }
 
     /// Reads on to the end of the line, at most [`LINE_BYTES_MAX`]; whether it goes on after that.
@@ -136,22 +144,28 @@ pub enum Source {
 }
 
 impl Source {
-    /// Maps the first `end` bytes of `file` if they are all in memory, else reads them by position: a
-    /// mapping would leave what it fetches in the page cache.
-    pub fn mapped(file: File, end: u64) -> io::Result<Self> {
-        if !is_warm(&file, end) {
-            return Ok(Self::copied(file, end));
+    /// The first `end` bytes of a file that is read once: mapped, where that is right.
+    pub fn new(file: File, end: u64) -> io::Result<Self> {
+        let proof = Proof::new(&file, end)?;
+        Self::mapped(file, proof.into())
+    }
+
+    /// Maps what `proof` speaks of if all of it is in memory, else reads it by position: a mapping would
+    /// leave what it fetches in the page cache.
+    pub fn mapped(file: File, proof: Arc<Proof>) -> io::Result<Self> {
+        if !is_warm(&file, proof.end()) {
+            return Ok(Self::copied(file, proof));
         }
         let again = file.try_clone()?;
-        Ok(match Mapped::new(file, end) {
+        Ok(match Mapped::new(file, Arc::clone(&proof)) {
             Ok(mapped) => Self::Mapped(mapped),
-            Err(_) => Self::copied(again, end),
+            Err(_) => Self::copied(again, proof),
         })
     }
 
-    /// Reads `file` up to `end` by position.
-    pub fn copied(file: File, end: u64) -> Self {
-        Self::Copied(Shared::new(file, end))
+    /// Reads what `proof` speaks of by position.
+    pub fn copied(file: File, proof: Arc<Proof>) -> Self {
+        Self::Copied(Shared::proved(file, proof))
     }
 
     /// Where it ends.
@@ -171,6 +185,22 @@ impl Source {
         match self {
             Self::Mapped(mapped) => Ok(mapped.lines_in(part)),
             Self::Copied(shared) => shared.lines_in(part, buffer),
+        }
+    }
+
+    /// The bytes of a part, whatever lines they belong to; fewer when the file ends. `buffer` is used
+    /// where they have to be copied. To be asked about ([`Proof::holds`]) before they are believed.
+    pub fn bytes_in<'b>(
+        &'b self,
+        part: Range<u64>,
+        buffer: &'b mut Vec<u8>,
+    ) -> io::Result<&'b [u8]> {
+        match self {
+            Self::Mapped(mapped) => Ok(mapped.bytes_in(part)),
+            Self::Copied(shared) => {
+                shared.bytes_in(part, buffer)?;
+                Ok(buffer)
+            }
         }
     }
 

@@ -150,7 +150,7 @@ mod tests {
             let again = file.reopen().unwrap();
             let source = match old_kernel {
                 true => Source::Copied(Shared::with(again, end, Manners::of_old_kernels(end))),
-                false => Source::mapped(again, end).unwrap(),
+                false => Source::new(again, end).unwrap(),
             };
             assert!(matches!(source, Source::Copied(_)), "a cold file is not mapped");
             read_all(&source);
@@ -166,7 +166,7 @@ mod tests {
     fn a_warm_file_is_mapped_and_stays_warm() {
         let Some((file, _)) = half_cold() else { return };
         file.as_file().read_exact_at(&mut vec![0; BYTES], 0).unwrap();
-        let source = Source::mapped(file.reopen().unwrap(), BYTES as u64).unwrap();
+        let source = Source::new(file.reopen().unwrap(), BYTES as u64).unwrap();
         if !matches!(source, Source::Mapped(_)) {
             eprintln!("SKIPPED: the file did not stay in memory");
             return;

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::LINE_BYTES_MAX;
 use super::block::Block;
@@ -19,16 +20,15 @@ use crate::sys::Guarded;
 pub struct Mapped {
     file: File,
     map: Guarded,
-    proof: Proof,
+    proof: Arc<Proof>,
 }
 
 impl Mapped {
-    /// Maps the first `end` bytes of `file`.
-    pub fn new(file: File, end: u64) -> io::Result<Self> {
-        let length = usize::try_from(end).map_err(io::Error::other)?;
-        let proof = Proof::new(&file, end)?;
+    /// Maps what `proof` speaks of.
+    pub fn new(file: File, proof: Arc<Proof>) -> io::Result<Self> {
+        let length = usize::try_from(proof.end()).map_err(io::Error::other)?;
         let map = Guarded::new(&file, length)?;
-        // Cut between the two: the mapping would begin with lost pages.
+        // Cut before it was mapped: the mapping would begin with lost pages.
         proof.holds(&file, 0)?;
         Ok(Self { file, map, proof })
     }
@@ -65,6 +65,13 @@ impl Mapped {
         }
     }
 
+    /// The bytes of a part, whatever lines they belong to; fewer when the file ends.
+    pub fn bytes_in(&self, part: Range<u64>) -> &[u8] {
+        let bytes = self.map.bytes();
+        let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.get(place(part.start)..place(part.end)).unwrap_or_default()
+    }
+
     /// Whether what was read of `block` is what the file held: to be asked after the block was used and
     /// before anything found in it is believed. An error names where the doubt begins ([`Torn`]).
     pub fn holds(&self, block: &Block<'_>) -> io::Result<()> {
@@ -93,6 +100,11 @@ mod tests {
         file
     }
 
+    fn mapped(file: File, end: u64) -> Mapped {
+        let proof = Proof::new(&file, end).unwrap();
+        Mapped::new(file, proof.into()).unwrap()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
         #[test]
@@ -108,7 +120,7 @@ mod tests {
             }
             text.resize(text.len() + long.unwrap_or(1), b'y');
             let end = text.len() as u64;
-            let mapped = Mapped::new(file_of(&text), end).unwrap();
+            let mapped = mapped(file_of(&text), end);
             let shared = Shared::new(file_of(&text), end);
             let mut buffer = Vec::new();
             let part = if long.is_some() { part.max(997) } else { part % 50 + 1 };
@@ -181,8 +193,8 @@ mod tests {
             let file = file_of(&old);
             let again = file.try_clone().unwrap();
             let source = match round % 2 {
-                0 => Source::Mapped(Mapped::new(again, end).unwrap()),
-                _ => Source::copied(again, end),
+                0 => Source::Mapped(mapped(again, end)),
+                _ => Source::Copied(Shared::new(again, end)),
             };
             let cut = [AtomicBool::new(false), AtomicBool::new(false)];
             let (good, torn) = std::thread::scope(|scope| {

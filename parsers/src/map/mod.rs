@@ -16,16 +16,16 @@ mod proof;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 pub use archive::{EXPANDED_BYTES_MAX, MAGIC_BYTES, Packing, WINDOW_BYTES_MAX, gunzip, is_gzip};
 pub use block::{Block, Shared, Source};
 pub use cache::SPARED_BYTES_MIN;
 pub use flow::Flow;
 pub use mapped::Mapped;
-pub use proof::Torn;
+pub use proof::{Proof, Torn};
 
 use cache::Manners;
-use proof::Proof;
 
 /// Bytes asked for at once: fits the second-level cache of small servers.
 pub const BLOCK_BYTES: usize = 256 << 10;
@@ -40,15 +40,21 @@ pub struct Positioned {
     file: File,
     offset: u64,
     end: u64,
-    proof: io::Result<Proof>,
+    proof: io::Result<Arc<Proof>>,
     manners: Manners,
 }
 
 impl Positioned {
     /// Reads `file` from `offset` up to `end` (its size when the sweep began).
     pub fn new(file: File, offset: u64, end: u64) -> Self {
-        let proof = Proof::new(&file, end);
+        let proof = Proof::new(&file, end).map(Arc::new);
         Self { file, offset, end, proof, manners: Manners::new(end) }
+    }
+
+    /// Reads a file of which is known what it was, from `offset` on.
+    pub fn proved(file: File, offset: u64, proof: Arc<Proof>) -> Self {
+        let end = proof.end();
+        Self { file, offset, end, proof: Ok(proof), manners: Manners::new(end) }
     }
 }
 

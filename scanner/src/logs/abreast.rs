@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::mpsc::sync_channel;
 
-use parsers::map::{Block, Shared};
+use parsers::map::{Block, Source};
 
 /// Bytes of a part: fits the second-level cache with room for what is done with it.
 pub const PART_BYTES: u64 = 512 << 10;
@@ -18,19 +18,26 @@ const AHEAD: usize = 4;
 /// Works on every part of a file: `begin` gives a thread its own memory, `work` makes a result of a
 /// part, `take` is given the results in the order of the file.
 pub fn each_part<S, R: Send>(
-    shared: &Shared,
+    source: &Source,
     jobs: usize,
     begin: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, Block<'_>) -> R + Sync,
     mut take: impl FnMut(R) -> io::Result<()>,
 ) -> io::Result<()> {
-    let parts = shared.end().div_ceil(PART_BYTES);
+    let parts = source.end().div_ceil(PART_BYTES);
     let threads = u64::try_from(jobs.max(1)).unwrap_or(1).min(parts.max(1));
     let part = |number: u64| number * PART_BYTES..(number + 1) * PART_BYTES;
+    let result_of = |own: &mut S, buffer: &mut Vec<u8>, number: u64| {
+        let block = source.lines_in(part(number), buffer)?;
+        let result = work(own, block);
+        // What was found counts only if the file is still what it was.
+        source.holds(&block)?;
+        Ok::<R, io::Error>(result)
+    };
     if threads == 1 {
         let (mut own, mut buffer) = (begin(), Vec::new());
         for number in 0..parts {
-            take(work(&mut own, shared.lines_in(part(number), &mut buffer)?))?;
+            take(result_of(&mut own, &mut buffer, number)?)?;
         }
         return Ok(());
     }
@@ -39,13 +46,12 @@ pub fn each_part<S, R: Send>(
         for thread in 0..threads {
             let (to, from) = sync_channel(AHEAD);
             results.push(from);
-            let (begin, work) = (&begin, &work);
+            let (begin, result_of) = (&begin, &result_of);
             scope.spawn(move || {
                 let (mut own, mut buffer) = (begin(), Vec::new());
                 let mut number = thread;
                 while number < parts {
-                    let block = shared.lines_in(part(number), &mut buffer);
-                    let result = block.map(|block| work(&mut own, block));
+                    let result = result_of(&mut own, &mut buffer, number);
                     // Nobody takes any more: the end, or an error before this.
                     if to.send(result).is_err() {
                         return;
@@ -66,10 +72,10 @@ pub fn each_part<S, R: Send>(
 }
 
 /// How many lines a file has, on so many threads; a last line without its end counts.
-pub fn count_lines(shared: &Shared, jobs: usize) -> io::Result<u64> {
+pub fn count_lines(source: &Source, jobs: usize) -> io::Result<u64> {
     let mut lines = 0;
     each_part(
-        shared,
+        source,
         jobs,
         || (),
         |(), block| lines_of(block.bytes),
@@ -93,10 +99,10 @@ mod tests {
 
     use super::*;
 
-    fn file(text: &[u8]) -> Shared {
+    fn file(text: &[u8]) -> Source {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text).unwrap();
-        Shared::new(file, text.len() as u64)
+        Source::new(file, text.len() as u64).unwrap()
     }
 
     #[test]

@@ -1,23 +1,43 @@
 //! Where a sweep got to in each file, so that the next one reads each line exactly once.
 //!
 //! A file is known again by device, inode and birth time together with its content: the hash of its
-//! first bytes and the hash of the bytes right before the place that was reached. So a renamed file goes
-//! on where it was, a copy made by logrotate's `copytruncate` (and its compressed form) is recognised by
-//! content, and a file that was cut and grew again, or got a dead file's inode, is read from its start.
-//! The mark of what was cut stays, for a copy that turns up later. What was cut away unread, or left
-//! with its file, is a gap and is said. What nobody can see is what a writer adds between a copy and the
-//! truncation that follows it: `copytruncate` itself loses that. The state is one versioned JSON document.
+//! first bytes and the hash of the bytes right before the place that was reached. All that a sweep reads
+//! of a file it reads of what the file was at one moment ([`super::view`]); once that changes, what is
+//! read is an error, so no mark ever joins the beginning of one content with the end of another.
+//!
+//! What can have become of a log and its siblings since the last look, and how each ends as *seen once*
+//! or as a *gap that is said*:
+//!
+//! | state | known by | next |
+//! |---|---|---|
+//! | grown, or renamed | inode; head and place are proved | goes on at the place |
+//! | copied, then emptied (`copytruncate`); packed | another file begins with all that was read | goes on there; the log from its start |
+//! | copied, not yet emptied; packed, not yet removed | `source` finds both | read once, in the one that is older |
+//! | copy or archive half made | nothing was read of it | asked again whether it is a copy, once it is made |
+//! | cut in the middle, perhaps grown again, renamed or copied | head proved, place not | gap; what stood before the old place counts as read |
+//! | emptied, or written anew | head not proved | gap, unless a copy has it; from its start |
+//! | gone, or a dead file's inode | no file has what it held | gap; the new file from its start |
+//! | any of these while it is opened or read | the view does not hold | gap; what was seen before counts, the rest is the next look's |
+//!
+//! The mark of what was cut stays, for a copy that turns up later. What proves a copy is the whole of
+//! what was read up to 1 KiB, and from there on the first 1 KiB and the bytes before the place; half a
+//! line proves nothing, for many lines begin with it. What nobody can see is what a writer adds between
+//! a copy and the truncation that follows it: `copytruncate` itself loses that. What is left of a log
+//! that was cut to less than 1 KiB is read again, and the gap is said. The state is one versioned JSON
+//! document.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
 
 use parsers::map::{LINE_BYTES_MAX, Lines};
 use parsers::tree::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::source::{Family, LogFile, is_live};
+use super::rotation::{family, is_live};
+use super::source::{Family, LogFile};
 
 /// Version of the document. Version 1, which had no birth times and carried nothing, is read too.
 pub const VERSION: u32 = 2;
@@ -131,6 +151,9 @@ struct Mark {
     /// mark speaks of.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
+    /// It could not be read to its end: it is opened again, though it rests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unread: bool,
     /// Set while a sweep runs: this mark was met.
     #[serde(skip)]
     met: bool,
@@ -163,8 +186,18 @@ pub struct Reached {
     mark: Mark,
 }
 
-/// The bytes of a file (expanded) from an offset on, afresh each time.
-pub type ReaderAt<'a> = &'a dyn Fn(u64) -> Result<Box<dyn Read>, String>;
+/// How the reading of a file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With all that it held.
+    Whole,
+    /// Before: it could not be read further, or was cut.
+    Early,
+}
+
+/// The bytes of a file (expanded) from an offset on, afresh each time; an error once the file is not
+/// what it was when it was found.
+pub type ReaderAt<'a> = &'a dyn Fn(u64) -> io::Result<Box<dyn Read>>;
 
 /// The caller's state file is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -236,7 +269,7 @@ impl Checkpoint {
             let path = file.path.to_string_lossy();
             self.files.iter().position(|mark| {
                 let same = (mark.size, mark.modified) == (stat.size_bytes, stat.modified);
-                mark.is_of(stat) && !mark.met && same && *mark.path == *path
+                mark.is_of(stat) && !mark.met && !mark.unread && same && *mark.path == *path
             })
         };
         let old = |file: &LogFile| file.stat.modified < now.saturating_sub(QUIET_SECONDS);
@@ -258,7 +291,7 @@ impl Checkpoint {
         stat: &Stat,
         packed: bool,
         reader: ReaderAt<'_>,
-    ) -> Result<Reached, String> {
+    ) -> io::Result<Reached> {
         self.begun = true;
         let found = self.place_in(path, stat, packed, reader);
         if found.is_err() {
@@ -276,15 +309,18 @@ impl Checkpoint {
         stat: &Stat,
         packed: bool,
         reader: ReaderAt<'_>,
-    ) -> Result<Reached, String> {
+    ) -> io::Result<Reached> {
         let own = self.files.iter().position(|mark| mark.is_of(stat) && !mark.met);
-        let head = Head::new(bytes_at(reader, 0, HEAD_BYTES)?);
+        let file =
+            Content { head: Head::new(bytes_at(reader, 0, HEAD_BYTES)?), stat, packed, reader };
         if let Some(own) = own {
             let known = &self.files[own];
             // An archive that has not changed was read to its end.
             let same = packed && (known.size, known.modified) == (stat.size_bytes, stat.modified);
-            if same || known.is_beginning_of(&head, stat, packed, reader)? {
-                return Ok(self.resume(own, path, stat, packed, head));
+            // Nothing of it was read: a log that was empty, or a copy that was not yet made.
+            let untouched = known.offset == 0 && is_live(path);
+            if same || untouched || known.is_proved_by(&file)? {
+                return Ok(self.resume(own, path, file, false));
             }
         }
         // A copy, or its archive: the same content up to the place that was reached.
@@ -293,49 +329,52 @@ impl Checkpoint {
             let further = copy.is_none_or(|best| self.files[best].offset < mark.offset);
             // A new log may begin with the same few lines as the one before it.
             let proof = mark.offset >= HEAD_BYTES as u64 || !is_live(path);
-            if Some(index) != own
-                && further
-                && proof
-                && mark.offset > 0
-                && mark.is_beginning_of(&head, stat, packed, reader)?
-            {
+            if Some(index) != own && further && proof && mark.is_beginning_of(&file)? {
                 copy = Some(index);
             }
         }
         let gap = own.is_some_and(|own| self.is_cut_away(own, path, stat));
-        if let (Some(own), None, false) = (own, copy, packed) {
-            let left = self.files[own].left_in(&head, stat, reader)?;
-            if let Some((from, lines)) = left {
-                self.files[own].cut = true;
-                let start = Start { from, lines, new_from: from };
-                let mark = Mark::new(path, stat);
-                return Ok(Reached { start, gap: true, head: head.bytes, packed, mark });
-            }
-        }
-        if let Some(own) = own {
-            self.files[own].cut = true;
-        }
         if let Some(index) = copy {
+            self.cut(own);
             // The original may still be there under its own inode: it keeps its mark.
             let met = self.files[index].met;
-            let mut reached = self.resume(index, path, stat, packed, head);
+            let mut reached = self.resume(index, path, file, gap);
             self.files[index].met = met;
             self.files[index].copied = true;
             (reached.mark.met, reached.mark.cut) = (true, false);
-            return Ok(Reached { gap, ..reached });
+            return Ok(reached);
         }
+        // The beginning of something that was read, and not all of it: cut in the middle, or half a copy.
+        let log = family(Path::new(path)).0;
+        let begun = self.files.iter().enumerate().filter_map(|(index, mark)| {
+            let is_own = Some(index) == own;
+            let of_log = is_own || family(Path::new(&mark.path)).0 == log;
+            (mark.is_begun_by(&file) && of_log).then_some((is_own, mark.offset))
+        });
+        let offset = begun.max().map(|(_, offset)| offset);
+        let left = offset.map(|offset| file.left_of(offset)).transpose()?;
+        self.cut(own);
+        let (from, lines) = left.unwrap_or_default();
+        let (gap, start) = (gap || left.is_some(), Start { from, lines, new_from: from });
         let mark = Mark::new(path, stat);
-        Ok(Reached { start: Start::default(), gap, head: head.bytes, packed, mark })
+        Ok(Reached { start, gap, head: file.head.bytes, packed, mark })
     }
 
-    /// Keeps that a file was read up to `offset`, after so many lines, in place of what was known.
+    /// The file that this mark spoke of holds something else now; the mark stays, for a copy.
+    fn cut(&mut self, own: Option<usize>) {
+        if let Some(own) = own {
+            self.files[own].cut = self.files[own].offset > 0;
+        }
+    }
+
+    /// Keeps that a file was read up to an offset, and after how many lines, in place of what was known.
     pub fn reached(
         &mut self,
         reached: Reached,
-        offset: u64,
-        lines: u64,
+        (offset, lines): (u64, u64),
+        ended: Ended,
         reader: ReaderAt<'_>,
-    ) -> Result<(), String> {
+    ) {
         let Reached { mut mark, head, packed, .. } = reached;
         if offset != mark.offset || mark.head.is_empty() {
             let size = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -343,14 +382,13 @@ impl Checkpoint {
             let head = &head[..HEAD_BYTES.min(size).min(head.len())];
             (mark.head_bytes, mark.head) = (head.len(), hash(head));
             // An archive does not change; reading its end again would expand all of it again.
-            let tail = if packed { Vec::new() } else { tail_before(offset, head, reader) };
+            let tail = if packed { Vec::new() } else { tail_before(offset, reader) };
             (mark.tail_bytes, mark.tail) = (tail.len(), hash(&tail));
             (mark.offset, mark.lines) = (offset, lines);
         }
-        mark.met = true;
+        (mark.met, mark.unread) = (true, ended == Ended::Early);
         self.files.retain(|known| known.cut || !known.is_same_as(&mark));
         self.files.push(mark);
-        Ok(())
     }
 
     /// The files whose end nobody has seen: they were being written at the last sweep and are gone now,
@@ -380,22 +418,16 @@ impl Checkpoint {
         self.files.iter().filter(lost).map(|mark| mark.path.clone()).collect()
     }
 
-    fn resume(
-        &mut self,
-        index: usize,
-        path: &str,
-        stat: &Stat,
-        packed: bool,
-        head: Head,
-    ) -> Reached {
+    fn resume(&mut self, index: usize, path: &str, file: Content<'_>, gap: bool) -> Reached {
+        let Content { head, stat, packed, .. } = file;
         self.files[index].met = true;
         let known = &self.files[index];
         let mut mark = known.clone();
         mark.path = path.to_string();
         (mark.device, mark.inode, mark.born) = (stat.device, stat.inode, stat.born);
-        (mark.size, mark.modified) = (stat.size_bytes, stat.modified);
+        (mark.size, mark.modified, mark.copied) = (stat.size_bytes, stat.modified, false);
         let start = Start { from: known.offset, lines: known.lines, new_from: known.offset };
-        Reached { start, gap: false, head: head.bytes, packed, mark }
+        Reached { start, gap, head: head.bytes, packed, mark }
     }
 
     /// Whether lines were lost with what this file held: it was cut in place, and no file of this sweep
@@ -407,7 +439,7 @@ impl Checkpoint {
         let held = |(index, mark): (usize, &Mark)| {
             index != own && mark.met && mark.head == cut.head && mark.offset >= cut.offset
         };
-        same && cut.offset > 0 && !self.files.iter().enumerate().any(held)
+        same && cut.offset > 0 && !cut.copied && !self.files.iter().enumerate().any(held)
     }
 }
 
@@ -428,6 +460,7 @@ impl Mark {
             tail: String::new(),
             unseen: 0,
             cut: false,
+            unread: false,
             met: true,
             copied: false,
         }
@@ -438,30 +471,6 @@ impl Mark {
         !self.cut
             && (self.device, self.inode) == (stat.device, stat.inode)
             && (self.born == stat.born || self.born.is_none() || stat.born.is_none())
-    }
-
-    /// Of a file that was cut in the middle, and may have grown again: where the last line ends that can
-    /// have been read before, and how many lines that makes. Its whole head must still be there: then
-    /// what followed it, up to where it was cut, is what was read.
-    fn left_in(
-        &self,
-        head: &Head,
-        stat: &Stat,
-        reader: ReaderAt<'_>,
-    ) -> Result<Option<(u64, u64)>, String> {
-        if self.head_bytes < HEAD_BYTES || !head.begins_with(self.head_bytes, &self.head) {
-            return Ok(None);
-        }
-        let before = self.offset.min(stat.size_bytes);
-        let mut lines = Lines::new(reader(0)?.take(before));
-        let (mut end, mut count) = (0, 0);
-        loop {
-            let ended = lines.next_line().map_err(|error| error.to_string())?.map(|l| l.terminated);
-            if ended != Some(true) {
-                return Ok(Some((end, count)));
-            }
-            (end, count) = (lines.offset(), lines.number());
-        }
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
@@ -475,27 +484,54 @@ impl Mark {
         within(self.head_bytes, HEAD_BYTES) && within(self.tail_bytes, TAIL_BYTES)
     }
 
+    /// Whether the file of this mark still holds what was read of it. Without bytes before the place it
+    /// was changing when it was left: nothing but its beginning is known.
+    fn is_proved_by(&self, file: &Content<'_>) -> io::Result<bool> {
+        let known = file.packed || self.tail_bytes > 0 || self.offset <= self.head_bytes as u64;
+        Ok(known && self.is_beginning_of(file)?)
+    }
+
     /// Whether a file begins with what this mark has read: same head, same bytes before the offset.
-    fn is_beginning_of(
-        &self,
-        head: &Head,
-        stat: &Stat,
-        packed: bool,
-        reader: ReaderAt<'_>,
-    ) -> Result<bool, String> {
-        if self.offset == 0 {
-            return Ok(self.is_of(stat));
-        }
-        let fits = packed || stat.size_bytes >= self.offset;
-        if !fits || !head.begins_with(self.head_bytes, &self.head) {
+    fn is_beginning_of(&self, file: &Content<'_>) -> io::Result<bool> {
+        let fits = file.packed || file.stat.size_bytes >= self.offset;
+        if self.offset == 0 || !fits || !file.head.begins_with(self.head_bytes, &self.head) {
             return Ok(false);
         }
         if self.tail_bytes == 0 {
-            // Nothing but its length proves the place: the file reaches it.
-            return Ok(bytes_at(reader, self.offset - 1, 1)?.len() == 1);
+            // No bytes before the place are known. A line ends there, or, where an archive ended in half
+            // a line, the file does: other lines may begin with the same half.
+            let place = bytes_at(file.reader, self.offset - 1, 2)?;
+            return Ok(place.first() == Some(&b'\n') || place.len() == 1);
         }
-        let tail = bytes_at(reader, self.offset - self.tail_bytes as u64, self.tail_bytes)?;
+        let tail = bytes_at(file.reader, self.offset - self.tail_bytes as u64, self.tail_bytes)?;
         Ok(tail.len() == self.tail_bytes && hash(&tail) == self.tail)
+    }
+
+    /// Whether a file has the whole head of what this mark has read.
+    fn is_begun_by(&self, file: &Content<'_>) -> bool {
+        self.head_bytes == HEAD_BYTES && file.head.begins_with(HEAD_BYTES, &self.head)
+    }
+}
+
+/// A file that is asked whether a mark speaks of it.
+struct Content<'a> {
+    head: Head,
+    stat: &'a Stat,
+    packed: bool,
+    reader: ReaderAt<'a>,
+}
+
+impl Content<'_> {
+    /// Of a file that begins like one that was read up to `offset`: where the last line ends that can
+    /// have been read before, and how many lines that makes.
+    fn left_of(&self, offset: u64) -> io::Result<(u64, u64)> {
+        let before = if self.packed { offset } else { offset.min(self.stat.size_bytes) };
+        let mut lines = Lines::new((self.reader)(0)?.take(before));
+        let (mut end, mut count) = (0, 0);
+        while lines.next_line()?.is_some_and(|line| line.terminated) {
+            (end, count) = (lines.offset(), lines.number());
+        }
+        Ok((end, count))
     }
 }
 
@@ -520,7 +556,7 @@ impl Head {
 
 impl Start {
     /// The same place, with up to [`CONTEXT_BYTES`] of whole lines before it.
-    pub fn with_context(self, reader: ReaderAt<'_>) -> Result<Self, String> {
+    pub fn with_context(self, reader: ReaderAt<'_>) -> io::Result<Self> {
         let from = self.new_from.saturating_sub(CONTEXT_BYTES);
         let length = usize::try_from(self.new_from - from).unwrap_or(usize::MAX);
         let bytes = bytes_at(reader, from, length)?;
@@ -535,18 +571,16 @@ impl Start {
     }
 }
 
-/// The bytes before `offset`, if the file still begins as it did; else none.
-fn tail_before(offset: u64, head: &[u8], reader: ReaderAt<'_>) -> Vec<u8> {
+/// The bytes before `offset`, if the file is still what it was; else none.
+fn tail_before(offset: u64, reader: ReaderAt<'_>) -> Vec<u8> {
     let length = usize::try_from(offset).unwrap_or(usize::MAX).min(TAIL_BYTES);
     let tail = bytes_at(reader, offset - length as u64, length);
-    let same = bytes_at(reader, 0, head.len()).is_ok_and(|now| now == head);
-    tail.ok().filter(|tail| same && tail.len() == length).unwrap_or_default()
+    tail.ok().filter(|tail| tail.len() == length).unwrap_or_default()
 }
 
-fn bytes_at(reader: ReaderAt<'_>, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+fn bytes_at(reader: ReaderAt<'_>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let reader = reader(offset)?;
-    reader.take(length as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    reader(offset)?.take(length as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

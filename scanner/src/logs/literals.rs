@@ -39,6 +39,8 @@ pub struct Literals {
     short: Option<AhoCorasick>,
     /// Positions of the short texts in the list.
     short_texts: Vec<u32>,
+    /// Positions of the texts that hold a digit.
+    numbered: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -87,12 +89,38 @@ impl Literals {
                 builder.build(texts).ok()
             })
             .flatten();
-        Self { texts, table, first, entries, short, short_texts }
+        let numbered = (0_u32..).zip(&texts);
+        let numbered = numbered.filter(|(_, text)| text.iter().any(u8::is_ascii_digit));
+        let numbered = numbered.map(|(index, _)| index).collect();
+        Self { texts, table, first, entries, short, short_texts, numbered }
     }
 
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
+    }
+
+    /// The texts that hold a digit, and their positions in the list.
+    pub fn numbered(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        self.numbered.iter().map(|index| (&*self.texts[*index as usize], *index))
+    }
+
+    /// Whether a text holds a digit.
+    pub fn is_numbered(&self, text: u32) -> bool {
+        self.numbered.binary_search(&text).is_ok()
+    }
+
+    /// Whether one of the texts stands in a line, looked for alone.
+    pub fn stands(&self, text: u32, line: &[u8]) -> bool {
+        let Some(text) = self.texts.get(text as usize) else { return false };
+        // A digit is found in nearly every line.
+        let rare = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(0);
+        let Some(byte) = text.get(rare) else { return false };
+        let mut places = memchr::memchr2_iter(*byte, byte.to_ascii_uppercase(), line);
+        places.any(|at| {
+            let there = at.checked_sub(rare).and_then(|start| line.get(start..start + text.len()));
+            there.is_some_and(|there| same(there, text))
+        })
     }
 
     /// Appends every place where a text stands, those of longer texts in the order of the block, then

@@ -31,6 +31,7 @@ mod pool;
 mod prefilter;
 mod reading;
 pub mod rotation;
+mod shape;
 pub mod source;
 pub mod story;
 pub mod sweep;

@@ -2,6 +2,7 @@
 
 use parsers::time::{Stamp, Wall};
 
+use super::fail2ban::date::leading_end;
 use super::part::{Here, Part};
 
 /// `:MM:SS`, after the hour.
@@ -24,6 +25,7 @@ const ZONE_BYTES_MAX: usize = 16;
 pub(super) struct Pace {
     /// The text up to the hour that lines share; empty: none known.
     hour: Vec<u8>,
+    leads: bool,
     /// Length of a fraction and the text of the offset, for stamps that name theirs.
     zone: Option<(usize, Vec<u8>)>,
     /// Hour of the last dated line, and the second within it; none after a stamp with an offset.
@@ -60,6 +62,17 @@ impl Pace {
             && digits.iter().skip(1).all(u8::is_ascii_digit)
             && (digits.is_empty() || matches!(digits[0], b'.' | b','))
             && rest[MINUTES_BYTES + fraction..].starts_with(zone)
+    }
+
+    /// Whether every line of the known hour, but those of a leap second, begins with a date that filters
+    /// of fail2ban take without a search, where its shape allows that.
+    pub(super) fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// Whether a line of the known hour is of a leap second.
+    pub(super) fn is_leap(&self, line: &[u8]) -> bool {
+        line.get(self.hour.len() + 4) == Some(&b'6')
     }
 
     /// A line of the known hour.
@@ -144,6 +157,10 @@ impl Pace {
             self.zone = Some((fraction, zone.to_vec()));
         }
         self.hour.extend_from_slice(&line[..length]);
+        let (fraction, zone) = self.zone.as_ref().map_or((0, &[][..]), |(f, z)| (*f, z.as_slice()));
+        let part: Vec<u8> = (0..fraction).map(|at| if at == 0 { b'.' } else { b'0' }).collect();
+        self.leads =
+            leading_end(&[&self.hour, &b":00:00"[..], &part, zone, b" x"].concat()).is_some();
     }
 
     /// Adds the last dated line to the part's times, unless it is there.

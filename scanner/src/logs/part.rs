@@ -7,18 +7,22 @@
 //! between them as a clock needs to be where it would be had it seen every line. Hits of a part share
 //! one buffer; nothing is allocated for one of them.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
-use parsers::map::{Block, LINE_BYTES_MAX};
+use parsers::map::{Block, LINE_BYTES_MAX, Torn};
 use parsers::time::Stamp;
 
 use super::audit::Note;
 use super::event::{Class, Event, Form};
 use super::extract::Ended;
-use super::fail2ban::{self, Seen};
+use super::fail2ban::date::leading_end;
+use super::fail2ban::{self, Seen, Sight, Watch};
 use super::literals::Found;
 use super::matcher::{RuleSet, Scratch};
 use super::pace::{Pace, is_possible};
+use super::shape::{Masked, Memo, Met, Plan};
 use super::story::TEXT_BYTES_MAX;
 use super::sweep::SweepOptions;
 use super::templates;
@@ -134,6 +138,12 @@ impl Part {
         Self { error: Some(reason.to_string()), ..Self::default() }
     }
 
+    /// It could not be read.
+    pub(super) fn fail(&mut self, error: &std::io::Error) {
+        self.torn = Torn::of(error).is_some();
+        self.error = Some(error.to_string());
+    }
+
     /// The bytes of a span.
     pub(super) fn bytes_of(&self, span: Span) -> &[u8] {
         let from = span.from as usize;
@@ -180,17 +190,35 @@ pub(super) struct Examiner<'a> {
     pub(super) counter: Counter,
     hasher: &'a RandomState,
     scratch: Scratch,
-    found: Vec<Found>,
+    searched: Searched,
     jailed: Jailed,
+    memo: Memo,
+}
+
+/// The texts that rules need, where they stand in a block; or in a line, where lines are searched one
+/// by one.
+#[derive(Default)]
+struct Searched {
+    found: Vec<Found>,
+    /// Those of a line.
+    first: usize,
+    next: usize,
+    /// Whether lines are searched when nothing is known of their shape.
+    by_line: bool,
 }
 
 /// What a thread needs for fail2ban's filters.
 #[derive(Default)]
 struct Jailed {
     found: Vec<Found>,
-    /// Up to where `found` was used.
+    /// Those of a line.
+    first: usize,
     next: usize,
     asked: Vec<u32>,
+    /// For filters that look at several lines.
+    watches: Vec<Watch>,
+    /// Of those among `asked`, the ones that were not shown the line before.
+    apart: Vec<u32>,
     scratch: fail2ban::Scratch,
 }
 
@@ -201,7 +229,8 @@ impl<'a> Examiner<'a> {
         options: &'a SweepOptions,
         hasher: &'a RandomState,
     ) -> Self {
-        let (scratch, found, counter) = (Scratch::default(), Vec::new(), Counter::default());
+        let (scratch, searched, counter) =
+            (Scratch::default(), Searched::default(), Counter::default());
         let joins_audit = rules.joins_audit();
         Self {
             rules,
@@ -210,8 +239,9 @@ impl<'a> Examiner<'a> {
             counter,
             hasher,
             scratch,
-            found,
+            searched,
             jailed: Jailed::default(),
+            memo: Memo::new(hasher),
         }
     }
 
@@ -226,37 +256,23 @@ impl<'a> Examiner<'a> {
     ) {
         let block = whole.bytes;
         (part.offset, part.cut) = (whole.offset, whole.cut);
-        self.found.clear();
-        let mut found = std::mem::take(&mut self.found);
-        if manner.class != Class::Json {
-            self.rules.filter(manner.class).find(block, &mut found);
-            found.sort_unstable();
-        }
-        self.jailed.found.clear();
-        self.jailed.next = 0;
-        if jails.contains(&true) {
-            self.rules.jails.find(block, &mut self.jailed.found);
-            self.jailed.found.sort_unstable();
-        }
+        self.search(block, manner, jails);
         part.bytes = block.len() as u64;
         let mut pace = Pace::default();
-        let (mut start, mut next) = (0, 0);
+        let mut start = 0;
         let mut ends = memchr::memchr_iter(b'\n', block);
         while start < block.len() {
             let end = ends.next().unwrap_or(block.len());
-            let first = next;
-            while found.get(next).is_some_and(|one| (one.at as usize) < end) {
-                next += 1;
-            }
+            self.searched.up_to(end);
+            self.jailed.up_to(end);
             let (line, cut) = kept_of(&block[start..end]);
             let open = whole.cut && end == block.len();
             part.undecided += u64::from(cut || open);
-            let here = Here { line, offset: start as u64, block, manner };
-            self.jailed.asked(self.rules, end, jails);
+            let here = Here { line, offset: start as u64, end, block, manner, jails };
             if self.options.observe && !part.old {
                 self.counter.line(line, whole.offset + here.offset);
             }
-            self.line(&here, &found[first..next], &mut pace, part);
+            self.line(&here, &mut pace, part);
             part.lines += 1;
             start = end + 1;
         }
@@ -264,17 +280,104 @@ impl<'a> Examiner<'a> {
         if self.options.observe && !part.old {
             part.observed = Some(self.counter.finish());
         }
-        self.found = found;
     }
 
-    fn line(&mut self, here: &Here<'_>, found: &[Found], pace: &mut Pace, part: &mut Part) {
+    /// Looks for what rules need in the whole block; unless shapes are to tell what lines may match.
+    fn search(&mut self, block: &[u8], manner: Manner, jails: &[bool]) {
+        let by_line = manner.class == Class::Syslog && self.options.shapes && self.memo.begin();
+        self.searched.begin(by_line);
+        self.jailed.begin();
+        self.rules.jails.watch(block, jails, &mut self.jailed.watches);
+        if by_line {
+            return;
+        }
+        if manner.class != Class::Json {
+            self.rules.filter(manner.class).find(block, &mut self.searched.found);
+            self.searched.found.sort_unstable();
+        }
+        if jails.contains(&true) {
+            self.rules.jails.find(block, &mut self.jailed.found);
+            self.jailed.found.sort_unstable();
+        }
+    }
+
+    /// The plan of a line of the known hour, made if its shape was met before.
+    fn plan(&mut self, here: &Here<'_>, pace: &Pace) -> Option<Arc<Plan>> {
+        if !self.searched.by_line || !pace.leads() || pace.is_leap(here.line) {
+            return None;
+        }
+        let place = match self.memo.meet(here.line) {
+            Met::Unknown => return None,
+            Met::Planned(plan) => return Some(plan),
+            Met::Again(place) => place,
+        };
+        let plan = Masked::of(here.line).and_then(|shape| {
+            let event = Event::read(here.line, &mut here.manner.form.clone());
+            let (rules, rules_if) = self.rules.possible(&event, &shape, &mut self.scratch)?;
+            let leading = leading_end(here.line).and_then(|end| shape.piece_at(end));
+            let (jails, jails_if) = self.rules.jails.possible(here.line, &shape, leading);
+            Some(Plan { rules, jails, rules_if, jails_if })
+        });
+        self.memo.learn(place, plan);
+        None
+    }
+
+    /// The candidates of a line by its plan.
+    fn planned(&mut self, plan: &Plan, here: &Here<'_>) {
+        self.scratch.plan(&plan.rules);
+        for (text, rule) in &plan.rules_if {
+            if self.rules.stands(*text, here.line) {
+                self.scratch.also(*rule);
+            }
+        }
+        let is_for = |jail: &u32| here.jails.get(*jail as usize) == Some(&true);
+        let asked = &mut self.jailed.asked;
+        asked.clear();
+        asked.extend(plan.jails.iter().filter(|jail| is_for(jail)));
+        for (text, jail) in plan.jails_if.iter().filter(|(_, jail)| is_for(jail)) {
+            if !asked.contains(jail) && self.rules.jails.stands(*text, here.line) {
+                asked.push(*jail);
+            }
+        }
+        asked.sort_unstable();
+    }
+
+    /// Looks for what rules need in a line of which no plan tells.
+    fn search_line(&mut self, here: &Here<'_>) {
+        self.searched.found.clear();
+        self.rules.filter(here.manner.class).find(here.line, &mut self.searched.found);
+        (self.searched.first, self.searched.next) = (0, self.searched.found.len());
+        self.jailed.found.clear();
+        if here.jails.contains(&true) {
+            self.rules.jails.find(here.line, &mut self.jailed.found);
+        }
+        (self.jailed.first, self.jailed.next) = (0, self.jailed.found.len());
+    }
+
+    fn line(&mut self, here: &Here<'_>, pace: &mut Pace, part: &mut Part) {
         let known = pace.step(here.line);
         if known {
             pace.goes_on(here, part);
         }
         let class = here.manner.class;
-        let asked = !found.is_empty() || !self.rules.filter(class).always.is_empty();
         part.parsed += u64::from(known);
+        let plan = if known { self.plan(here, pace) } else { None };
+        match &plan {
+            Some(plan) => self.planned(plan, here),
+            None => {
+                if self.searched.by_line {
+                    self.search_line(here);
+                }
+                self.jailed.asked(self.rules, here.jails);
+            }
+        }
+        self.jailed.watched(here);
+        let asked = match &plan {
+            Some(_) => !self.scratch.candidates.is_empty(),
+            None => {
+                !self.searched.of_line().is_empty() || !self.rules.filter(class).always.is_empty()
+            }
+        };
         if known && !asked && class == Class::Syslog && self.jailed.asked.is_empty() {
             return;
         }
@@ -294,7 +397,7 @@ impl<'a> Examiner<'a> {
         {
             part.notes.push((part.lines, here.offset, note));
         }
-        let kept = self.ask(&event, here, found, pace, part);
+        let kept = self.ask(&event, here, plan.is_some(), pace, part);
         self.ask_jails(&event, here, kept, pace, part);
     }
 
@@ -308,8 +411,8 @@ impl<'a> Examiner<'a> {
         part: &mut Part,
     ) {
         let asked = std::mem::take(&mut self.jailed.asked);
-        for jail in &asked {
-            let index = *jail as usize;
+        for jail_number in &asked {
+            let index = *jail_number as usize;
             let Some((jail, _)) = self.rules.jails.get(index) else { continue };
             let seen = jail.filter.examine_candidate(here.line, &mut self.jailed.scratch);
             let Some(seen) = seen else { continue };
@@ -319,7 +422,12 @@ impl<'a> Examiner<'a> {
                 }
                 self.keep(event, here, part);
             }
-            part.sights.push((part.hits.len() - 1, index, seen));
+            let at = part.hits.len() - 1;
+            if self.jailed.apart.contains(jail_number) {
+                let apart = Seen { moment: None, template: None, sight: Sight::Apart };
+                part.sights.push((at, index, apart));
+            }
+            part.sights.push((at, index, seen));
         }
         self.jailed.asked = asked;
     }
@@ -341,7 +449,7 @@ impl<'a> Examiner<'a> {
         &mut self,
         event: &Event<'_>,
         here: &Here<'_>,
-        found: &[Found],
+        planned: bool,
         pace: &mut Pace,
         part: &mut Part,
     ) -> bool {
@@ -365,10 +473,12 @@ impl<'a> Examiner<'a> {
                 part.values.push(word);
             }
         };
-        if class == here.manner.class && class != Class::Json {
+        if planned && class == Class::Syslog {
+            rules.each_of(event, &mut scratch, &mut hit);
+        } else if class == here.manner.class && class != Class::Json {
             rules.begin(class, &mut scratch);
             let filter = rules.filter(class);
-            for one in found {
+            for one in self.searched.of_line() {
                 filter.rules_of(*one).iter().for_each(|rule| scratch.add(*rule));
             }
             rules.mark_unwritten(event, &mut scratch);
@@ -390,7 +500,7 @@ impl<'a> Examiner<'a> {
     /// Keeps what stories and windows need of a line.
     fn keep(&self, event: &Event<'_>, here: &Here<'_>, part: &mut Part) {
         let who = event.who();
-        let mut word = |text: &Option<String>| {
+        let mut word = |text: &Option<Cow<'_, str>>| {
             let text = text.as_ref()?;
             let hash = self.hasher.hash_one(text.as_bytes());
             Some(Word { span: part.keep(text.as_bytes()), hash })
@@ -417,8 +527,8 @@ impl<'a> Examiner<'a> {
     /// of a part.
     pub(super) fn entry(&mut self, event: &Event<'_>, part: &mut Part) {
         let manner = Manner { form: Form::Syslog, class: Class::Json };
-        let here = Here { line: event.raw, offset: 0, block: &[], manner };
-        self.ask(event, &here, &[], &mut Pace::default(), part);
+        let here = Here { line: event.raw, offset: 0, end: 0, block: &[], manner, jails: &[] };
+        self.ask(event, &here, false, &mut Pace::default(), part);
     }
 }
 
@@ -432,22 +542,70 @@ pub(super) fn kept_of(line: &[u8]) -> (&[u8], bool) {
 pub(super) struct Here<'b> {
     pub(super) line: &'b [u8],
     pub(super) offset: u64,
+    /// Where it ends in the block, whole.
+    end: usize,
     pub(super) block: &'b [u8],
     manner: Manner,
+    /// Which jails it is for.
+    jails: &'b [bool],
+}
+
+impl Searched {
+    fn begin(&mut self, by_line: bool) {
+        self.found.clear();
+        (self.first, self.next, self.by_line) = (0, 0, by_line);
+    }
+
+    /// Goes on to the line that ends here.
+    fn up_to(&mut self, end: usize) {
+        self.first = self.next;
+        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
+            self.next += 1;
+        }
+    }
+
+    fn of_line(&self) -> &[Found] {
+        self.found.get(self.first..self.next).unwrap_or_default()
+    }
 }
 
 impl Jailed {
-    /// Which jails have to look at the line that ends here: the next of the block.
-    fn asked(&mut self, rules: &RuleSet, end: usize, jails: &[bool]) {
+    fn begin(&mut self) {
+        self.found.clear();
+        (self.first, self.next) = (0, 0);
+    }
+
+    /// Goes on to the line that ends here.
+    fn up_to(&mut self, end: usize) {
+        self.first = self.next;
+        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
+            self.next += 1;
+        }
+    }
+
+    /// Which jails have to look at the line, by the texts found in it.
+    fn asked(&mut self, rules: &RuleSet, jails: &[bool]) {
         self.asked.clear();
         if !jails.contains(&true) {
             return;
         }
-        let first = self.next;
-        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
-            self.next += 1;
-        }
-        rules.jails.asked(&self.found[first..self.next], &mut self.asked);
+        rules.jails.asked(&self.found[self.first..self.next], &mut self.asked);
         self.asked.retain(|jail| jails.get(*jail as usize) == Some(&true));
+    }
+
+    /// Adds the filters that look at several lines, this among them.
+    fn watched(&mut self, here: &Here<'_>) {
+        self.apart.clear();
+        let (start, end) = (here.offset as usize, here.end);
+        for watch in &mut self.watches {
+            let (shows, before) = watch.shows(start, end);
+            if shows {
+                self.asked.push(watch.jail);
+                if !before {
+                    self.apart.push(watch.jail);
+                }
+            }
+        }
+        self.asked.sort_unstable();
     }
 }

@@ -9,7 +9,7 @@
 use std::io;
 
 use aho_corasick::packed;
-use parsers::map::Shared;
+use parsers::map::Source;
 use regex_automata::meta::{self, Cache};
 use regex_automata::{Input, MatchKind, PatternSet};
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
@@ -137,7 +137,7 @@ impl Patterns {
     }
 
     /// The number of lines of a file that match, on so many threads.
-    pub fn count(&self, file: &Shared, jobs: usize) -> io::Result<u64> {
+    pub fn count(&self, file: &Source, jobs: usize) -> io::Result<u64> {
         let plan = self.plan_of(file)?;
         let mut total = 0;
         each_part(
@@ -158,7 +158,7 @@ impl Patterns {
     }
 
     /// The plan for a file, from its beginning.
-    pub fn plan_of(&self, file: &Shared) -> io::Result<Plan> {
+    pub fn plan_of(&self, file: &Source) -> io::Result<Plan> {
         let mut buffer = Vec::new();
         Ok(self.plan(file.lines_in(0..SAMPLE_BYTES, &mut buffer)?.bytes))
     }
@@ -330,10 +330,10 @@ mod tests {
     use super::super::abreast::PART_BYTES;
     use super::*;
 
-    fn shared(text: &[u8]) -> Shared {
+    fn shared(text: &[u8]) -> Source {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text).unwrap();
-        Shared::new(file, text.len() as u64)
+        Source::new(file, text.len() as u64).unwrap()
     }
 
     fn patterns(sources: &[&str]) -> Patterns {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use parsers::map::{Flow, Shared, Torn};
+use parsers::map::{self, Flow};
 
 use super::matcher::RuleSet;
 use super::part::{Examiner, Manner, Part};
@@ -23,7 +23,7 @@ const SPARE_MAX: usize = 16;
 
 /// A plain file as parts, or an archive as a sequence of blocks.
 pub(super) enum Bytes {
-    Plain(Shared),
+    Plain(map::Source),
     Packed(Mutex<Unpacking>),
 }
 
@@ -163,7 +163,7 @@ impl<'a> Pool<'a> {
         let Worker { examiner, buffer } = worker;
         let manner = task.source.manner;
         let (to, block) = match &task.source.bytes {
-            Bytes::Plain(shared) => (task.to, shared.lines_in(task.range, buffer).map(Some)),
+            Bytes::Plain(plain) => (task.to, plain.lines_in(task.range, buffer).map(Some)),
             Bytes::Packed(unpacking) => {
                 let mut unpacking = lock(unpacking);
                 let to = unpacking.wanted.pop_front();
@@ -174,12 +174,16 @@ impl<'a> Pool<'a> {
             Ok(Some(block)) => {
                 part.old = block.offset < task.source.new_from;
                 examiner.lines(block, manner, &task.source.jails, &mut part);
+                if let Bytes::Plain(plain) = &task.source.bytes
+                    && let Err(error) = plain.holds(&block)
+                {
+                    // Cut under the mapping: what was found there may never have been written.
+                    part.clear();
+                    part.fail(&error);
+                }
             }
             Ok(None) => part.last = true,
-            Err(error) => {
-                part.torn = Torn::of(&error).is_some();
-                part.error = Some(error.to_string());
-            }
+            Err(error) => part.fail(&error),
         }
         if let Some(to) = to {
             // Nobody waits any more when the sweep ended early.

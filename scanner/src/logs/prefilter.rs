@@ -9,6 +9,7 @@ use parsers::rules::sigma::{Condition, Matcher, Rule, Selection, Test};
 use super::event::Class;
 use super::literals::{Found, Literals, commonness};
 use super::matcher::Compiled;
+use super::shape::Masked;
 use super::web::request::{DERIVED, SUSPECT};
 
 /// A shorter literal would be found in nearly every line.
@@ -49,6 +50,19 @@ impl Scratch {
                 1
             }
         };
+    }
+
+    /// These candidates and no others.
+    pub(super) fn plan(&mut self, rules: &[u32]) {
+        self.candidates.clear();
+        self.candidates.extend_from_slice(rules);
+    }
+
+    /// One more, unless it is there.
+    pub(super) fn also(&mut self, rule: u32) {
+        if !self.candidates.contains(&rule) {
+            self.candidates.push(rule);
+        }
     }
 
     /// Adds a rule once.
@@ -105,6 +119,34 @@ impl Prefilter {
     /// The rules that need a text that was found.
     pub(super) fn rules_of(&self, found: Found) -> &[u32] {
         &self.rules_of[found.text as usize]
+    }
+
+    /// Whether a line of a shape may carry a record of another class.
+    pub(super) fn may_envelop(&self, shape: &Masked) -> bool {
+        ENVELOPED.iter().any(|text| shape.may_contain(text))
+    }
+
+    /// Each rule that needs a text with digits which may be in a line of a shape, and that text.
+    pub(super) fn possible(&self, shape: &Masked) -> Vec<(u32, u32)> {
+        let numbered = self.literals.numbered().filter(|(text, _)| shape.may_contain(text));
+        let rules = numbered.map(|(_, text)| (text, &self.rules_of[text as usize]));
+        rules.flat_map(|(text, rules)| rules.iter().map(move |rule| (text, *rule))).collect()
+    }
+
+    /// Whether a text stands in a line.
+    pub(super) fn stands(&self, text: u32, line: &[u8]) -> bool {
+        self.literals.stands(text, line)
+    }
+
+    /// Adds the rules of which a text without digits is found.
+    pub(super) fn mark_steady(&self, line: &[u8], scratch: &mut Scratch) {
+        let mut found = std::mem::take(&mut scratch.found);
+        found.clear();
+        self.literals.find(line, &mut found);
+        for one in found.iter().filter(|one| !self.literals.is_numbered(one.text)) {
+            self.rules_of(*one).iter().for_each(|rule| scratch.add(*rule));
+        }
+        scratch.found = found;
     }
 
     /// Adds the rules of which a text is found.

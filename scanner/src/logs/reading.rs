@@ -7,26 +7,26 @@
 //! by the sweep; what cannot be understood is counted.
 
 use std::collections::VecDeque;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Shared, Source as Blocks, Torn};
+use parsers::map::{Source as Blocks, Torn};
 use parsers::time::Clock;
 
 use super::audit::{Joined, Joiner, Note};
-use super::checkpoint::{CUT, Checkpoint, Reached, Start};
+use super::checkpoint::{CUT, Checkpoint, Ended, Reached, Start};
 use super::coverage::FileCoverage;
 use super::event::{Event, journal_line};
-use super::fail2ban::{CONNECTION_S, CONNECTIONS_MAX, State};
+use super::fail2ban::{CONNECTION_S, CONNECTIONS_MAX, Sight, State};
 use super::features::SourceId;
 use super::gather::{Sweeper, Told};
 use super::part::{Manner, Part};
 use super::pool::{Bytes, Pool, Source, Unpacking, Worker};
-use super::source::{Family, LogFile};
-use super::view::View;
+use super::source::{Family, LogFile, is_live};
+use super::view::{View, Way};
 use super::years;
 use crate::RootedTree;
 
@@ -250,7 +250,12 @@ impl<'a> Stream<'a> {
         let Some((time, at)) = given.head.take() else { return };
         let Some(hit) = given.part.hits.get(given.hit) else { return };
         let rules = given.part.rules.get(given.rule..hit.rules_end).unwrap_or_default();
-        if time.is_some() {
+        let told_more = |sight: &Sight| !matches!(sight, Sight::Line(_) | Sight::Apart);
+        let own =
+            given.part.sights.iter().skip(given.sight).take_while(|(of, ..)| *of == given.hit);
+        // A line that is only kept for others to be looked at together with it is no hit.
+        let hits = !rules.is_empty() || own.map(|(.., seen)| &seen.sight).any(told_more);
+        if time.is_some() && hits {
             let late = at < self.newest.saturating_sub(LATE_SECONDS) && !given.part.old;
             sweeper.outcome.summary.late += u64::from(late);
             *late_of_file += u64::from(late);
@@ -381,14 +386,8 @@ struct Unopened {
     torn: bool,
 }
 
-impl From<String> for Unopened {
-    fn from(reason: String) -> Self {
-        Self { reason, torn: false }
-    }
-}
-
-impl From<std::io::Error> for Unopened {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Unopened {
+    fn from(error: io::Error) -> Self {
         Self { reason: error.to_string(), torn: Torn::of(&error).is_some() }
     }
 }
@@ -404,7 +403,7 @@ fn opened(
     let view = View::open(hall.tree, file, options.expanded_bytes_max)?;
     let packed = view.is_packed();
     let stat = &view.stat;
-    let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
+    let reader = |offset| -> io::Result<Box<dyn Read>> { Ok(view.reader_at(offset)?) };
     let keeps = checkpoint.is_some();
     let (start, reached) = match checkpoint {
         None => (Start::default(), None),
@@ -419,29 +418,23 @@ fn opened(
     // A damaged archive says so when it is read for real.
     let _ = from.take(HEAD_BYTES).read_to_end(&mut head);
     let manner = Manner::of(&head);
-    let shared = match packed {
-        true => None,
-        false => match view.blocks(true)? {
-            Blocks::Copied(shared) => Some(shared),
-            Blocks::Mapped(_) => None,
-        },
-    };
     let modified = stat.modified;
-    let year = match &shared {
-        Some(shared) => years::of_file(shared, start.from, modified, options)?,
-        None => years::of_archive(view.reader_at(start.from)?, modified, options),
+    let (bytes, year, end) = if packed {
+        let year = years::of_archive(view.reader_at(start.from)?, modified, options);
+        let unpacking = Unpacking::new(view.reader_at(start.from)?, start.from);
+        (Bytes::Packed(unpacking.into()), year, stat.size_bytes)
+    } else {
+        let way = if keeps && is_live(path) { Way::Copied } else { Way::Mapped };
+        let blocks = view.blocks(way)?;
+        let year = years::of_file(&blocks, start.from, modified, options)?;
+        let end = match keeps {
+            true => end_of_last_line(&blocks, start.new_from)?,
+            false => stat.size_bytes,
+        };
+        (Bytes::Plain(blocks), year, end)
     };
-    let end = match &shared {
-        Some(shared) if keeps => end_of_last_line(shared, start.new_from)?,
-        _ => stat.size_bytes,
-    };
-    let bytes = match shared {
-        Some(shared) => Bytes::Plain(shared),
-        None => {
-            let reader = view.reader_at(start.from)?;
-            Bytes::Packed(Unpacking::new(reader, start.from).into())
-        }
-    };
+    // All of the above is of one and the same file, or nothing of it counts.
+    view.holds(start.new_from)?;
     let jails = sweeper.rules.jails.of_log(path);
     let source =
         Source { bytes, manner, new_from: start.new_from, part_bytes: hall.part_bytes, jails };
@@ -466,14 +459,14 @@ fn opened(
 }
 
 /// The offset after the last line end, not before `from`.
-fn end_of_last_line(shared: &Shared, from: u64) -> std::io::Result<u64> {
+fn end_of_last_line(blocks: &Blocks, from: u64) -> io::Result<u64> {
     const STEP: u64 = 64 << 10;
     let mut buffer = Vec::new();
-    let mut end = shared.end();
+    let mut end = blocks.end();
     while end > from {
         let start = end.saturating_sub(STEP).max(from);
-        shared.bytes_in(start..end, &mut buffer)?;
-        if let Some(at) = memchr::memrchr(b'\n', &buffer) {
+        let bytes = blocks.bytes_in(start..end, &mut buffer)?;
+        if let Some(at) = memchr::memrchr(b'\n', bytes) {
             return Ok(start + at as u64 + 1);
         }
         end = start;
@@ -571,11 +564,9 @@ impl FileReading {
         let before = (reached.start.new_from, reached.start.lines);
         let (offset, lines) = if self.done.0 < before.0 { before } else { self.done };
         let view = &self.view;
-        let reader = |offset| -> Result<Box<dyn Read>, String> { Ok(view.reader_at(offset)?) };
-        let kept = checkpoint.reached(reached, offset, lines, &reader);
-        if let Err(reason) = kept {
-            sweeper.incomplete(format!("{}: {reason}", self.path));
-        }
+        let reader = |offset| -> io::Result<Box<dyn Read>> { Ok(view.reader_at(offset)?) };
+        let ended = if self.failed { Ended::Early } else { Ended::Whole };
+        checkpoint.reached(reached, (offset, lines), ended, &reader);
     }
 }
 

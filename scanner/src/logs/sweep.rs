@@ -67,6 +67,10 @@ pub struct SweepOptions {
     pub part_bytes: usize,
     /// Whether to learn what is usual and tell what is not (see [`features`](super::features)).
     pub observe: bool,
+    /// Whether lines of one shape are judged once, where that is proved to be the same. Only tests want
+    /// it otherwise.
+    #[doc(hidden)]
+    pub shapes: bool,
 }
 
 impl SweepOptions {
@@ -82,6 +86,7 @@ impl SweepOptions {
             jobs: 0,
             part_bytes: PART_BYTES,
             observe: false,
+            shapes: true,
         }
     }
 }

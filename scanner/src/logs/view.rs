@@ -2,12 +2,14 @@
 //!
 //! Opened once and held, so that what is read is the file that was found, whatever its name becomes
 //! meanwhile. Never gives bytes past the size that the file had when it was opened; a file that is cut
-//! meanwhile is an error ([`parsers::map::Torn`]).
+//! meanwhile is an error ([`parsers::map::Torn`]) from then on, for every reader: all of them hold it
+//! against what it was at that one moment.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
-use parsers::map::{MAGIC_BYTES, Packing, Positioned, Source};
+use parsers::map::{MAGIC_BYTES, Packing, Positioned, Proof, Source};
 use parsers::tree::Stat;
 
 use super::source::LogFile;
@@ -19,20 +21,35 @@ pub struct View {
     /// Facts about it, of the moment when it was opened.
     pub stat: Stat,
     handle: File,
+    proof: Arc<Proof>,
     packing: Option<Packing>,
     limit: u64,
 }
 
+/// How the blocks of a plain file are had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Copied block by block: for a log that is being written, and may be cut any time.
+    Copied,
+    /// Mapped where that is safe and faster: for files that nobody writes or that are read once.
+    Mapped,
+}
+
 impl View {
     /// Opens a file that was found; an archive may expand to `limit` bytes.
-    pub fn open(tree: &RootedTree, file: &LogFile, limit: u64) -> Result<Self, String> {
-        let (handle, stat) = file.open(tree).map_err(|error| error.why.to_string())?;
+    pub fn open(tree: &RootedTree, file: &LogFile, limit: u64) -> io::Result<Self> {
+        let (handle, stat) = file.open(tree).map_err(|e| io::Error::other(e.why.to_string()))?;
+        let proof = Arc::new(Proof::new(&handle, stat.size_bytes)?);
         let mut head = Vec::new();
-        Positioned::new(handle.try_clone().map_err(said)?, 0, stat.size_bytes)
+        Positioned::proved(handle.try_clone()?, 0, Arc::clone(&proof))
             .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut head)
-            .map_err(said)?;
-        Ok(Self { stat, handle, packing: Packing::of(&head), limit })
+            .read_to_end(&mut head)?;
+        Ok(Self { stat, handle, proof, packing: Packing::of(&head), limit })
+    }
+
+    /// Fails when the file was cut or written anew since it was opened; `from` is what is in doubt.
+    pub fn holds(&self, from: u64) -> io::Result<()> {
+        self.proof.holds(&self.handle, from)
     }
 
     /// Whether it is an archive: then its bytes can only be had one after another.
@@ -41,29 +58,23 @@ impl View {
     }
 
     /// Its bytes, expanded, from `offset` on.
-    pub fn reader_at(&self, offset: u64) -> Result<Box<dyn Read + Send>, String> {
-        let handle = self.handle.try_clone().map_err(said)?;
-        let size = self.stat.size_bytes;
+    pub fn reader_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let handle = self.handle.try_clone()?;
+        let proof = Arc::clone(&self.proof);
         let Some(packing) = self.packing else {
-            return Ok(Box::new(Positioned::new(handle, offset, size)));
+            return Ok(Box::new(Positioned::proved(handle, offset, proof)));
         };
-        let whole = Positioned::new(handle, 0, size);
-        let mut reader = packing.unpack(whole, self.limit).map_err(said)?;
-        io::copy(&mut reader.by_ref().take(offset), &mut io::sink()).map_err(said)?;
+        let mut reader = packing.unpack(Positioned::proved(handle, 0, proof), self.limit)?;
+        io::copy(&mut reader.by_ref().take(offset), &mut io::sink())?;
         Ok(reader)
     }
 
-    /// A plain file as blocks for threads to share. `live` for a log that may be written to and is read
-    /// with a state: it is copied block by block; any other is mapped where that is safe and faster.
-    pub fn blocks(&self, live: bool) -> io::Result<Source> {
-        let handle = self.handle.try_clone()?;
-        match live {
-            true => Ok(Source::copied(handle, self.stat.size_bytes)),
-            false => Source::mapped(handle, self.stat.size_bytes),
+    /// A plain file as blocks for threads to share.
+    pub fn blocks(&self, way: Way) -> io::Result<Source> {
+        let (handle, proof) = (self.handle.try_clone()?, Arc::clone(&self.proof));
+        match way {
+            Way::Copied => Ok(Source::copied(handle, proof)),
+            Way::Mapped => Source::mapped(handle, proof),
         }
     }
-}
-
-fn said(error: io::Error) -> String {
-    error.to_string()
 }

@@ -6,7 +6,7 @@
 
 use std::io::Read;
 
-use parsers::map::{Lines, Shared};
+use parsers::map::{Lines, Source};
 use parsers::time::{Stamp, Wall, first_year};
 
 use super::sweep::SweepOptions;
@@ -25,7 +25,7 @@ const LOOK_BYTES: u64 = 4096;
 
 /// The year of the first yearless line from `from` on; 0 where the stamps name theirs.
 pub(super) fn of_file(
-    shared: &Shared,
+    source: &Source,
     from: u64,
     modified: i64,
     options: &SweepOptions,
@@ -33,19 +33,19 @@ pub(super) fn of_file(
     let mut walls = Walls::default();
     let mut buffer = Vec::new();
     let mut look = |range: std::ops::Range<u64>, walls: &mut Walls| {
-        let block = shared.lines_in(range, &mut buffer)?;
+        let block = source.lines_in(range, &mut buffer)?;
         Ok::<bool, std::io::Error>(
             block.bytes.split(|byte| *byte == b'\n').all(|line| walls.see(line)),
         )
     };
-    let whole = shared.end().saturating_sub(from) <= WHOLE_BYTES_MAX;
-    let first = if whole { shared.end() } else { from + STEP };
+    let whole = source.end().saturating_sub(from) <= WHOLE_BYTES_MAX;
+    let first = if whole { source.end() } else { from + STEP };
     // A range from the middle of a line on begins with the next line, as a part of a file does.
     if !look(from..first, &mut walls)? {
         return Ok(0);
     }
     let mut at = first;
-    while at < shared.end() {
+    while at < source.end() {
         let stays = look(at..at + LOOK_BYTES, &mut walls)?;
         if !stays {
             break;
@@ -53,7 +53,7 @@ pub(super) fn of_file(
         at += STEP;
     }
     if !whole {
-        look(shared.end().saturating_sub(STEP).max(first)..shared.end(), &mut walls)?;
+        look(source.end().saturating_sub(STEP).max(first)..source.end(), &mut walls)?;
     }
     Ok(walls.first_year(modified, options))
 }

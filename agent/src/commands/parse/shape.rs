@@ -50,6 +50,11 @@ fn lift(value: &mut Value) -> Option<Value> {
                 items.iter_mut().map(|item| lift(item).unwrap_or(Value::Null)).collect();
             spans.iter().any(|span| !span.is_null()).then_some(Value::Array(spans))
         }
+        Value::Object(fields) if is_placed(fields) => {
+            let mut place = std::mem::take(fields);
+            *value = place.shift_remove("value").unwrap_or_default();
+            Some(Value::Object(place))
+        }
         Value::Object(fields) => {
             let mut spans = Map::new();
             for name in fields.keys().cloned().collect::<Vec<_>>() {
@@ -84,6 +89,12 @@ fn is_place(value: &Value) -> bool {
     fields.len() == 3 && ["file", "line", "column"].iter().all(|name| fields.contains_key(*name))
 }
 
+/// A value with its place beside it.
+fn is_placed(fields: &Map<String, Value>) -> bool {
+    fields.len() == 4
+        && ["value", "file", "line", "column"].iter().all(|name| fields.contains_key(*name))
+}
+
 /// The place of every field of a row.
 fn columns(row: &Value, entry: &Map<String, Value>) -> Map<String, Value> {
     let names = FIELDS.iter().find(|(own, _)| entry.contains_key(*own)).map(|(_, names)| names);
@@ -106,6 +117,9 @@ mod tests {
         assert_eq!(placed(value.clone(), false), json!({"jobs": [{"user": "root"}]}));
         let spans = json!({"file": "/x", "line": 3, "column": 5, "command": place});
         assert_eq!(placed(value, true)["spans"], json!({"jobs": [spans]}));
+        let word = json!({"arguments": [{"value": "x", "file": "/x", "line": 3, "column": 5}]});
+        assert_eq!(placed(word.clone(), false), json!({"arguments": ["x"]}));
+        assert_eq!(placed(word, true)["spans"], json!({"arguments": [place]}));
         let row = json!({"name": "a", "password": "x", "gid": 1, "members": [], "row": {"line": 2, "columns": [1, 3, 5, 7]}});
         assert_eq!(placed(row, true)["spans"]["gid"], json!({"line": 2, "column": 5}));
     }

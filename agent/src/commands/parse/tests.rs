@@ -1,6 +1,8 @@
 use super::*;
 use clap::Parser;
 
+mod blocks;
+
 #[derive(Debug, Parser)]
 struct Line {
     #[command(flatten)]

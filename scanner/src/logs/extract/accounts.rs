@@ -1,6 +1,7 @@
 //! Accounts and groups that are made, changed and removed: the tools of shadow, and passwd's.
 
 use super::Extracted;
+use super::sought::sought;
 
 /// `new user: name=x, UID=1001, GID=1001, home=/home/x, …`, and of groups.
 pub(super) fn created(text: &str) -> Extracted<'_> {
@@ -21,13 +22,13 @@ pub(super) fn created(text: &str) -> Extracted<'_> {
 /// `delete user 'x'`, `members of group sudo set by root to bob`.
 pub(super) fn changed(text: &str) -> Extracted<'_> {
     if let Some(rest) = text.strip_prefix("user ")
-        && let Some((user, rest)) = rest.split_once(" added by ")
+        && let Some((user, rest)) = sought!(" added by ").split(rest)
     {
-        let group = rest.split_once(" to group ").map(|(_, group)| group.trim());
+        let group = sought!(" to group ").split(rest).map(|(_, group)| group.trim());
         return Extracted { user: Some(user), group, ..Extracted::default() };
     }
     if let Some(rest) = text.strip_prefix("add member ")
-        && let Some((user, rest)) = rest.split_once(" to group ")
+        && let Some((user, rest)) = sought!(" to group ").split(rest)
     {
         return Extracted {
             user: Some(user),
@@ -36,16 +37,16 @@ pub(super) fn changed(text: &str) -> Extracted<'_> {
         };
     }
     if let Some(rest) = text.strip_prefix("members of group ")
-        && let Some((group, rest)) = rest.split_once(" set by ")
+        && let Some((group, rest)) = sought!(" set by ").split(rest)
     {
-        let user = rest.split_once(" to ").map(|(_, user)| user);
+        let user = sought!(" to ").split(rest).map(|(_, user)| user);
         return Extracted { user, group: Some(group), ..Extracted::default() };
     }
     let mut quoted = text.split('\'').skip(1).step_by(2);
     let user = quoted.next();
-    let group = if text.contains("group '") { quoted.next() } else { None };
-    let uid = text.split_once("UID from ").and_then(|(_, rest)| {
-        Some(rest.split_once(" to ")?.1.trim_matches('\'')).map(|uid| uid.trim())
+    let group = if sought!("group '").is_in(text) { quoted.next() } else { None };
+    let uid = sought!("UID from ").split(text).and_then(|(_, rest)| {
+        Some(sought!(" to ").split(rest)?.1.trim_matches('\'')).map(|uid| uid.trim())
     });
     Extracted { user, group: if uid.is_some() { None } else { group }, uid, ..Extracted::default() }
 }

@@ -13,20 +13,42 @@ const LAST_WORDS_MAX: usize = 64;
 
 /// A word that is an address.
 pub(super) fn address(word: &str) -> Option<&str> {
-    if word.len() > ADDRESS_BYTES_MAX
-        || !word.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':')
-    {
+    let first = word.as_bytes().first()?;
+    if word.len() > ADDRESS_BYTES_MAX || !(first.is_ascii_hexdigit() || *first == b':') {
         return None;
+    }
+    if memchr::memchr(b':', word.as_bytes()).is_none() {
+        return is_ipv4(word.as_bytes()).then_some(word);
     }
     let mapped = word.strip_prefix("::ffff:").filter(|rest| rest.contains('.'));
     let word = mapped.unwrap_or(word);
     word.parse::<IpAddr>().is_ok().then_some(word)
 }
 
+/// Whether a word is what [`std::net::Ipv4Addr`] reads: four numbers up to 255, no needless zeros.
+fn is_ipv4(word: &[u8]) -> bool {
+    let (mut parts, mut digits, mut number) = (1, 0, 0_u16);
+    for byte in word {
+        match byte {
+            b'0'..=b'9' if digits < 3 && !(digits > 0 && number == 0) => {
+                (digits, number) = (digits + 1, number * 10 + u16::from(byte - b'0'));
+            }
+            b'.' if digits > 0 && number <= 255 => (parts, digits, number) = (parts + 1, 0, 0),
+            _ => return false,
+        }
+    }
+    parts == 4 && digits > 0 && number <= 255
+}
+
+/// Where the first of these bytes stands in a text, or its end.
+fn up_to(text: &str, ends: &[u8]) -> usize {
+    text.bytes().position(|byte| ends.contains(&byte)).unwrap_or(text.len())
+}
+
 /// The address with which a text begins: `192.0.2.1 port 4`, `192.0.2.1: 11: Bye`, `2001:db8::1, …`.
 pub(super) fn leading(text: &str) -> Option<&str> {
-    let short = &text[..text.find([' ', ':', ',']).unwrap_or(text.len())];
-    let long = || text[..text.find([' ', ',']).unwrap_or(text.len())].trim_end_matches(':');
+    let short = &text[..up_to(text, b" :,")];
+    let long = || text[..up_to(text, b" ,")].trim_end_matches(':');
     address(short).or_else(|| address(long()))
 }
 
@@ -35,22 +57,18 @@ pub(super) fn leading_with_port(text: &str) -> Option<&str> {
     if let Some(inner) = text.strip_prefix('[') {
         return address(&inner[..inner.find(']')?]);
     }
-    let word = &text[..text.find([' ', ',', '\'', '"', ';']).unwrap_or(text.len())];
+    let word = &text[..up_to(text, b" ,'\";")];
     let word = word.trim_end_matches(['.', ':']);
     address(word).or_else(|| address(word.rsplit_once(':')?.0))
 }
 
 /// The first address in brackets: `mail.example.org[192.0.2.1]: …`.
 pub(super) fn bracketed(text: &str) -> Option<&str> {
-    let mut rest = text;
-    while let Some((_, inner)) = rest.split_once('[') {
-        let end = inner.find(']')?;
-        if let Some(found) = address(&inner[..end]) {
-            return Some(found);
-        }
-        rest = inner;
-    }
-    None
+    memchr::memchr_iter(b'[', text.as_bytes()).find_map(|open| {
+        let inner = &text[open + 1..];
+        let end = memchr::memchr(b']', &inner.as_bytes()[..inner.len().min(ADDRESS_BYTES_MAX + 1)]);
+        address(&inner[..end?])
+    })
 }
 
 /// The last address of a line; at most the last [`LAST_WORDS_MAX`] words are looked at.
@@ -63,7 +81,7 @@ pub(super) fn last(text: &str) -> Option<&str> {
 
 /// What stands behind a key, up to a space or one of the usual ends: `rip=192.0.2.1, lip=…`.
 pub(super) fn value(text: &str) -> &str {
-    &text[..text.find([' ', ',', ';', ')', '\'', '"']).unwrap_or(text.len())]
+    &text[..up_to(text, b" ,;)'\"")]
 }
 
 #[cfg(test)]
@@ -81,6 +99,26 @@ mod tests {
         assert_eq!(bracketed("a[x] b[2001:db8::1]: [192.0.2.1]"), Some("2001:db8::1"));
         assert_eq!(bracketed("a[192.0.2.1"), None);
         assert_eq!(last("x 192.0.2.1, 192.0.2.2: [preauth]"), Some("192.0.2.2"));
+        for word in [
+            "1.2.3.4",
+            "01.2.3.4",
+            "0.0.0.0",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "1.2.3.",
+            "1..2.3",
+            "255.255.255.255",
+            "00.1.1.1",
+            "1.2.3.0004",
+            "a.b.c.d",
+        ] {
+            assert_eq!(
+                is_ipv4(word.as_bytes()),
+                word.parse::<std::net::Ipv4Addr>().is_ok(),
+                "{word}"
+            );
+        }
         let far = |words| format!("192.0.2.1{}", " x".repeat(words));
         assert_eq!(last(&far(LAST_WORDS_MAX - 1)), Some("192.0.2.1"));
         assert_eq!(last(&far(LAST_WORDS_MAX)), None);

@@ -4,12 +4,13 @@
 //! where its `log_line_prefix` does, before the severity, or in the message itself.
 
 use super::address::{address, leading_with_port, value};
+use super::sought::sought;
 use super::{Ended, Extracted};
 
 /// `… Access denied for user 'bob'@'192.0.2.1' (using password: YES)`.
 pub(super) fn mysqld(text: &str) -> Extracted<'_> {
-    if let Some((_, rest)) = text.split_once("Access denied for user '") {
-        let Some((user, host)) = rest.rsplit_once("'@'") else { return Extracted::default() };
+    if let Some((_, rest)) = sought!("Access denied for user '").split(text) {
+        let Some((user, host)) = sought!("'@'").rsplit(rest) else { return Extracted::default() };
         let host = host.split('\'').next();
         return Extracted {
             user: Some(user),
@@ -20,8 +21,9 @@ pub(super) fn mysqld(text: &str) -> Extracted<'_> {
             ..Extracted::default()
         };
     }
-    let blocked = text.split_once("Host '").and_then(|(_, rest)| rest.split_once("' is blocked "));
-    match blocked.or_else(|| text.rsplit_once(" host: '")?.1.split_once('\'')) {
+    let blocked =
+        sought!("Host '").split(text).and_then(|(_, rest)| sought!("' is blocked ").split(rest));
+    match blocked.or_else(|| sought!(" host: '").rsplit(text)?.1.split_once('\'')) {
         Some((host, _)) => {
             Extracted { ip: address(host), host: Some(host), ..Extracted::default() }
         }
@@ -63,7 +65,7 @@ pub(super) fn postgres(text: &str) -> Extracted<'_> {
 /// `Possible SECURITY ATTACK detected. … Connection from 192.0.2.1:4 aborted.`, `REPLICAOF
 /// 198.51.100.1:6379 enabled (user request from 'id=3 addr=192.0.2.1:4 …')`.
 pub(super) fn redis(text: &str) -> Extracted<'_> {
-    let after = text.split_once(" addr=").or_else(|| text.rsplit_once("Connection from "));
+    let after = sought!(" addr=").split(text).or_else(|| sought!("Connection from ").rsplit(text));
     let ip = after.and_then(|(_, rest)| leading_with_port(rest));
     Extracted { ip, ..Extracted::default() }
 }

@@ -12,6 +12,7 @@ mod kernel;
 mod mail;
 mod pam;
 mod privilege;
+mod sought;
 mod sshd;
 mod system;
 mod transfer;
@@ -128,11 +129,10 @@ pub fn extract<'a>(program: &[u8], message: &'a [u8]) -> Extracted<'a> {
 
 /// A field that few messages name and few rules ask for: read anew each time.
 pub fn named<'a>(program: &[u8], message: &'a [u8], name: &str) -> Option<&'a str> {
-    let text = readable(message)?;
     match (program, name) {
-        (b"kernel", _) => kernel::named(text, name),
-        (b"dpkg" | b"dnf" | b"yum", "package") => system::package(text),
-        (b"chronyd" | b"ntpd" | b"ntpdate", "seconds") => system::seconds(text),
+        (b"kernel", _) => kernel::named(readable(message)?, name),
+        (b"dpkg" | b"dnf" | b"yum", "package") => system::package(readable(message)?),
+        (b"chronyd" | b"ntpd" | b"ntpdate", "seconds") => system::seconds(readable(message)?),
         _ => None,
     }
 }

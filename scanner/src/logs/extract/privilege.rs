@@ -3,11 +3,12 @@
 //! The directory and the command of sudo are chosen by its user: the command goes from the first
 //! `COMMAND=` to the end of the line, so that a directory called ` ; COMMAND=/bin/ls` hides nothing.
 
+use super::sought::sought;
 use super::{Ended, Extracted};
 
 /// `bob : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`, with a complaint before `TTY`.
 pub(super) fn sudo(text: &str) -> Extracted<'_> {
-    let Some((user, rest)) = text.split_once(" : ") else { return Extracted::default() };
+    let Some((user, rest)) = sought!(" : ").split(text) else { return Extracted::default() };
     if user.contains(' ') {
         return Extracted::default();
     }
@@ -15,24 +16,38 @@ pub(super) fn sudo(text: &str) -> Extracted<'_> {
         return Extracted { user: Some(user), command: Some(command), ..Extracted::default() };
     }
     let complaint = !rest.starts_with("TTY=") && !rest.starts_with("PWD=");
-    let part = |name: &str| rest.split(" ; ").find_map(|part| part.trim().strip_prefix(name));
     Extracted {
         user: Some(user),
-        target: part("USER="),
-        command: rest.split_once("COMMAND=").map(|(_, command)| command),
+        target: target(rest),
+        command: sought!("COMMAND=").split(rest).map(|(_, command)| command),
         ended: Some(if complaint { Ended::Failure } else { Ended::Success }),
         ..Extracted::default()
     }
 }
 
+/// Who is become: the first part of the record that says so, from mark to mark.
+fn target(record: &str) -> Option<&str> {
+    let mut rest = record;
+    loop {
+        let (part, after) = match sought!(" ; ").split(rest) {
+            Some((part, after)) => (part, Some(after)),
+            None => (rest, None),
+        };
+        if let Some(target) = part.trim().strip_prefix("USER=") {
+            return Some(target);
+        }
+        rest = after?;
+    }
+}
+
 /// `bob: Executing command [USER=root] [TTY=/dev/pts/0] [CWD=/home/bob] [COMMAND=/bin/bash]`.
 pub(super) fn pkexec(text: &str) -> Extracted<'_> {
-    let Some((user, rest)) = text.split_once(": ") else { return Extracted::default() };
-    let Some((said, rest)) = rest.split_once(" [USER=") else { return Extracted::default() };
+    let Some((user, rest)) = sought!(": ").split(text) else { return Extracted::default() };
+    let Some((said, rest)) = sought!(" [USER=").split(rest) else { return Extracted::default() };
     if user.contains(' ') {
         return Extracted::default();
     }
-    let command = rest.split_once("[COMMAND=").map(|(_, command)| command);
+    let command = sought!("[COMMAND=").split(rest).map(|(_, command)| command);
     let ended = if said == "Executing command" { Ended::Success } else { Ended::Failure };
     Extracted {
         user: Some(user),
@@ -45,10 +60,10 @@ pub(super) fn pkexec(text: &str) -> Extracted<'_> {
 
 /// `Operator of unix-session:2 FAILED to authenticate to gain authorization … (owned by unix-user:bob)`.
 pub(super) fn polkit(text: &str) -> Extracted<'_> {
-    let Some((_, user)) = text.rsplit_once("(owned by unix-user:") else {
+    let Some((_, user)) = sought!("(owned by unix-user:").rsplit(text) else {
         return Extracted::default();
     };
-    let ended = text.contains(" FAILED to authenticate ").then_some(Ended::Failure);
+    let ended = sought!(" FAILED to authenticate ").is_in(text).then_some(Ended::Failure);
     let user = Some(user.split(')').next().unwrap_or(user));
     Extracted { user, ended, ..Extracted::default() }
 }
@@ -62,14 +77,17 @@ pub(super) fn su(text: &str) -> Extracted<'_> {
         ..Extracted::default()
     };
     for (prefix, ended) in [("FAILED SU (to ", Ended::Failure), ("(to ", Ended::Success)] {
-        if let Some((target, rest)) = text.strip_prefix(prefix).and_then(|r| r.split_once(") ")) {
+        if let Some((target, rest)) = text.strip_prefix(prefix).and_then(|r| sought!(") ").split(r))
+        {
             return named(rest.split(' ').next().unwrap_or(rest), target, ended);
         }
     }
     for (prefix, ended) in
         [("FAILED su for ", Ended::Failure), ("Successful su for ", Ended::Success)]
     {
-        if let Some((target, user)) = text.strip_prefix(prefix).and_then(|r| r.split_once(" by ")) {
+        if let Some((target, user)) =
+            text.strip_prefix(prefix).and_then(|r| sought!(" by ").split(r))
+        {
             return named(user, target, ended);
         }
     }
@@ -80,8 +98,8 @@ pub(super) fn su(text: &str) -> Extracted<'_> {
 /// `LOGIN ON tty1 BY bob`.
 pub(super) fn login(text: &str) -> Extracted<'_> {
     if text.starts_with("FAILED LOGIN ") {
-        let typed = text.split_once(" FOR ").map(|(_, rest)| rest);
-        let user = typed.and_then(|rest| Some(rest.rsplit_once(", ")?.0.trim_matches('\'')));
+        let typed = sought!(" FOR ").split(text).map(|(_, rest)| rest);
+        let user = typed.and_then(|rest| Some(sought!(", ").rsplit(rest)?.0.trim_matches('\'')));
         return Extracted {
             user,
             typed: true,
@@ -93,7 +111,7 @@ pub(super) fn login(text: &str) -> Extracted<'_> {
     if text.starts_with("ROOT LOGIN ") {
         return Extracted { user: Some("root"), ended, ..Extracted::default() };
     }
-    match text.strip_prefix("LOGIN ON ").and_then(|rest| rest.split_once(" BY ")) {
+    match text.strip_prefix("LOGIN ON ").and_then(|rest| sought!(" BY ").split(rest)) {
         Some((_, rest)) => {
             Extracted { user: rest.split(' ').next(), ended, ..Extracted::default() }
         }

@@ -5,6 +5,7 @@
 //! the first.
 
 use super::address::{bracketed, last, leading, leading_with_port};
+use super::sought::sought;
 use super::{Ended, Extracted, pam};
 
 pub(super) fn sshd(text: &str) -> Extracted<'_> {
@@ -13,9 +14,8 @@ pub(super) fn sshd(text: &str) -> Extracted<'_> {
     if let Some(rest) = text.strip_prefix("Accepted ") {
         return login(rest, Ended::Success, First);
     }
-    for prefix in ["Failed ", "Postponed "] {
+    for (prefix, ended) in [("Failed ", Some(Ended::Failure)), ("Postponed ", None)] {
         if let Some(rest) = text.strip_prefix(prefix) {
-            let ended = if prefix == "Failed " { Some(Ended::Failure) } else { None };
             return Extracted { ended, ..login(rest, Ended::Failure, Last) };
         }
     }
@@ -37,13 +37,13 @@ pub(super) fn sshd(text: &str) -> Extracted<'_> {
 fn refused(text: &str) -> Option<Extracted<'_>> {
     let ended = Some(Ended::Failure);
     if let Some(rest) = text.strip_prefix("User ")
-        && rest.contains(" not allowed because ")
+        && sought!(" not allowed because ").is_in(rest)
     {
         let (user, ip) = user_from(rest, First);
         return Some(Extracted { user, typed: true, ip, ended, ..Extracted::default() });
     }
     if let Some(rest) = text.strip_prefix("PAM: ") {
-        let (_, rest) = rest.split_once(" for ")?;
+        let (_, rest) = sought!(" for ").split(rest)?;
         let (typed, rest) = without_invalid(rest);
         let (user, ip) = user_from(rest, Last);
         let method = Some("keyboard-interactive/pam");
@@ -66,7 +66,7 @@ fn refused(text: &str) -> Option<Extracted<'_>> {
 
 /// `METHOD for [invalid user ]USER from IP port N …`.
 fn login(rest: &str, ended: Ended, which: Which) -> Extracted<'_> {
-    let Some((method, rest)) = rest.split_once(" for ") else { return Extracted::default() };
+    let Some((method, rest)) = sought!(" for ").split(rest) else { return Extracted::default() };
     let (typed, rest) = without_invalid(rest);
     let (user, ip) = user_from(rest, which);
     Extracted { user, typed, ip, ended: Some(ended), method: Some(method), ..Extracted::default() }
@@ -86,19 +86,22 @@ fn connection(text: &str) -> Extracted<'_> {
         }
     }
     if text.starts_with("drop connection ") {
-        let ip = text.split_once(" from ").and_then(|(_, rest)| leading_with_port(rest));
+        let ip = sought!(" from ").split(text).and_then(|(_, rest)| leading_with_port(rest));
         return Extracted { ip, ..Extracted::default() };
     }
     if text.starts_with("Server listening on ") {
         return Extracted::default();
     }
     // `… port 4: Change of username or service not allowed: (x,ssh-connection) -> (y,ssh-connection)`
-    let text = text.split_once(": Change of username ").map_or(text, |(before, _)| before);
+    let text = sought!(": Change of username ").split(text).map_or(text, |(before, _)| before);
     let ip = last(text).or_else(|| bracketed(text));
-    let announced =
-        [("invalid user ", true), ("authenticating user ", false), ("from user ", false)];
+    let announced = [
+        (sought!("invalid user "), true),
+        (sought!("authenticating user "), false),
+        (sought!("from user "), false),
+    ];
     for (words, typed) in announced {
-        let Some((_, rest)) = text.split_once(words) else { continue };
+        let Some(rest) = words.after(text) else { continue };
         let user = ip.and_then(|ip| rest.rfind(ip).map(|at| rest[..at].trim_end()));
         return Extracted { user, typed, ip, ..Extracted::default() };
     }
@@ -114,19 +117,16 @@ use Which::{First, Last};
 
 /// `USER from IP…`: splits at the first or last ` from ` that an address follows.
 fn user_from(text: &str, which: Which) -> (Option<&str>, Option<&str>) {
-    let mut found = None;
+    let from = sought!(" from ");
     // The number of ` from ` is bounded by the line's length, each is looked at once.
-    for (at, words) in text.match_indices(" from ") {
-        if let Some(ip) = leading(&text[at + words.len()..]) {
-            found = Some((at, ip));
-            if matches!(which, First) {
-                break;
-            }
-        }
-    }
+    let address_at = |at: usize| Some((at, leading(&text[at + from.len()..])?));
+    let found = match which {
+        First => from.each(text).find_map(address_at),
+        Last => from.each_back(text).find_map(address_at),
+    };
     match found {
         Some((at, ip)) => (Some(&text[..at]), Some(ip)),
-        None => (text.split(" from ").next(), None),
+        None => (Some(from.split(text).map_or(text, |(user, _)| user)), None),
     }
 }
 

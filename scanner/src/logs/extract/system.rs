@@ -2,23 +2,36 @@
 //! network (xinetd, OpenVPN).
 
 use super::address::{address, leading_with_port, value};
+use super::sought::sought;
 use super::{Ended, Extracted};
 
 /// The unit that systemd speaks of.
 pub(super) fn unit(text: &str) -> Option<&str> {
     const KINDS: [&str; 6] = [".service", ".socket", ".timer", ".mount", ".scope", ".slice"];
-    text.split([' ', ':']).find(|word| KINDS.iter().any(|kind| word.ends_with(kind)))
+    let bytes = text.as_bytes();
+    let end_from = |at: usize| {
+        memchr::memchr2(b' ', b':', &bytes[at..]).map_or(bytes.len(), |length| at + length)
+    };
+    let mut dots = memchr::memchr_iter(b'.', bytes);
+    let (dot, end) = dots.find_map(|dot| {
+        let end = end_from(dot);
+        KINDS.contains(&&text[dot..end]).then_some((dot, end))
+    })?;
+    let start = memchr::memrchr2(b' ', b':', &bytes[..dot]).map_or(0, |before| before + 1);
+    Some(&text[start..end])
 }
 
 /// `New session 5 of user bob.`
 pub(super) fn logind(text: &str) -> Extracted<'_> {
-    let user = text.split_once(" of user ").map(|(_, user)| user.strip_suffix('.').unwrap_or(user));
+    let user =
+        sought!(" of user ").split(text).map(|(_, user)| user.strip_suffix('.').unwrap_or(user));
     Extracted { user, ..Extracted::default() }
 }
 
 /// `(bob) CMD (/opt/job)`.
 pub(super) fn cron(text: &str) -> Extracted<'_> {
-    let Some((user, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(") ")) else {
+    let Some((user, rest)) = text.strip_prefix('(').and_then(|rest| sought!(") ").split(rest))
+    else {
         return Extracted::default();
     };
     let command = rest.strip_prefix("CMD (").map(|rest| rest.strip_suffix(')').unwrap_or(rest));
@@ -43,7 +56,7 @@ pub(super) fn seconds(text: &str) -> Option<&str> {
 
 /// `FAIL: telnet address from=192.0.2.1`.
 pub(super) fn xinetd(text: &str) -> Extracted<'_> {
-    let ip = text.rsplit_once("from=").and_then(|(_, rest)| address(value(rest)));
+    let ip = sought!("from=").rsplit(text).and_then(|(_, rest)| address(value(rest)));
     let ended = text.starts_with("FAIL: ").then_some(Ended::Failure);
     Extracted { ip, ended, ..Extracted::default() }
 }
@@ -56,7 +69,8 @@ pub(super) fn openvpn(text: &str) -> Extracted<'_> {
         None => (None, first),
     };
     let ip = leading_with_port(client).or_else(|| {
-        let (_, rest) = text.rsplit_once("[AF_INET]").or_else(|| text.rsplit_once("[AF_INET6]"))?;
+        let (_, rest) =
+            sought!("[AF_INET]").rsplit(text).or_else(|| sought!("[AF_INET6]").rsplit(text))?;
         leading_with_port(rest)
     });
     let user = user.filter(|_| ip.is_some());

@@ -1,15 +1,18 @@
 //! FTP servers: vsftpd, ProFTPD and Pure-FTPd.
 
 use super::address::{address, bracketed};
+use super::sought::sought;
 use super::{Ended, Extracted};
 
 /// `[bob] FAIL LOGIN: Client "192.0.2.1"`, `CONNECT: Client "192.0.2.1"`. The client comes last.
 pub(super) fn vsftpd(text: &str) -> Extracted<'_> {
-    let text = match text.strip_prefix("[pid ").and_then(|rest| rest.split_once("] ")) {
+    let text = match text.strip_prefix("[pid ").and_then(|rest| sought!("] ").split(rest)) {
         Some((_, rest)) => rest,
         None => text,
     };
-    let Some((before, client)) = text.rsplit_once("Client \"") else { return Extracted::default() };
+    let Some((before, client)) = sought!("Client \"").rsplit(text) else {
+        return Extracted::default();
+    };
     let ip = client.split(['"', ',']).next().and_then(address);
     for (words, ended) in [("] FAIL LOGIN: ", Ended::Failure), ("] OK LOGIN: ", Ended::Success)] {
         if let Some(user) = before.strip_suffix(words).and_then(|user| user.strip_prefix('[')) {
@@ -28,7 +31,7 @@ pub(super) fn vsftpd(text: &str) -> Extracted<'_> {
 /// `host (name[192.0.2.1]) - USER bob (Login failed): Incorrect password`. The client comes first.
 pub(super) fn proftpd(text: &str) -> Extracted<'_> {
     let ip = bracketed(text);
-    let Some((_, rest)) = text.split_once("USER ") else {
+    let Some((_, rest)) = sought!("USER ").split(text) else {
         return Extracted { ip, ..Extracted::default() };
     };
     for (words, ended) in [
@@ -52,9 +55,9 @@ pub(super) fn proftpd(text: &str) -> Extracted<'_> {
 /// `(?@192.0.2.1) [WARNING] Authentication failed for user [bob]`, `(?@192.0.2.1) [INFO] bob is now
 /// logged in`.
 pub(super) fn pure_ftpd(text: &str) -> Extracted<'_> {
-    let Some((client, rest)) = text.split_once(") [") else { return Extracted::default() };
+    let Some((client, rest)) = sought!(") [").split(text) else { return Extracted::default() };
     let ip = client.rsplit_once('@').and_then(|(_, client)| address(client));
-    let said = rest.split_once("] ").map_or(rest, |(_, said)| said);
+    let said = sought!("] ").split(rest).map_or(rest, |(_, said)| said);
     if let Some(user) = said.strip_prefix("Authentication failed for user [") {
         return Extracted {
             user: Some(user.strip_suffix(']').unwrap_or(user)),

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use memchr::memmem::Finder;
 use parsers::map::LINE_BYTES_MAX;
 use parsers::place::{Placed, Problem};
 use parsers::rules::fail2ban::Definition;
@@ -13,6 +14,7 @@ use parsers::rules::fail2ban::Definition;
 use super::date::{Detector, Moment};
 use super::expression::{Expression, Groups};
 use super::pattern::{Lines, Machine, Undecided};
+use crate::logs::shape::{Masked, Piece};
 
 /// Most lines that a filter may look at together.
 pub const LINES_MAX: usize = 100;
@@ -33,6 +35,8 @@ pub struct Filter {
     dates: Detector,
     maxlines: usize,
     needles: Option<Vec<Vec<u8>>>,
+    /// Of a filter that looks at several lines: texts of which one is in a line of every match.
+    marks: Option<Vec<Finder<'static>>>,
     /// Built when it is first asked: a sweep has a prefilter of its own for all rules.
     gate: OnceLock<Option<AhoCorasick>>,
     /// By first byte of the text: which of the first 64 expressions may match.
@@ -75,6 +79,8 @@ pub enum Sight {
     Undecided,
     /// A line of a filter that looks at several: without its date, to be judged in order.
     Line(String),
+    /// Of such a filter: lines before the next one were left out, none of them part of a match.
+    Apart,
 }
 
 /// Which expressions are tried.
@@ -113,6 +119,7 @@ impl Filter {
                 ),
                 message: format!("datepattern: {error}"),
             })?;
+        let marks = if maxlines > 1 { marks(&failures) } else { None };
         let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
         let needles = match dates.cuts_words() {
             true => needles,
@@ -127,6 +134,7 @@ impl Filter {
             dates,
             maxlines,
             needles,
+            marks,
             gate: OnceLock::new(),
             journalmatch: definition.journalmatch.clone(),
         })
@@ -145,6 +153,19 @@ impl Filter {
     /// How many lines it looks at together; over 1, every line goes through [`super::State`] in order.
     pub fn maxlines(&self) -> usize {
         self.maxlines
+    }
+
+    /// Of a filter that looks at several lines: literals of which one is in a line of every match (as the
+    /// line is written, its date included); `None` where there are none, or for other filters.
+    pub fn marks(&self) -> Option<Vec<Vec<u8>>> {
+        let marks = self.marks.as_ref()?.iter().map(|mark| mark.needle().to_vec()).collect();
+        if self.dates.cuts_words() { Some(marks) } else { halves(marks) }
+    }
+
+    /// Whether a line without its date may be the one that a match cannot be without.
+    pub(super) fn is_marked(&self, line: &str) -> bool {
+        let is_in = |mark: &Finder<'_>| mark.find(line.as_bytes()).is_some();
+        self.marks.as_ref().is_none_or(|marks| marks.iter().any(is_in))
     }
 
     /// Matches of journal fields, one alternative each.
@@ -241,11 +262,50 @@ impl Filter {
             give(Sight::Line(std::mem::take(&mut text)));
         } else {
             text.push('\n');
-            if self.judge(&text, tries, scratch, &mut give).is_err() {
+            if self.judge(&text, tries, scratch, &mut give).is_err() && self.may_match(&text) {
                 give(Sight::Undecided);
             }
         }
         scratch.text = text;
+    }
+
+    /// Whether a line of a shape may be of any business of the filter's. `leading` is the piece with which
+    /// the text after the date begins, where all lines of the shape begin with a date that is taken
+    /// without a search. Never a wrong no.
+    pub(in crate::logs) fn may_see(&self, shape: &Masked, leading: Option<usize>) -> bool {
+        let fast = self.dates.takes_leading();
+        let Some(from) = leading.filter(|_| fast && self.maxlines == 1) else { return true };
+        self.may_match_in(shape, shape.pieces().get(from..).unwrap_or_default())
+    }
+
+    /// The same of one line without its date, whose search was given up.
+    fn may_match(&self, text: &str) -> bool {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        let shape = Masked::of(line.as_bytes());
+        shape.is_none_or(|shape| self.may_match_in(&shape, shape.pieces()))
+    }
+
+    fn may_match_in(&self, shape: &Masked, text: &[Piece]) -> bool {
+        let may_hold = |expression: &Expression| {
+            let needles = expression.pattern.needles();
+            needles.is_none_or(|all| {
+                all.iter().any(|one| shape.may_contain(one.to_ascii_lowercase().as_bytes()))
+            })
+        };
+        let may = |one: &Expression| may_hold(one) && one.pattern.may_match(text);
+        if self.ignores_first() && self.ignored.iter().any(may) {
+            return true;
+        }
+        match &self.prefix {
+            // What is left of the line after it is not known here.
+            Some(prefix) => self.failures.iter().any(may_hold) && may(prefix),
+            None => self.failures.iter().any(may),
+        }
+    }
+
+    /// Whether few `ignoreregex` are asked before many `failregex`.
+    fn ignores_first(&self) -> bool {
+        !self.ignored.is_empty() && self.ignored.len() + 2 < self.failures.len()
     }
 
     /// Judges a line without its date.
@@ -256,8 +316,9 @@ impl Filter {
         scratch: &mut Scratch,
         found: &mut dyn FnMut(Sight),
     ) -> Result<(), Undecided> {
-        let early = !self.ignored.is_empty() && self.ignored.len() + 2 < self.failures.len();
-        if early && let Some(index) = self.is_ignored(text, &mut scratch.machine)? {
+        if self.ignores_first()
+            && let Some(index) = self.is_ignored(text, &mut scratch.machine)?
+        {
             found(Sight::Ignored(index));
             return Ok(());
         }
@@ -390,6 +451,21 @@ fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<V
     best.sort();
     best.dedup();
     (best.len() <= NEEDLES_MAX).then_some(best)
+}
+
+/// Literals of which every match over several lines has one, each within a line.
+fn marks(failures: &[Expression]) -> Option<Vec<Finder<'static>>> {
+    let mut marks: Vec<&str> = Vec::new();
+    for expression in failures {
+        for text in expression.pattern.needles()? {
+            let longest = text.split('\n').max_by_key(|part| part.len())?;
+            marks.push(Some(longest).filter(|part| part.len() >= HALF_BYTES_MIN)?);
+        }
+    }
+    marks.sort_unstable();
+    marks.dedup();
+    let few = !marks.is_empty() && marks.len() <= NEEDLES_MAX;
+    few.then(|| marks.iter().map(|text| Finder::new(text).into_owned()).collect())
 }
 
 /// Where a date may be cut out anywhere, a literal of the text left may lie on both sides of the cut; but

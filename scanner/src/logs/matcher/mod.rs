@@ -6,6 +6,7 @@
 
 mod evaluate;
 mod jails;
+mod possible;
 mod route;
 
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ pub use super::prefilter::Scratch;
 use super::web::request::SUSPECT;
 pub use evaluate::{held, holds};
 pub use jails::Jails;
+use possible::Needs;
 use route::Route;
 
 /// Most rules and correlations together.
@@ -51,6 +53,8 @@ pub struct Compiled {
     /// The canonical service that its log source belongs to; empty for the host.
     pub service: &'static str,
     route: Route,
+    /// Made when it is first asked about a shape.
+    needs: OnceLock<Needs>,
 }
 
 /// A correlation and what it refers to.
@@ -265,7 +269,8 @@ impl Compiled {
 
 fn compile(rule: Rule) -> Compiled {
     let (route, service) = Route::of(&rule.logsource);
-    Compiled { rule, shown: true, wanted: Vec::new(), service, route }
+    let needs = OnceLock::new();
+    Compiled { rule, shown: true, wanted: Vec::new(), service, route, needs }
 }
 
 /// Two rules of one name or id.

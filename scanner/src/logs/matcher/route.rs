@@ -138,6 +138,11 @@ impl Route {
         }
     }
 
+    /// Whether nothing but the class of an event and its program decides.
+    pub(super) fn is_by_program(self) -> bool {
+        matches!(self, Self::Programs(_) | Self::Resolver | Self::Packets)
+    }
+
     /// Lines with named fields: by where they come from.
     fn admits_fields(self, event: &Event<'_>) -> bool {
         match event.origin() {

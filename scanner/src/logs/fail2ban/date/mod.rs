@@ -103,6 +103,12 @@ fn shared(last_year: i16) -> &'static [Arc<Template>] {
     })
 }
 
+/// Where the date at the very start of a line ends, if it is one that every detector with the default
+/// patterns takes without a search.
+pub fn leading_end(line: &[u8]) -> Option<usize> {
+    fast::leading(line).map(|(_, found)| found.end)
+}
+
 impl Detector {
     /// The detector of a `datepattern`, one pattern a line; the defaults where it is empty.
     /// `last_year` is the last year that a date may sensibly have.
@@ -162,6 +168,11 @@ impl Detector {
         }
         self.templates.push(template);
         Ok(())
+    }
+
+    /// Whether it takes a date at the very start of a line (see [`leading_end`]) without a search.
+    pub fn takes_leading(&self) -> bool {
+        self.fast
     }
 
     /// Whether what the patterns cut out of a line are whole words.

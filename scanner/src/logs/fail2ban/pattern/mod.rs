@@ -11,18 +11,24 @@ mod class;
 mod escape;
 mod facts;
 mod machine;
+mod possible;
 mod program;
 mod syntax;
 
 pub use machine::{Machine, STEPS_MAX};
 pub use syntax::{DEPTH_MAX, GROUPS_MAX, PATTERN_BYTES_MAX, PatternError};
 
+use std::sync::OnceLock;
+
 use machine::Outcome;
+use possible::Automaton;
 use program::{Program, compile};
 
-/// A compiled pattern.
+use crate::logs::shape::Piece;
+
+/// A compiled pattern, and the automaton that is made when it is first asked about a shape.
 #[derive(Debug)]
-pub struct Pattern(Program);
+pub struct Pattern(Program, OnceLock<Option<Automaton>>);
 
 /// A search ran into the bound of the machine: nobody knows whether the pattern matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +47,7 @@ pub enum Lines {
 impl Pattern {
     /// Compiles a pattern, or says what is wrong with it and where.
     pub fn new(pattern: &str, lines: Lines) -> Result<Self, PatternError> {
-        Ok(Self(compile(pattern, lines == Lines::Many)?))
+        Ok(Self(compile(pattern, lines == Lines::Many)?, OnceLock::new()))
     }
 
     /// Searches a text; if it matches, the machine knows the groups.
@@ -51,6 +57,13 @@ impl Pattern {
             Outcome::None => Ok(false),
             Outcome::Undecided => Err(Undecided),
         }
+    }
+
+    /// Whether it may match in some line of a shape, of which these are the pieces that it is shown, and
+    /// a line feed. Never a wrong no.
+    pub(in crate::logs) fn may_match(&self, text: &[Piece]) -> bool {
+        let automaton = self.1.get_or_init(|| Automaton::new(&self.0));
+        automaton.as_ref().is_none_or(|automaton| automaton.may_match(&self.0, text))
     }
 
     /// Where a group of the last match lies; 0 is the whole.

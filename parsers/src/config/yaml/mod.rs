@@ -1,16 +1,39 @@
-//! YAML and JSON documents as values, from input that nobody vouches for.
+//! YAML 1.2.2 and JSON documents, from input that nobody vouches for.
 //!
-//! The loader underneath takes quadratic time on nested flow collections and expands aliases, so a
-//! pre-check refuses deep or wide nesting by counting brackets, and values are built under a budget of
-//! nodes, bytes and depth. Errors name the line and column. Merge keys (`<<`) are left as they are;
-//! tags of the application become a mapping of the tag's name to the value.
+//! [`Tree`] is the parser's result: an arena of small nodes whose scalars are ranges of the text, with
+//! anchors, tags, styles and places; aliases are references, never copied, so that no input is larger read
+//! than written. [`documents`], [`document`] and [`json`] give JSON values, [`from_slice`] typed ones.
+//! Reading takes one pass and linear time for every input; depth, nodes, documents, key lengths and what
+//! aliases expand to are bounded (see [`limits`]). The whole of yaml-test-suite agrees, with one leniency:
+//! a closing bracket may stand as deep as the key that holds the collection, as everybody writes it. Merge
+//! keys (`<<`) are left as they are, as serde_yaml does.
 
 use std::cell::Cell;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+mod block;
+mod de;
+mod decode;
+mod events;
+mod flow;
+pub mod limits;
+mod parser;
+mod props;
+pub mod resolve;
+mod scalar;
+mod scan;
+mod stream;
+mod text;
+mod tree;
+mod value;
+
+pub use de::from_slice;
+pub use limits::Options;
+pub use tree::{Children, Kind, Memory, NodeRef, Tree};
+pub use value::Tags;
 
 /// Most bytes of a file (8 MiB).
 pub const BYTES_MAX: usize = crate::tree::CONFIG_BYTES_MAX;
@@ -49,7 +72,29 @@ impl DocumentError {
     fn whole(message: impl Into<String>) -> Self {
         Self { line: 0, column: 0, message: message.into() }
     }
+
+    /// The line of the error with a caret under the place, as two lines of text; empty when the error
+    /// concerns the whole file. Long lines are cut around the place. The line may hold a secret.
+    pub fn excerpt(&self, bytes: &[u8]) -> String {
+        let Some(index) = self.line.checked_sub(1) else { return String::new() };
+        let starts = text::line_starts(bytes);
+        let Some(&start) = starts.get(index as usize) else { return String::new() };
+        let rest = &bytes[start as usize..];
+        let line = &rest[..scan::line_end(rest, 0)];
+        let column = (self.column.saturating_sub(1) as usize).min(line.len());
+        let from = column.saturating_sub(EXCERPT_BYTES_MAX / 2);
+        let to = line.len().min(from + EXCERPT_BYTES_MAX);
+        let shown = String::from_utf8_lossy(&line[from..to]);
+        let before = String::from_utf8_lossy(&line[from..column]);
+        let pad: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        format!("{number} | {shown}\n{margin} | {pad}^\n")
+    }
 }
+
+/// Most bytes of a line that an error shows.
+const EXCERPT_BYTES_MAX: usize = 160;
 
 /// Reads every document of a YAML stream.
 ///
@@ -59,20 +104,16 @@ impl DocumentError {
 /// assert_eq!(documents.len(), 2);
 /// ```
 pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, DocumentError> {
-    let text = text(bytes)?;
-    brackets(text.as_bytes())?;
-    let budget = Budget::new();
-    let mut values = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        if values.len() == DOCUMENTS_MAX {
-            return Err(DocumentError::whole("more documents than the limit"));
-        }
-        let value = Node { budget: &budget, depth: 0 }
-            .deserialize(document)
-            .map_err(|error| yaml_error(&error))?;
-        values.push(value);
+    if bytes.len() > BYTES_MAX {
+        return Err(DocumentError::whole(format!("larger than the limit of {BYTES_MAX} bytes")));
     }
-    Ok(values)
+    let options = Options {
+        depth_max: DEPTH_MAX,
+        nodes_max: NODES_MAX,
+        documents_max: DOCUMENTS_MAX,
+        comments: false,
+    };
+    Tree::read_with(bytes, &options)?.to_json(Tags::Shown)
 }
 
 /// Reads the one document of a YAML file; an empty file is `null`.
@@ -87,7 +128,7 @@ pub fn document(bytes: &[u8]) -> Result<Value, DocumentError> {
 
 /// Reads a JSON document; a key that stands twice in an object is an error.
 pub fn json(bytes: &[u8]) -> Result<Value, DocumentError> {
-    let text = text(bytes)?;
+    let text = json_text(bytes)?;
     let budget = Budget::new();
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Node { budget: &budget, depth: 0 }
@@ -101,7 +142,7 @@ pub fn json(bytes: &[u8]) -> Result<Value, DocumentError> {
     })
 }
 
-fn text(bytes: &[u8]) -> Result<&str, DocumentError> {
+fn json_text(bytes: &[u8]) -> Result<&str, DocumentError> {
     if bytes.len() > BYTES_MAX {
         return Err(DocumentError::whole(format!("larger than the limit of {BYTES_MAX} bytes")));
     }
@@ -136,18 +177,6 @@ pub(crate) fn brackets(bytes: &[u8]) -> Result<(), DocumentError> {
         }
     }
     Ok(())
-}
-
-fn yaml_error(error: &serde_yaml::Error) -> DocumentError {
-    let whole = error.to_string();
-    let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-    let end = whole.find(" at line ").unwrap_or(whole.len());
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    DocumentError {
-        line: number(line),
-        column: number(column),
-        message: whole[..end].chars().take(200).collect(),
-    }
 }
 
 /// What may still be built.
@@ -259,24 +288,6 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
         }
         Ok(Value::Object(values))
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
-        self.budget.take(0)?;
-        let (tag, content) = tagged.variant_seed(Tag)?;
-        let value = content.newtype_variant_seed(self.child()?)?;
-        Ok(Value::Object(Map::from_iter([(format!("!{tag}"), value)])))
-    }
-}
-
-/// Reads a tag's name.
-struct Tag;
-
-impl<'de> DeserializeSeed<'de> for Tag {
-    type Value = String;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<String, D::Error> {
-        String::deserialize(reader).map(|tag| tag.trim_start_matches('!').to_string())
     }
 }
 
