@@ -9,6 +9,7 @@ pub(crate) mod expand;
 pub mod glob;
 pub mod keyvalue;
 pub mod lines;
+pub mod logrotate;
 pub mod mounts;
 pub mod my_cnf;
 pub mod nginx;
