@@ -300,7 +300,7 @@ pub(super) fn is_whole_digest(digest: &str) -> bool {
     let Some((_, bytes)) = DIGESTS.iter().find(|(known, _)| *known == name) else { return false };
     let is_hex = digits.len() == 2 * bytes && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let padded = digits.ends_with('=');
-    is_hex || digits.len() == if padded { 4 * bytes.div_ceil(3) } else { (4 * bytes + 2) / 3 }
+    is_hex || digits.len() == if padded { 4 * bytes.div_ceil(3) } else { (4 * bytes).div_ceil(3) }
 }
 
 /// Whether a backslash stands before something that a path does not escape.
