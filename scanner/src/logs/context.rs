@@ -129,7 +129,7 @@ impl Gathered {
 /// jails, and what may come late.
 pub(super) fn reach_of(rules: &RuleSet) -> i64 {
     let spans = rules.correlations.iter().map(|one| one.correlation.timespan_s);
-    let longest = i64::try_from(spans.max().unwrap_or(0)).unwrap_or(i64::MAX);
+    let longest = spans.max().unwrap_or(0);
     longest.saturating_add(LATE_SECONDS)
 }
 
