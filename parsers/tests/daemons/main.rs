@@ -7,6 +7,7 @@
 
 mod dice;
 mod directory;
+mod logrotate;
 mod my_cnf;
 mod peer;
 mod postgres;

@@ -36,6 +36,7 @@ use parsers::tree::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::context::{ALL_LINES_MAX, Context};
 use super::rotation::{family, is_live};
 use super::source::{Family, LogFile};
 
@@ -59,6 +60,9 @@ pub const CONTEXT_BYTES: u64 = 1 << 20;
 
 /// Most bytes of what is carried from one sweep to the next.
 pub const CARRIED_BYTES_MAX: usize = 8 << 20;
+
+/// What is carried: the hash of the rules.
+const CARRIED_VERSION: u32 = 1;
 
 /// A log that did not change for so long and was read is not opened again.
 pub const QUIET_SECONDS: i64 = 3_600;
@@ -87,7 +91,7 @@ pub struct Checkpoint {
     /// What is usual in these logs (`features::Baseline`), as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// What the next sweep must know of windows and sessions that are open.
+    /// For which rules the marks keep lines for windows and connections to look back at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
     /// A sweep has begun with this: marks that it does not meet grow older.
@@ -154,6 +158,9 @@ struct Mark {
     /// It could not be read to its end: it is opened again, though it rests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unread: bool,
+    /// Lines of it that windows look back at; `None` where they are found by reading it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    context: Option<Context>,
     /// Set while a sweep runs: this mark was met.
     #[serde(skip)]
     met: bool,
@@ -242,9 +249,27 @@ impl Checkpoint {
         }
         state.files.sort_by(|a, b| (a.unseen, &a.path, a.inode).cmp(&(b.unseen, &b.path, b.inode)));
         state.files.truncate(FILES_MAX);
+        let mut left = ALL_LINES_MAX;
+        for mark in &mut state.files {
+            let lines = mark.context.as_ref().map_or(0, |context| context.places.len());
+            match left.checked_sub(lines) {
+                Some(fewer) => left = fewer,
+                None => mark.context = None,
+            }
+        }
         let mut json = serde_json::to_vec_pretty(&state).unwrap_or_default();
         json.push(b'\n');
         json
+    }
+
+    /// Whether what marks keep of lines was kept for these rules; what was kept for others is forgotten.
+    pub fn is_for_rules(&mut self, rules: &str) {
+        let known =
+            self.carried.as_ref().and_then(|carried| carried.read::<String>(CARRIED_VERSION));
+        if known.as_deref() != Some(rules) {
+            self.files.iter_mut().for_each(|mark| mark.context = None);
+            self.carried = Carried::new(CARRIED_VERSION, &rules);
+        }
     }
 
     /// A sweep begins, or has ended: marks that the one before did not meet grow older and are
@@ -261,15 +286,17 @@ impl Checkpoint {
         });
     }
 
-    /// Whether all of a family was read and none of it changed within [`QUIET_SECONDS`]: then it need
-    /// not be opened, and counts as met.
+    /// Whether all of a family was read, none of it changed within [`QUIET_SECONDS`] and nothing of it
+    /// is recent enough to be looked back at: then it need not be opened, and counts as met.
     pub fn has_all_of(&mut self, family: &Family, now: i64) -> bool {
         let mark_of = |file: &LogFile| {
             let stat = &file.stat;
             let path = file.path.to_string_lossy();
             self.files.iter().position(|mark| {
                 let same = (mark.size, mark.modified) == (stat.size_bytes, stat.modified);
-                mark.is_of(stat) && !mark.met && !mark.unread && same && *mark.path == *path
+                let rests = mark.context.as_ref().is_none_or(|context| context.until < now);
+                let known = mark.is_of(stat) && *mark.path == *path;
+                known && same && rests && !mark.met && !mark.unread
             })
         };
         let old = |file: &LogFile| file.stat.modified < now.saturating_sub(QUIET_SECONDS);
@@ -373,6 +400,7 @@ impl Checkpoint {
         reached: Reached,
         (offset, lines): (u64, u64),
         ended: Ended,
+        context: Option<Context>,
         reader: ReaderAt<'_>,
     ) {
         let Reached { mut mark, head, packed, .. } = reached;
@@ -386,7 +414,7 @@ impl Checkpoint {
             (mark.tail_bytes, mark.tail) = (tail.len(), hash(&tail));
             (mark.offset, mark.lines) = (offset, lines);
         }
-        (mark.met, mark.unread) = (true, ended == Ended::Early);
+        (mark.met, mark.unread, mark.context) = (true, ended == Ended::Early, context);
         self.files.retain(|known| known.cut || !known.is_same_as(&mark));
         self.files.push(mark);
     }
@@ -461,6 +489,7 @@ impl Mark {
             unseen: 0,
             cut: false,
             unread: false,
+            context: None,
             met: true,
             copied: false,
         }
@@ -481,7 +510,10 @@ impl Mark {
     /// Whether a sweep can have written this: what proves the place lies before it.
     fn is_possible(&self) -> bool {
         let within = |bytes: usize, most: usize| bytes <= most && bytes as u64 <= self.offset;
-        within(self.head_bytes, HEAD_BYTES) && within(self.tail_bytes, TAIL_BYTES)
+        let last = self.context.as_ref().and_then(|context| context.places.last());
+        last.is_none_or(|last| last.offset < self.offset)
+            && within(self.head_bytes, HEAD_BYTES)
+            && within(self.tail_bytes, TAIL_BYTES)
     }
 
     /// Whether the file of this mark still holds what was read of it. Without bytes before the place it
@@ -551,6 +583,13 @@ impl Head {
         let Some(bytes) = self.bytes.get(..length) else { return false };
         let mut hashes = self.hashes.borrow_mut();
         hashes.entry(length).or_insert_with(|| hash(bytes)) == wanted
+    }
+}
+
+impl Reached {
+    /// The lines that windows look back at; `None` where a stretch of the file is to be read again.
+    pub fn context(&self) -> Option<&Context> {
+        self.mark.context.as_ref()
     }
 }
 

@@ -124,6 +124,11 @@ impl<'a> Sweeper<'a> {
         }
     }
 
+    /// Whether windows look back at a line that these rules matched.
+    pub(super) fn looks_back(&self, rules: &[RuleHit]) -> bool {
+        rules.iter().any(|hit| !self.readers.of_rules[hit.rule as usize].is_empty())
+    }
+
     /// Says what could not be looked at.
     pub(super) fn incomplete(&mut self, line: String) {
         if self.outcome.incomplete.len() < INCOMPLETE_MAX {

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
+pub mod context;
 pub mod coverage;
 pub mod event;
 pub mod extract;

@@ -11,11 +11,13 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parsers::map::{Block, LINE_BYTES_MAX, Torn};
+use parsers::log::journal::Entry;
+use parsers::map::{Block, LINE_BYTES_MAX};
 use parsers::time::Stamp;
 
 use super::audit::Note;
-use super::event::{Class, Event, Form};
+use super::context::Place;
+use super::event::{Class, Event, Form, jail_line};
 use super::extract::Ended;
 use super::fail2ban::date::leading_end;
 use super::fail2ban::{self, Seen, Sight, Watch};
@@ -118,8 +120,6 @@ pub(super) struct Part {
     pub(super) cut: bool,
     /// Of an archive: no more come after it.
     pub(super) last: bool,
-    /// Its file was cut while it was read.
-    pub(super) torn: bool,
     /// What audit records add to their events, by line, with its offset.
     pub(super) notes: Vec<(u64, u64, Note)>,
     /// What filters of fail2ban saw: in which hit, which jail's, and what.
@@ -129,19 +129,26 @@ pub(super) struct Part {
     /// What is observed over time, where that is wanted.
     pub(super) observed: Option<templates::Census>,
     /// Why it could not be read to its end.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<std::io::Error>,
 }
 
 impl Part {
     /// Nothing, and why.
     pub(super) fn failed(reason: &str) -> Self {
-        Self { error: Some(reason.to_string()), ..Self::default() }
+        Self { error: Some(std::io::Error::other(reason)), ..Self::default() }
     }
 
-    /// It could not be read.
-    pub(super) fn fail(&mut self, error: &std::io::Error) {
-        self.torn = Torn::of(error).is_some();
-        self.error = Some(error.to_string());
+    /// Its lines do not follow each other, but stand at these places of the file.
+    pub(super) fn stand_at(&mut self, places: &[Place]) {
+        let place = |line: u64| usize::try_from(line).ok().and_then(|line| places.get(line));
+        for hit in &mut self.hits {
+            let Some(place) = place(hit.line) else { continue };
+            (hit.line, hit.offset) = (place.line, place.offset);
+        }
+        for (line, _) in &mut self.times {
+            *line = place(*line).map_or(*line, |place| place.line);
+        }
+        self.notes.clear();
     }
 
     /// The bytes of a span.
@@ -529,6 +536,25 @@ impl<'a> Examiner<'a> {
         let manner = Manner { form: Form::Syslog, class: Class::Json };
         let here = Here { line: event.raw, offset: 0, end: 0, block: &[], manner, jails: &[] };
         self.ask(event, &here, false, &mut Pace::default(), part);
+    }
+}
+
+impl Examiner<'_> {
+    /// The same entry, for those of fail2ban's jails that read the journal.
+    pub(super) fn entry_of_jails(&mut self, event: &Event<'_>, entry: &Entry, part: &mut Part) {
+        let line = jail_line(entry);
+        for index in self.rules.jails.of_entry(entry, &line) {
+            let Some((jail, _)) = self.rules.jails.get(index as usize) else { continue };
+            let seen = jail.filter.examine_message(&line, &mut self.jailed.scratch);
+            let Some(seen) = seen else { continue };
+            if part.hits.last().is_none_or(|hit| hit.line != part.lines) {
+                let manner = Manner { form: Form::Syslog, class: Class::Json };
+                let here =
+                    Here { line: event.raw, offset: 0, end: 0, block: &[], manner, jails: &[] };
+                self.keep(event, &here, part);
+            }
+            part.sights.push((part.hits.len() - 1, index as usize, seen));
+        }
     }
 }
 

@@ -13,11 +13,12 @@ use std::sync::mpsc::Receiver;
 
 use jiff::tz::TimeZone;
 use parsers::log::journal;
-use parsers::map::{Source as Blocks, Torn};
+use parsers::map::{Block, LINE_BYTES_MAX, Source as Blocks, Torn};
 use parsers::time::Clock;
 
 use super::audit::{Joined, Joiner, Note};
 use super::checkpoint::{CUT, Checkpoint, Ended, Reached, Start};
+use super::context::{Gathered, Place, reach_of};
 use super::coverage::FileCoverage;
 use super::event::{Event, journal_line};
 use super::fail2ban::{CONNECTION_S, CONNECTIONS_MAX, Sight, State};
@@ -35,6 +36,9 @@ const ENTRIES_OF_PART: u64 = 4096;
 
 /// Bytes of the lines that such entries may have.
 const ENTRY_BYTES_OF_PART: u64 = 1 << 20;
+
+/// Bytes of lines that are looked back at, at once: more than the longest line has.
+const LOOK_BACK_BYTES: usize = 2 * LINE_BYTES_MAX;
 
 /// Bytes of a file by which its manner is told.
 const HEAD_BYTES: u64 = 8192;
@@ -89,6 +93,10 @@ struct FileReading {
     packed: bool,
     /// Offset after the last whole line, and its number.
     done: (u64, u64),
+    /// Lines read before that windows look back at, where they are known.
+    looked_back: VecDeque<Place>,
+    /// The same for the next sweep, where there will be one.
+    gathered: Option<Gathered>,
     /// The last part ended within an over-long line.
     open: bool,
     failed: bool,
@@ -241,9 +249,11 @@ impl<'a> Stream<'a> {
             }
             return;
         }
-        let (path, late_of_file) = match &mut self.reading {
-            Some(Reading::File(file)) => (&file.path, &mut file.coverage.late),
-            Some(Reading::Journal(journal)) => (&journal.path, &mut journal.late),
+        let (path, late_of_file, gathered) = match &mut self.reading {
+            Some(Reading::File(file)) => {
+                (&file.path, &mut file.coverage.late, file.gathered.as_mut())
+            }
+            Some(Reading::Journal(journal)) => (&journal.path, &mut journal.late, None),
             None => return,
         };
         let Some(given) = &mut self.part else { return };
@@ -262,6 +272,12 @@ impl<'a> Stream<'a> {
             self.newest = self.newest.max(at);
         }
         let line = given.lines + hit.line + 1;
+        let is_seen = given.part.sights.get(given.sight).is_some_and(|(of, ..)| *of == given.hit);
+        if let Some(gathered) = gathered
+            && (is_seen || sweeper.looks_back(rules))
+        {
+            gathered.push(Place { offset: given.part.offset + hit.offset, line: line - 1 }, at);
+        }
         sweeper.take(&Told { part: &given.part, hit, rules, path, line, time, at }, number);
         let told = Told { part: &given.part, hit, rules, path, line, time, at };
         for (of, jail, seen) in given.part.sights.iter().skip(given.sight) {
@@ -409,12 +425,19 @@ fn opened(
         None => (Start::default(), None),
         Some(checkpoint) => {
             let reached = checkpoint.find(path, stat, packed, &reader)?;
-            let start = if packed { reached.start } else { reached.start.with_context(&reader)? };
+            let start = match packed || reached.context().is_some() {
+                true => reached.start,
+                false => reached.start.with_context(&reader)?,
+            };
             (start, Some(reached))
         }
     };
+    let places = reached.as_ref().filter(|_| !packed).and_then(Reached::context);
+    let looked_back: VecDeque<Place> =
+        places.map(|context| context.places.clone().into()).unwrap_or_default();
+    let first = looked_back.front().map_or(start.from, |place| place.offset.min(start.from));
     let mut head = Vec::new();
-    let from = view.reader_at(start.from)?;
+    let from = view.reader_at(if packed { start.from } else { 0 })?;
     // A damaged archive says so when it is read for real.
     let _ = from.take(HEAD_BYTES).read_to_end(&mut head);
     let manner = Manner::of(&head);
@@ -426,7 +449,7 @@ fn opened(
     } else {
         let way = if keeps && is_live(path) { Way::Copied } else { Way::Mapped };
         let blocks = view.blocks(way)?;
-        let year = years::of_file(&blocks, start.from, modified, options)?;
+        let year = years::of_file(&blocks, first, modified, options)?;
         let end = match keeps {
             true => end_of_last_line(&blocks, start.new_from)?,
             false => stat.size_bytes,
@@ -453,6 +476,8 @@ fn opened(
         view,
         packed,
         done: (start.from, start.lines),
+        looked_back,
+        gathered: keeps.then(|| Gathered::new(reach_of(sweeper.rules))),
         open: false,
         failed: false,
     })
@@ -479,21 +504,27 @@ impl FileReading {
     fn next_part(&mut self, hall: &mut Hall<'_>, sweeper: &mut Sweeper<'_>) -> Option<Given> {
         loop {
             self.ask(hall);
+            match self.look_back(hall) {
+                Ok(None) => {}
+                Ok(given) => return given,
+                Err(error) => self.fail(&error, sweeper),
+            }
             let asked = self.asked.pop_front()?;
             if self.failed {
                 continue;
             }
             let mut part = hall.pool.take(&asked, &mut hall.worker);
             if let Some(error) = part.error.take() {
-                sweeper.outcome.summary.gaps += u64::from(part.torn);
-                self.coverage.gaps += u64::from(part.torn);
-                sweeper.incomplete(format!("{}: {error}", self.path));
-                self.failed = true;
+                self.fail(&error, sweeper);
             }
             self.ended |= part.last || self.failed;
             if part.bytes == 0 {
                 hall.pool.give_back(part);
                 continue;
+            }
+            if let (Some(gathered), false) = (&mut self.gathered, part.notes.is_empty()) {
+                // Its hits are joined from lines that are none themselves.
+                gathered.refuse();
             }
             let lines = self.done.1;
             let before = self.done.0;
@@ -523,6 +554,57 @@ impl FileReading {
             }
             return Some(Given::new(part, lines));
         }
+    }
+
+    /// Nothing further of it is believed.
+    fn fail(&mut self, error: &io::Error, sweeper: &mut Sweeper<'_>) {
+        let torn = u64::from(Torn::of(error).is_some());
+        sweeper.outcome.summary.gaps += torn;
+        self.coverage.gaps += torn;
+        sweeper.incomplete(format!("{}: {error}", self.path));
+        self.failed = true;
+        self.looked_back.clear();
+    }
+
+    /// Some of the lines that windows look back at, as a part; `None` when there are no more.
+    fn look_back(&mut self, hall: &mut Hall<'_>) -> io::Result<Option<Given>> {
+        let Bytes::Plain(blocks) = &self.source.bytes else { return Ok(None) };
+        if self.looked_back.is_empty() {
+            return Ok(None);
+        }
+        let (mut text, mut places, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(place) = self.looked_back.front().copied()
+            && text.len() < LOOK_BACK_BYTES
+        {
+            let from = place.offset;
+            let bytes = blocks.bytes_in(from..from + LOOK_BACK_BYTES as u64, &mut buffer)?;
+            while let Some(place) = self.looked_back.front().copied()
+                && text.len() < LOOK_BACK_BYTES
+            {
+                let at = usize::try_from(place.offset - from).unwrap_or(usize::MAX);
+                let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
+                let end = memchr::memchr(b'\n', rest);
+                // It goes on where this stretch ends; from its own start there is room for all of it.
+                if end.is_none() && at > 0 && from + (bytes.len() as u64) < blocks.end() {
+                    break;
+                }
+                text.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
+                text.push(b'\n');
+                places.push(place);
+                self.looked_back.pop_front();
+            }
+            if bytes.is_empty() {
+                self.looked_back.pop_front();
+            }
+        }
+        // What is mapped was not asked about while it was copied.
+        self.view.holds(self.source.new_from)?;
+        let mut part = hall.pool.spare();
+        part.old = true;
+        let block = Block { offset: 0, bytes: &text, cut: false };
+        hall.worker.examiner.lines(block, self.source.manner, &self.source.jails, &mut part);
+        part.stand_at(&places);
+        Ok(Some(Given::new(part, 0)))
     }
 
     /// Asks for parts ahead; none spans the border between what was read before and what is new.
@@ -566,7 +648,9 @@ impl FileReading {
         let view = &self.view;
         let reader = |offset| -> io::Result<Box<dyn Read>> { Ok(view.reader_at(offset)?) };
         let ended = if self.failed { Ended::Early } else { Ended::Whole };
-        checkpoint.reached(reached, (offset, lines), ended, &reader);
+        let gathered = self.gathered.filter(|_| !self.packed);
+        let context = gathered.and_then(|gathered| gathered.finish(offset));
+        checkpoint.reached(reached, (offset, lines), ended, context, &reader);
     }
 }
 
@@ -633,6 +717,7 @@ impl JournalReading<'_> {
         match Event::of_journal(&entry, &line) {
             Some(event) => {
                 hall.worker.examiner.entry(&event, part);
+                hall.worker.examiner.entry_of_jails(&event, &entry, part);
                 let note = event.audit_record().and_then(Note::of);
                 part.notes.extend(note.map(|note| (part.lines, 0, note)));
             }

@@ -18,6 +18,7 @@ use parsers::tree::{Links, Tree};
 use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, VANISHED};
+use super::context::rules_hash;
 use super::coverage::Coverage;
 use super::features::{Baseline, Counts, Observer};
 use super::gather::Sweeper;
@@ -201,6 +202,7 @@ pub fn sweep(
     let asked: BTreeSet<String> = found.families.iter().map(|family| family.name.clone()).collect();
     if let Some(checkpoint) = checkpoint.as_deref_mut() {
         checkpoint.begin();
+        checkpoint.is_for_rules(&rules_hash(rules));
     }
     let mut streams: VecDeque<Stream<'_>> = VecDeque::new();
     if let Some(reader) = journal {

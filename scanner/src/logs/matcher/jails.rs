@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use parsers::log::journal::Entry;
 use parsers::place::Place;
 use parsers::rules::sigma::{
     self, Correlation, CorrelationKind, Document, Header, Rule, Threshold,
@@ -90,11 +91,28 @@ impl Jails {
         self.watched.get(index)
     }
 
+    /// Which jails an entry of the journal is for: those that read the journal, whose `journalmatch` it
+    /// satisfies, and one of whose texts stands in its line.
+    pub(in crate::logs) fn of_entry(&self, entry: &Entry, line: &[u8]) -> Vec<u32> {
+        let (mut found, mut asked) = (Vec::new(), Vec::new());
+        if self.watched.iter().any(|(jail, _)| jail.reads_journal) {
+            self.find(line, &mut found);
+            self.asked(&found, &mut asked);
+            asked.retain(|index| {
+                let jail = &self.watched[*index as usize].0;
+                jail.reads_journal && is_matched(jail.filter.journalmatch(), entry)
+            });
+        }
+        asked
+    }
+
     /// Which jails a log of this path is for: those that name it, and those that name none.
     pub(in crate::logs) fn of_log(&self, path: &str) -> Vec<bool> {
         let names =
             |glob: &String| parsers::config::glob::matches(glob.as_bytes(), path.as_bytes());
-        let is_for = |jail: &Jail| jail.logpath.is_empty() || jail.logpath.iter().any(names);
+        let is_for = |jail: &Jail| {
+            !jail.reads_journal && (jail.logpath.is_empty() || jail.logpath.iter().any(names))
+        };
         self.watched.iter().map(|(jail, _)| is_for(jail)).collect()
     }
 
@@ -166,6 +184,20 @@ impl Jails {
     }
 }
 
+/// Whether an entry satisfies one of the matches, as `journalctl` takes them: fields by the same name are
+/// alternatives, different ones go together, and `+` stands between alternatives. None is all.
+fn is_matched(matches: &[String], entry: &Entry) -> bool {
+    let holds = |alternative: &str| {
+        let terms: Vec<_> =
+            alternative.split_whitespace().filter_map(|t| t.split_once('=')).collect();
+        let said = |(name, value): &(&str, &str)| entry.field(name) == Some(value.as_bytes());
+        let of_field = |name: &str| terms.iter().any(|term| term.0 == name && said(term));
+        !terms.is_empty() && terms.iter().all(|(name, _)| of_field(name))
+    };
+    let mut alternatives = matches.iter().flat_map(|one| one.split(" + "));
+    matches.is_empty() || alternatives.any(holds)
+}
+
 /// The name of a jail's rule.
 pub(super) fn rule_name(jail: &str) -> String {
     format!("fail2ban-{jail}")
@@ -220,3 +252,26 @@ static FORMS: LazyLock<(Rule, Correlation)> = LazyLock::new(|| {
         other => unreachable!("a constant rule and its correlation: {other:?}"),
     }
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journalmatch_means_what_journalctl_takes_it_for() {
+        let text = b"_SYSTEMD_UNIT=sshd.service\n_COMM=sshd-session\nMESSAGE=x\n\n";
+        let entry = parsers::log::journal::next_entry(&mut &text[..]).unwrap().unwrap();
+        let matched = |matches: &[&str]| {
+            let matches: Vec<String> = matches.iter().map(ToString::to_string).collect();
+            is_matched(&matches, &entry)
+        };
+        assert!(matched(&[]));
+        assert!(matched(&["_SYSTEMD_UNIT=sshd.service"]));
+        assert!(matched(&["_COMM=sshd _COMM=sshd-session _SYSTEMD_UNIT=sshd.service"]));
+        assert!(matched(&["_SYSTEMD_UNIT=ssh.service + _COMM=sshd-session"]));
+        assert!(matched(&["_COMM=postfix", "_COMM=sshd-session"]));
+        assert!(!matched(&["_SYSTEMD_UNIT=sshd.service _COMM=sshd"]));
+        assert!(!matched(&["_SYSTEMD_UNIT=ssh.service + _COMM=sshd"]));
+        assert!(!matched(&["_SYSTEMD_UNIT"]), "no match at all is none that holds");
+    }
+}
