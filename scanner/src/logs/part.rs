@@ -8,7 +8,6 @@
 //! one buffer; nothing is allocated for one of them.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
 use parsers::map::{Block, LINE_BYTES_MAX};
 use parsers::time::Stamp;
@@ -294,14 +293,19 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// The plan of a line of the known hour, made if its shape was met before.
-    fn plan(&mut self, here: &Here<'_>, pace: &Pace) -> Option<Arc<Plan>> {
-        if !self.searched.by_line || !pace.leads() || pace.is_leap(here.line) {
-            return None;
+    /// Whether a plan tells what may match a line of the known hour; its candidates are then ready. A plan
+    /// is made if the shape was met before.
+    fn plan(&mut self, here: &Here<'_>, pace: &Pace) -> bool {
+        if !self.searched.by_line {
+            return false;
         }
-        let place = match self.memo.meet(here.line) {
-            Met::Unknown => return None,
-            Met::Planned(plan) => return Some(plan),
+        let Some(after) = pace.after_stamp(here.line) else { return false };
+        let place = match self.memo.meet(&here.line[after..], pace.form()) {
+            Met::Unknown => return false,
+            Met::Planned(plan) => {
+                self.planned(plan, here);
+                return true;
+            }
             Met::Again(place) => place,
         };
         let plan = Masked::of(here.line).and_then(|shape| {
@@ -312,11 +316,12 @@ impl<'a> Examiner<'a> {
             Some(Plan { rules, jails, rules_if, jails_if })
         });
         self.memo.learn(place, plan);
-        None
+        false
     }
 
     /// The candidates of a line by its plan.
-    fn planned(&mut self, plan: &Plan, here: &Here<'_>) {
+    fn planned(&mut self, number: u32, here: &Here<'_>) {
+        let Some(plan) = self.memo.plan(number) else { return };
         self.scratch.plan(&plan.rules);
         for (text, rule) in &plan.rules_if {
             if self.rules.stands(*text, here.line) {
@@ -354,20 +359,17 @@ impl<'a> Examiner<'a> {
         }
         let class = here.manner.class;
         part.parsed += u64::from(known);
-        let plan = if known { self.plan(here, pace) } else { None };
-        match &plan {
-            Some(plan) => self.planned(plan, here),
-            None => {
-                if self.searched.by_line {
-                    self.search_line(here);
-                }
-                self.jailed.asked(self.rules, here.jails);
+        let planned = known && self.plan(here, pace);
+        if !planned {
+            if self.searched.by_line {
+                self.search_line(here);
             }
+            self.jailed.asked(self.rules, here.jails);
         }
         self.jailed.watched(here);
-        let asked = match &plan {
-            Some(_) => !self.scratch.candidates.is_empty(),
-            None => {
+        let asked = match planned {
+            true => !self.scratch.candidates.is_empty(),
+            false => {
                 !self.searched.of_line().is_empty() || !self.rules.filter(class).always.is_empty()
             }
         };
@@ -390,7 +392,7 @@ impl<'a> Examiner<'a> {
         {
             part.notes.push((part.lines, here.offset, note));
         }
-        let kept = self.ask(&event, here, plan.is_some(), pace, part);
+        let kept = self.ask(&event, here, planned, pace, part);
         self.ask_jails(&event, here, kept, pace, part);
     }
 
