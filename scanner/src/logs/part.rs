@@ -16,8 +16,7 @@ use super::audit::Note;
 use super::event::{Class, Event, Form};
 use super::extract::Ended;
 use super::fail2ban::date::leading_end;
-use super::fail2ban::{self, Seen, Sight, Watch};
-use super::literals::Found;
+use super::fail2ban::{Seen, Sight};
 use super::matcher::{RuleSet, Scratch};
 use super::pace::{Pace, is_possible};
 use super::shape::{Masked, Memo, Met, Plan};
@@ -25,6 +24,7 @@ use super::story::TEXT_BYTES_MAX;
 use super::sweep::SweepOptions;
 use super::templates;
 use super::templates::census::Counter;
+use super::wanted::{Jailed, Searched};
 use super::web::census::Census;
 
 /// How the lines of a file are read, told by its first lines: the same for all its parts.
@@ -185,33 +185,6 @@ pub(super) struct Examiner<'a> {
     searched: Searched,
     jailed: Jailed,
     memo: Memo,
-}
-
-/// The texts that rules need, where they stand in a block; or in a line, where lines are searched one
-/// by one.
-#[derive(Default)]
-struct Searched {
-    found: Vec<Found>,
-    /// Those of a line.
-    first: usize,
-    next: usize,
-    /// Whether lines are searched when nothing is known of their shape.
-    by_line: bool,
-}
-
-/// What a thread needs for fail2ban's filters.
-#[derive(Default)]
-struct Jailed {
-    found: Vec<Found>,
-    /// Those of a line.
-    first: usize,
-    next: usize,
-    asked: Vec<u32>,
-    /// For filters that look at several lines.
-    watches: Vec<Watch>,
-    /// Of those among `asked`, the ones that were not shown the line before.
-    apart: Vec<u32>,
-    scratch: fail2ban::Scratch,
 }
 
 impl<'a> Examiner<'a> {
@@ -538,69 +511,9 @@ pub(super) struct Here<'b> {
     pub(super) line: &'b [u8],
     pub(super) offset: u64,
     /// Where it ends in the block, whole.
-    end: usize,
+    pub(super) end: usize,
     pub(super) block: &'b [u8],
     manner: Manner,
     /// Which jails it is for.
-    jails: &'b [bool],
-}
-
-impl Searched {
-    fn begin(&mut self, by_line: bool) {
-        self.found.clear();
-        (self.first, self.next, self.by_line) = (0, 0, by_line);
-    }
-
-    /// Goes on to the line that ends here.
-    fn up_to(&mut self, end: usize) {
-        self.first = self.next;
-        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
-            self.next += 1;
-        }
-    }
-
-    fn of_line(&self) -> &[Found] {
-        self.found.get(self.first..self.next).unwrap_or_default()
-    }
-}
-
-impl Jailed {
-    fn begin(&mut self) {
-        self.found.clear();
-        (self.first, self.next) = (0, 0);
-    }
-
-    /// Goes on to the line that ends here.
-    fn up_to(&mut self, end: usize) {
-        self.first = self.next;
-        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
-            self.next += 1;
-        }
-    }
-
-    /// Which jails have to look at the line, by the texts found in it.
-    fn asked(&mut self, rules: &RuleSet, jails: &[bool]) {
-        self.asked.clear();
-        if !jails.contains(&true) {
-            return;
-        }
-        rules.jails.asked(&self.found[self.first..self.next], &mut self.asked);
-        self.asked.retain(|jail| jails.get(*jail as usize) == Some(&true));
-    }
-
-    /// Adds the filters that look at several lines, this among them.
-    fn watched(&mut self, here: &Here<'_>) {
-        self.apart.clear();
-        let (start, end) = (here.offset as usize, here.end);
-        for watch in &mut self.watches {
-            let (shows, before) = watch.shows(start, end);
-            if shows {
-                self.asked.push(watch.jail);
-                if !before {
-                    self.apart.push(watch.jail);
-                }
-            }
-        }
-        self.asked.sort_unstable();
-    }
+    pub(super) jails: &'b [bool],
 }
