@@ -2,8 +2,8 @@
 //!
 //! In the order in which data goes through: [`source`] finds the files by the names that [`rotation`]
 //! gives, [`view`] opens them, `reading` reads them from where [`checkpoint`] says, [`event`] and
-//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left ([`web`]
-//! opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
+//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left, or that
+//! the `shape` of a line leaves ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
 //! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
 //! built-in rules, [`stored`] those that were read before, and [`history`] says who was known here before.
 
@@ -41,6 +41,7 @@ mod syscalls;
 pub mod taxonomy;
 pub mod templates;
 pub mod view;
+mod wanted;
 pub mod web;
 pub mod window;
 mod years;

@@ -158,7 +158,7 @@ impl Jails {
         self.asked(&found, &mut jails);
         let may = |jail: u32| self.watched[jail as usize].0.filter.may_see(shape, leading);
         let mut jails_if = Vec::new();
-        for (_, text) in self.literals.numbered().filter(|(text, _)| shape.may_contain(text)) {
+        for text in self.literals.numbered(line, |text| shape.may_contain(text)) {
             let more = self.jails_of[text as usize].iter();
             let more = more.filter(|jail| jails.binary_search(jail).is_err() && may(**jail));
             jails_if.extend(more.map(|jail| (text, *jail)));
