@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use regex::{Captures, Regex};
 
 use super::event::Who;
@@ -31,30 +32,33 @@ pub struct Concealer {
     known: BTreeSet<String>,
 }
 
-/// What announces a word that somebody typed; the word goes on to the address or the line's end.
-static TYPED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+/// What announces a word that somebody typed; the word goes on to the address or the line's end. Before
+/// each a text that a line must hold for it, in any case of letters.
+static TYPED: LazyLock<Vec<(Finder<'static>, Regex)>> = LazyLock::new(|| {
     [
-        r"(?i)((?:invalid|illegal|unknown) user )(.*?)( from [0-9A-Fa-f:.]+(?: port \d+.*)?$| [0-9A-Fa-f:.]{3,} port \d+.*$| \[preauth\]$|$)",
-        r"(\bUser )(\S.*?)( from \S+ not allowed because.*$)",
-        r"(\bFAILED LOGIN .* FOR '?)(.*?)('?, .*$)",
-        r#"^("?(?:\S+ ){1,2}- )(.+?)( \[\d\d/[A-Z][a-z]{2}/\d{4}:.*$)"#,
-        r#"(\bacct=")([^"]*)(".*$)"#,
-        r"(\bauthentication failure;.*\buser=)(\S+)(.*$)",
-        r#"(\buser "?)(.*?)("?: (?:authentication failure|user) .*|"?: password mismatch.*|"?: not found.*| not found: .*|" was not found in .*)$"#,
-        r"(\buser=<)(.*?)(>, (?:method|rip)=.*$)",
-        r"(\bsasl_username=)(\S+)(.*$)",
-        r"(\bauth failure: \[user=)(.*?)(\] \[service=.*$)",
-        r"^(.*?[ \]:(]?[a-z]+\()([^(),]+)(,[0-9A-Fa-f.:]{3,}(?:,<[^>]*>)?\): (?:unknown user|[Pp]assword mismatch|user not found|authentication failed|pam_authenticate).*$)",
-        r#"^(.*?\[)([^\]"]+)(\] FAIL LOGIN: Client ".*$)"#,
-        r"(\bUSER )(.*)( \(Login failed\).*|: no such user found from .*$)",
-        r"(\bAuthentication failed for user \[)(.*)(\]$)",
-        r"(\bAccess denied for user ')(.*)('@'.*$)",
-        r#"(\b(?:authentication failed for user|role) ")(.*)("(?: does not exist)?.*$)"#,
-        r#"(\bno pg_hba\.conf entry for (?:replication connection from )?host "[^"]*", user ")(.*?)(", (?:database|no encryption|SSL).*$)"#,
-        r"(\bConsecutive login failures for user )(.*)( account temporarily locked.*$)",
-        r"(\bpam_tally2?\([^)]*\): user )(.*?)( \(\d+\) tally .*$)",
+        (b"er ".as_slice(), r"(?i)((?:invalid|illegal|unknown) user )(.*?)( from [0-9A-Fa-f:.]+(?: port \d+.*)?$| [0-9A-Fa-f:.]{3,} port \d+.*$| \[preauth\]$|$)"),
+        (b"user ".as_slice(), r"(\bUser )(\S.*?)( from \S+ not allowed because.*$)"),
+        (b"failed login ".as_slice(), r"(\bFAILED LOGIN .* FOR '?)(.*?)('?, .*$)"),
+        (b"- ".as_slice(), r#"^("?(?:\S+ ){1,2}- )(.+?)( \[\d\d/[A-Z][a-z]{2}/\d{4}:.*$)"#),
+        (b"acct=".as_slice(), r#"(\bacct=")([^"]*)(".*$)"#),
+        (b"authentication failure;".as_slice(), r"(\bauthentication failure;.*\buser=)(\S+)(.*$)"),
+        (b"user ".as_slice(), r#"(\buser "?)(.*?)("?: (?:authentication failure|user) .*|"?: password mismatch.*|"?: not found.*| not found: .*|" was not found in .*)$"#),
+        (b"user=<".as_slice(), r"(\buser=<)(.*?)(>, (?:method|rip)=.*$)"),
+        (b"sasl_username=".as_slice(), r"(\bsasl_username=)(\S+)(.*$)"),
+        (b"auth failure: [user=".as_slice(), r"(\bauth failure: \[user=)(.*?)(\] \[service=.*$)"),
+        (b"): ".as_slice(), r"^(.*?[ \]:(]?[a-z]+\()([^(),]+)(,[0-9A-Fa-f.:]{3,}(?:,<[^>]*>)?\): (?:unknown user|[Pp]assword mismatch|user not found|authentication failed|pam_authenticate).*$)"),
+        (b"fail login: ".as_slice(), r#"^(.*?\[)([^\]"]+)(\] FAIL LOGIN: Client ".*$)"#),
+        (b"user ".as_slice(), r"(\bUSER )(.*)( \(Login failed\).*|: no such user found from .*$)"),
+        (b"authentication failed for user [".as_slice(), r"(\bAuthentication failed for user \[)(.*)(\]$)"),
+        (b"access denied for user ".as_slice(), r"(\bAccess denied for user ')(.*)('@'.*$)"),
+        (b" \"".as_slice(), r#"(\b(?:authentication failed for user|role) ")(.*)("(?: does not exist)?.*$)"#),
+        (b"no pg_hba.conf entry for ".as_slice(), r#"(\bno pg_hba\.conf entry for (?:replication connection from )?host "[^"]*", user ")(.*?)(", (?:database|no encryption|SSL).*$)"#),
+        (b"consecutive login failures for user ".as_slice(), r"(\bConsecutive login failures for user )(.*)( account temporarily locked.*$)"),
+        (b"pam_tally".as_slice(), r"(\bpam_tally2?\([^)]*\): user )(.*?)( \(\d+\) tally .*$)"),
     ]
-    .map(|pattern| Regex::new(pattern).expect("a constant pattern, compiled by a test"))
+    .map(|(word, pattern)| {
+        (Finder::new(word), Regex::new(pattern).expect("a constant pattern, compiled by a test"))
+    })
     .into()
 });
 
@@ -83,7 +87,12 @@ impl Concealer {
     /// A line as it may be shown.
     pub fn line(&self, text: &str) -> String {
         let mut text = redact::line(text);
-        for pattern in TYPED.iter() {
+        // What hides a word leaves no text that was not there before.
+        let folded = text.to_ascii_lowercase();
+        for (word, pattern) in TYPED.iter() {
+            if word.find(folded.as_bytes()).is_none() {
+                continue;
+            }
             let hidden = pattern.replace(&text, |found: &Captures<'_>| {
                 if self.known.contains(&found[2]) || matches!(&found[2], "" | "-") {
                     return found[0].to_string();

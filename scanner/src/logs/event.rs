@@ -11,7 +11,7 @@ use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json,
 use parsers::time::Stamp;
 
 use super::audit::Joined;
-use super::extract::Ended;
+use super::extract::{Ended, canonical_program};
 use super::taxonomy::{self, Origin};
 use super::web::request::Request;
 

@@ -15,13 +15,13 @@ use super::matcher::{Correlated, Reference};
 use super::story::{Hit, Name, Opening, Tally};
 
 /// Most bytes that the groups of all correlations of a sweep take together.
-pub const GROUPS_BYTES_MAX: usize = 44 << 20;
+pub const GROUPS_BYTES_MAX: usize = 32 << 20;
 
 /// Most distinct values of one group that are told apart.
 pub const VALUES_MAX: usize = 1024;
 
 /// Groups that have not fired of which one correlation keeps lines to show.
-pub const EARLY_MAX: usize = 2048;
+pub const EARLY_MAX: usize = 1024;
 
 /// One correlation's groups.
 #[derive(Default)]
@@ -76,6 +76,13 @@ pub struct Feed<'a> {
     pub counted: Option<Name<'a>>,
 }
 
+impl Feed<'_> {
+    /// What tells its group from others.
+    pub fn key(&self) -> u64 {
+        self.group.iter().fold(1, |key, name| mixed(key, name.hash))
+    }
+}
+
 /// The fields of a rule that a correlation groups or counts by.
 pub fn fields_of(correlation: &Correlation, header: &Header) -> Vec<String> {
     let mut fields: Vec<String> = correlation
@@ -114,7 +121,7 @@ impl Window {
     /// Takes one event; `Some` when the correlation fires with it.
     pub fn feed(&mut self, correlated: &Correlated, feed: &Feed<'_>) -> Option<Fired> {
         let correlation = &correlated.correlation;
-        let key = feed.group.iter().fold(1, |key, name| mixed(key, name.hash));
+        let key = feed.key();
         let base = *self.base.get_or_insert_with(|| feed.at.saturating_sub(1 << 31));
         let at = u32::try_from(feed.at.saturating_sub(base).max(0)).unwrap_or(u32::MAX);
         self.newest = self.newest.max(feed.at);
