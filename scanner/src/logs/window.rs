@@ -274,12 +274,17 @@ fn count_events(pairs: &mut Vec<Pair>, at_least: u64, weight: u64, now: &Now) ->
     }
     let all: u64 = pairs.iter().map(|(events, _)| u64::from(*events)).sum();
     let mut spare = all.saturating_sub(u64::from(most));
-    pairs.retain_mut(|(events, _)| {
+    let mut whole = 0;
+    for (events, _) in pairs.iter_mut() {
         let gone = spare.min(u64::from(*events));
         spare -= gone;
         *events -= u32::try_from(gone).unwrap_or(*events);
-        *events > 0
-    });
+        if *events > 0 {
+            break;
+        }
+        whole += 1;
+    }
+    pairs.drain(..whole);
     let ends = pairs.first().zip(pairs.last());
     all >= u64::from(most) && ends.is_none_or(|(first, last)| last.1 - first.1 <= now.timespan)
 }
