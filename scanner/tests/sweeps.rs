@@ -260,3 +260,26 @@ fn attempts_that_come_like_clockwork_have_a_rhythm() {
     let fast: String = (0..12).map(|turn| at(7, turn * 2)).collect();
     assert_eq!(rhythm(fast), None);
 }
+
+#[test]
+fn a_line_that_two_rules_match_counts_once_where_both_are_counted() {
+    let rule = |name: &str, text: &str| {
+        format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: linux}}\ndetection: {{s: ['{text}'], condition: s}}\n---\n"
+        )
+    };
+    let text = format!(
+        "{}{}title: both\nname: both\nlevel: high\ncorrelation: {{type: event_count, rules: [a, b], group-by: [src_ip], timespan: 1h, condition: {{gte: 3}}}}\n",
+        rule("a", "Failed password"),
+        rule("b", "for root"),
+    );
+    let rules = RuleSet::new(parse(&"r.yml".into(), text.as_bytes()).unwrap());
+    let rules = rules.unwrap_or_else(|problems| panic!("{problems:?}"));
+    for (lines, told) in [(2, None), (3, Some(3)), (5, Some(5))] {
+        let dir = host(&[("auth.log", attack(lines).as_bytes())]);
+        let tree = RootedTree::open(dir.path()).unwrap();
+        let outcome = audit_sweep(&tree, None, &rules, &SweepOptions::new(NOW));
+        assert_eq!(outcome.detections.first().map(|story| story.count), told, "{lines}");
+        assert_eq!(outcome.summary.hits, 2 * lines as u64);
+    }
+}
