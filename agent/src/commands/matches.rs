@@ -248,8 +248,8 @@ impl Asked<'_> {
         let who = event.who();
         self.conceal.learn(&who);
         let user = who.user.map(|user| self.conceal.user(&user));
-        let parts = [("ip", who.ip), ("user", user), ("unit", who.unit)];
-        parts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        let parts = [("ip", who.ip), ("user", user.map(Into::into)), ("unit", who.unit)];
+        parts.into_iter().filter_map(|(name, value)| Some((name, value?.into_owned()))).collect()
     }
 
     fn show(

@@ -45,7 +45,7 @@ pub struct Args {
     /// keyvalue; for sysctl every directory that the boot reads, not only FILE)
     #[arg(long)]
     effective: bool,
-    /// Whose connection: user=…,host=…,addr=…,laddr=…,lport=…,group=… (sshd with --effective)
+    /// For whom: user=…,host=…,addr=…,laddr=…,lport=…,group=… (sshd) or host=…,path=/…,file=/… (apache)
     #[arg(long = "for", value_name = "LIST", requires = "effective")]
     connection: Option<String>,
     /// Read inside of this directory, as a mounted tree
@@ -85,6 +85,8 @@ enum Kind {
     Keyvalue,
     /// nginx.conf with its includes, or a site that others include
     Nginx,
+    /// httpd.conf or apache2.conf with its includes, or a site that others include
+    Apache,
 }
 
 /// Outputs.
@@ -94,6 +96,8 @@ enum Format {
     Json,
     /// One JSON value an entry (of YAML: a document)
     Jsonl,
+    /// The events of yaml-test-suite, one a line (YAML only)
+    Events,
 }
 
 /// A file as structure.
@@ -126,10 +130,16 @@ impl Parsed {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     refuse_nonsense(&args)?;
     let source = Source::open(&args.file, args.root.as_deref())?;
+    if args.format == Format::Events {
+        let bytes = source.bytes()?;
+        let tree = yaml::config_tree(&bytes).map_err(|error| unread(&source, args.kind, &error))?;
+        output::write(global.output.as_deref(), tree.events().as_bytes())?;
+        return Ok(Exit::Clean);
+    }
     let mut parsed = match args.kind {
-        Kind::Yaml | Kind::Json => documents(&source, args.kind, args.format)?,
+        Kind::Yaml | Kind::Json => documents(&source, &args)?,
         Kind::Sshd => sshd(&source, &args)?,
-        kind if blocks::handles(kind) => blocks::read(&source, kind, args.effective)?,
+        kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
         _ if args.effective => effective(&source, args.kind)?,
         _ => entries(&source, args.kind)?,
     };
@@ -148,41 +158,66 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
         let hint = "leave it out, or use --as sshd, sysctl, login.defs, keyvalue, nginx or apache";
         return Err(hinted(format!("--effective has no meaning for {name}"), hint));
     }
-    if args.connection.is_some() && args.kind != Kind::Sshd {
-        return Err(hinted(format!("--for has no meaning for {name}"), "use --as sshd"));
+    if args.connection.is_some() && !matches!(args.kind, Kind::Sshd | Kind::Apache) {
+        return Err(hinted(format!("--for has no meaning for {name}"), "use --as sshd or apache"));
     }
-    if args.spans && matches!(args.kind, Kind::Yaml | Kind::Json) {
-        let hint = "every other kind has them";
+    if args.spans && args.kind == Kind::Json {
+        let hint = "use --as yaml, which reads JSON too; every other kind has them";
         return Err(hinted(format!("places of {name} values are not kept"), hint));
+    }
+    if args.format == Format::Events && args.kind != Kind::Yaml {
+        return Err(hinted(format!("--format events has no meaning for {name}"), "use --as yaml"));
     }
     Ok(())
 }
 
-fn documents(source: &Source, kind: Kind, format: Format) -> anyhow::Result<Parsed> {
+fn documents(source: &Source, args: &Args) -> anyhow::Result<Parsed> {
     let bytes = source.bytes()?;
-    let read = match kind {
+    let read = match args.kind {
         Kind::Json => yaml::json(&bytes).map(|value| vec![value]),
-        _ => yaml::documents(&bytes),
+        _ => yaml::config_tree(&bytes).and_then(|tree| {
+            let values = tree.to_json(yaml::Tags::Shown)?;
+            if !args.spans {
+                return Ok(values);
+            }
+            if values.is_empty() {
+                let message = "no document, so no places".to_string();
+                return Err(yaml::DocumentError { line: 0, column: 0, message });
+            }
+            let spans = tree.to_places()?;
+            Ok(values.iter().zip(&spans).map(|(value, spans)| beside(value, spans)).collect())
+        }),
     };
-    let mut values = read.map_err(|error| {
-        let place = Place::new(&source.name().into(), error.line, error.column);
-        let shown = source.excerpt(&place).unwrap_or_default();
-        let hint = match kind {
-            Kind::Json => "JSON has no comments and no comma after the last value",
-            _ => "look at the indentation and the quotes just before this place",
-        };
-        hinted(format!("{place}: {}{shown}", error.message), hint)
-    })?;
-    let value = match (format, values.len()) {
+    let mut values = read.map_err(|error| unread(source, args.kind, &error))?;
+    let value = match (args.format, values.len()) {
         (Format::Jsonl, _) => Value::Array(values),
-        (Format::Json, 0) => Value::Null,
-        (Format::Json, 1) => values.remove(0),
-        (Format::Json, count) => {
+        (_, 0) => Value::Null,
+        (_, 1) => values.remove(0),
+        (_, count) => {
             let message = format!("{}: {count} documents", source.name());
             return Err(hinted(message, "--format jsonl prints one JSON value a document"));
         }
     };
     Ok(Parsed { value, entries: None, problems: Vec::new(), more: 0, unread: Vec::new() })
+}
+
+/// A document with its places: under `spans` if it is a mapping without such a key, else both are wrapped.
+fn beside(value: &Value, spans: &Value) -> Value {
+    match value.get("spans") {
+        None => shape::with(value, "spans", spans),
+        Some(_) => json!({ "value": value, "spans": spans }),
+    }
+}
+
+/// A document that is none, with its line and a caret.
+fn unread(source: &Source, kind: Kind, error: &yaml::DocumentError) -> anyhow::Error {
+    let place = Place::new(&source.name().into(), error.line, error.column);
+    let shown = source.excerpt(&place).unwrap_or_default();
+    let hint = match kind {
+        Kind::Json => "JSON has no comments and no comma after the last value",
+        _ => "look at the indentation and the quotes just before this place",
+    };
+    hinted(format!("{place}: {}{shown}", error.message), hint)
 }
 
 fn sshd(source: &Source, args: &Args) -> anyhow::Result<Parsed> {

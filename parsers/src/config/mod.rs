@@ -1,21 +1,30 @@
 //! Configuration formats, one file a grammar. Each returns values with their places.
 
 pub mod accounts;
+pub mod apache;
 pub mod cron;
 pub mod directives;
+pub mod docker;
 pub mod dpkg;
-pub(crate) mod expand;
 pub mod glob;
+pub mod iptables;
+pub mod json;
 pub mod keyvalue;
 pub mod lines;
+pub mod logrotate;
 pub mod mounts;
+pub mod my_cnf;
+pub mod nftables;
 pub mod nginx;
 pub mod os_release;
 pub mod pam;
+pub mod postgres;
 pub mod problems;
+pub mod redis;
 pub mod settings;
 pub mod sshd;
 pub mod sudoers;
 pub mod sysctl;
 pub mod systemd_unit;
 pub mod yaml;
+pub(crate) mod expand;

@@ -7,9 +7,23 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::place::{Place, Problem};
+use crate::tree::{LookError, Why};
 
 /// Most problems of one configuration that are kept.
 pub const PROBLEMS_MAX: usize = 200;
+
+/// Most things of one configuration that could not be read and are listed.
+pub const UNREAD_MAX: usize = 1_000;
+
+/// Lists what could not be read; the same thing twice in a row is listed once, and past the limit one
+/// entry tells that there is more.
+pub fn note_unread(unread: &mut Vec<LookError>, error: LookError) {
+    if unread.last() == Some(&error) || unread.len() > UNREAD_MAX {
+        return;
+    }
+    let is_full = unread.len() == UNREAD_MAX;
+    unread.push(if is_full { LookError { why: Why::TooMany(UNREAD_MAX), ..error } } else { error });
+}
 
 /// Problems found while reading one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,6 +63,19 @@ impl Problems {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_listed_up_to_the_limit() {
+        let mut unread = Vec::new();
+        for number in 0..UNREAD_MAX + 5 {
+            let error = LookError::new(format!("/{number}").as_ref(), Why::Denied);
+            note_unread(&mut unread, error.clone());
+            note_unread(&mut unread, error);
+        }
+        assert_eq!(unread.len(), UNREAD_MAX + 1);
+        assert_eq!(unread[UNREAD_MAX - 1].why, Why::Denied);
+        assert_eq!(unread[UNREAD_MAX].why, Why::TooMany(UNREAD_MAX));
+    }
 
     #[test]
     fn problems_past_the_limit_are_counted() {

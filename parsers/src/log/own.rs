@@ -77,6 +77,12 @@ pub(super) fn after_stamp(stamp: Stamp, rest: &[u8]) -> Option<SyslogRecord<'_>>
     }
 }
 
+/// Whether [`after_stamp`] might accept a line, by its first word and what follows it.
+pub(super) fn may_stand(stamp: Stamp, first: &[u8], after: &[u8]) -> bool {
+    let verb = matches!(stamp, Stamp::Local(_)) && first[0].is_ascii_lowercase();
+    first[0] == b'[' || after.first() == Some(&b'[') || verb
+}
+
 /// `12345:M 01 May 2024 10:00:00.123 * message`, as Redis and Valkey write it.
 pub(super) fn redis(line: &[u8]) -> Option<SyslogRecord<'_>> {
     let digits = line.iter().take(8).take_while(|byte| byte.is_ascii_digit()).count();

@@ -57,6 +57,24 @@ pub fn body(stamp: Stamp, after_stamp: &[u8]) -> (&[u8], &[u8]) {
     (program, message)
 }
 
+/// Tag and message of what follows the stamp, where that is surely of syslog's own form: what [`told`]
+/// reads of them is then what [`body`] would.
+pub fn tagged(stamp: Stamp, after_stamp: &[u8]) -> Option<&[u8]> {
+    let rest = trim(after_stamp);
+    let (first, after) = word(rest);
+    let after = trim(after);
+    if first.is_empty() || own::may_stand(stamp, first, after) {
+        return None;
+    }
+    Some(if is_tag(first) { rest } else { after })
+}
+
+/// Program and message of a tag and message.
+pub fn told(tagged: &[u8]) -> (&[u8], &[u8]) {
+    let (program, _, message) = tag(tagged);
+    (program, message)
+}
+
 /// The host and what follows it. `sshd[7]: text` right after the stamp: there is no host.
 fn host(rest: &[u8]) -> (&[u8], &[u8]) {
     let (first, after) = word(rest);

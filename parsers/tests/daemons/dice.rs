@@ -1,4 +1,4 @@
-//! Numbers from a seed.
+//! Numbers from a seed, and texts that are nearly right.
 
 /// Numbers from a seed (Vigna's splitmix64).
 pub struct Dice(u64);
@@ -26,5 +26,20 @@ impl Dice {
 
     pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
+    }
+
+    /// Takes out, doubles or replaces a few bytes by others that mean something to the grammar.
+    pub fn mutate(&mut self, text: &mut Vec<u8>, meaningful: &[u8]) {
+        for _ in 0..=self.below(3) {
+            if text.is_empty() {
+                return;
+            }
+            let at = self.below(text.len());
+            match self.below(3) {
+                0 => drop(text.remove(at)),
+                1 => text.insert(at, meaningful[self.below(meaningful.len())]),
+                _ => text[at] = meaningful[self.below(meaningful.len())],
+            }
+        }
     }
 }

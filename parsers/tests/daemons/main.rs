@@ -7,5 +7,9 @@
 
 mod dice;
 mod directory;
+mod logrotate;
+mod my_cnf;
 mod peer;
+mod postgres;
+mod redis;
 mod systemd;

@@ -1,6 +1,6 @@
 //! What the tests of every daemon share: which seeds, and what to do without the daemon.
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,4 +71,9 @@ pub fn agree(
     assert!(failures.is_empty(), "{} of {total} differ\n{}", failures.len(), shown.join("\n"));
     let accepted = accepted.into_inner();
     (accepted, total - accepted)
+}
+
+/// Both streams of a program as text, stderr last.
+pub fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

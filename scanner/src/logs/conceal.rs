@@ -65,13 +65,13 @@ impl Concealer {
     }
 
     /// Learns from an event that an account exists.
-    pub fn learn(&mut self, who: &Who) {
+    pub fn learn(&mut self, who: &Who<'_>) {
         if let (Some(user), false) = (&who.user, who.typed)
             && who.ended.is_some()
             && self.known.len() < NAMES_MAX
-            && !self.known.contains(user)
+            && !self.known.contains(&**user)
         {
-            self.known.insert(user.clone());
+            self.known.insert(user.to_string());
         }
     }
 

@@ -11,14 +11,14 @@ use parsers::log::{AccessRecord, ErrorRecord, SyslogRecord, access, audit, json,
 use parsers::time::Stamp;
 
 use super::audit::Joined;
-use super::extract::{Ended, Extracted, canonical_program};
+use super::extract::{Ended, canonical_program};
 use super::taxonomy::{self, Origin};
 use super::web::request::Request;
 
 mod fields;
 
 use fields::{
-    any, audit_field, given, hidden_values, inner, json_stamp, json_text, json_values, naming,
+    Named, any, audit_field, given, hidden_values, inner, json_stamp, json_text, json_values,
     syslog_field, written_time,
 };
 pub use fields::{jail_line, journal_line};
@@ -51,7 +51,7 @@ pub struct Event<'a> {
 
 enum Record<'a> {
     /// What it names is read when a rule asks.
-    Syslog(SyslogRecord<'a>, OnceCell<Extracted<'a>>),
+    Syslog(SyslogRecord<'a>, Named<'a>),
     Access(AccessRecord<'a>, Request),
     Error(ErrorRecord<'a>),
     /// What is not in the line as it is, is put together when it is asked for.
@@ -63,15 +63,15 @@ enum Record<'a> {
 
 /// Whom an event is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Who {
+pub struct Who<'e> {
     /// Source address.
-    pub ip: Option<String>,
+    pub ip: Option<Cow<'e, str>>,
     /// Account.
-    pub user: Option<String>,
+    pub user: Option<Cow<'e, str>>,
     /// Whether the account does not exist: the word is whatever somebody typed.
     pub typed: bool,
     /// systemd unit.
-    pub unit: Option<String>,
+    pub unit: Option<Cow<'e, str>>,
     /// How it ended.
     pub ended: Option<Ended>,
 }
@@ -156,7 +156,7 @@ impl<'a> Event<'a> {
         if let Some(record) = inner(&record) {
             return Self { raw, stamp, weight, record };
         }
-        Self { raw, stamp, weight, record: Record::Syslog(record, OnceCell::new()) }
+        Self { raw, stamp, weight, record: Record::Syslog(record, Named::of(&record)) }
     }
 
     /// An entry of the journal; `line` is its text form (see [`journal_line`]).
@@ -244,7 +244,7 @@ impl<'a> Event<'a> {
     /// The canonical program name of a syslog record.
     pub fn program(&self) -> Option<&[u8]> {
         match &self.record {
-            Record::Syslog(record, _) => Some(canonical_program(record.program)),
+            Record::Syslog(_, named) => Some(named.program),
             _ => None,
         }
     }
@@ -298,7 +298,7 @@ impl<'a> Event<'a> {
             Record::Syslog(..) | Record::Access(..) if name == "timestamp" => {
                 Cow::Borrowed(written_time(self.raw)?)
             }
-            Record::Syslog(record, found) => syslog_field(record, found, name)
+            Record::Syslog(record, named) => syslog_field(record, named, name)
                 .or_else(|| taxonomy::syslog_field(record, name).map(Cow::Borrowed))?,
             Record::Access(record, request) => request.field(record, name)?,
             Record::Error(record) => Cow::Borrowed(match name {
@@ -346,19 +346,16 @@ impl<'a> Event<'a> {
     }
 
     /// Whom it is about.
-    pub fn who(&self) -> Who {
-        let text = |name: &str| {
-            let value = self.field(name)?;
-            Some(String::from_utf8_lossy(&value).into_owned()).filter(|text| !text.is_empty())
-        };
+    pub fn who(&self) -> Who<'_> {
+        let text = |name: &str| self.field(name).filter(|value| !value.is_empty()).map(lossy);
         match &self.record {
-            Record::Syslog(record, found) => {
-                let found = naming(record, found);
+            Record::Syslog(record, named) => {
+                let found = named.found(record);
                 Who {
-                    ip: found.ip.map(str::to_string),
-                    user: found.user.filter(|user| !user.is_empty()).map(str::to_string),
+                    ip: found.ip.map(Cow::Borrowed),
+                    user: found.user.filter(|user| !user.is_empty()).map(Cow::Borrowed),
                     typed: found.typed,
-                    unit: found.unit.map(str::to_string),
+                    unit: found.unit.map(Cow::Borrowed),
                     ended: found.ended,
                 }
             }
@@ -382,6 +379,14 @@ impl<'a> Event<'a> {
             }
             Record::Raw => Who::default(),
         }
+    }
+}
+
+/// A value as text.
+fn lossy(value: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match value {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 

@@ -46,9 +46,7 @@ pub(super) struct Sweeper<'a> {
     pub(super) options: &'a SweepOptions,
     pub(super) hasher: RandomState,
     windows: Vec<Window>,
-    /// Correlations that read each rule, and each correlation.
-    of_rules: Vec<Vec<Reader>>,
-    of_correlations: Vec<Vec<Reader>>,
+    readers: Rc<Readers>,
     singles: HashMap<(u32, u8, u64), (Subject, Tally), Hashed>,
     totals: Vec<Total>,
     /// More than one stream may tell the same event.
@@ -64,9 +62,14 @@ pub(super) struct Sweeper<'a> {
     pub(super) outcome: SweepOutcome,
 }
 
+/// Correlations that read each rule, and each correlation.
+struct Readers {
+    of_rules: Vec<Vec<Reader>>,
+    of_correlations: Vec<Vec<Reader>>,
+}
+
 /// A correlation that reads a rule or another correlation: where it finds what it wants among the values
 /// of that.
-#[derive(Clone)]
 struct Reader {
     correlation: usize,
     /// `None` where something that it groups by is not there at all.
@@ -85,8 +88,9 @@ struct Total {
 impl<'a> Sweeper<'a> {
     /// Nothing seen yet.
     pub(super) fn new(rules: &'a RuleSet, options: &'a SweepOptions) -> Self {
-        let mut of_rules = vec![Vec::new(); rules.rules.len()];
-        let mut of_correlations = vec![Vec::new(); rules.correlations.len()];
+        let mut of_rules: Vec<Vec<Reader>> = rules.rules.iter().map(|_| Vec::new()).collect();
+        let mut of_correlations: Vec<Vec<Reader>> =
+            rules.correlations.iter().map(|_| Vec::new()).collect();
         for (index, correlated) in rules.correlations.iter().enumerate() {
             let mut known = Vec::new();
             for reference in &correlated.reads {
@@ -106,8 +110,7 @@ impl<'a> Sweeper<'a> {
             options,
             hasher: RandomState::new(),
             windows: rules.correlations.iter().map(|_| Window::new()).collect(),
-            of_rules,
-            of_correlations,
+            readers: Rc::new(Readers { of_rules, of_correlations }),
             singles: HashMap::default(),
             totals: rules.rules.iter().map(|_| Total::default()).collect(),
             several: false,
@@ -123,7 +126,7 @@ impl<'a> Sweeper<'a> {
 
     /// Whether windows look back at a line that these rules matched.
     pub(super) fn looks_back(&self, rules: &[RuleHit]) -> bool {
-        rules.iter().any(|hit| !self.of_rules[hit.rule as usize].is_empty())
+        rules.iter().any(|hit| !self.readers.of_rules[hit.rule as usize].is_empty())
     }
 
     /// Says what could not be looked at.
@@ -210,10 +213,10 @@ impl<'a> Sweeper<'a> {
         if self.rules.rules[hit.rule].shown {
             self.tell_single(hit);
         }
-        for reader in 0..self.of_rules[hit.rule].len() {
-            let reader = self.of_rules[hit.rule][reader].clone();
+        let readers = Rc::clone(&self.readers);
+        for reader in &readers.of_rules[hit.rule] {
             let fed = Fed { from: Reference::Rule(hit.rule), weight: hit.weight, opened_by: None };
-            self.correlate(&reader, hit, &fed, value);
+            self.correlate(&readers, reader, hit, &fed, value);
         }
     }
 
@@ -253,7 +256,7 @@ impl<'a> Sweeper<'a> {
             && self.learnt.insert(user.hash)
         {
             self.conceal.learn(&Who {
-                user: Some(String::from_utf8_lossy(user.text).into_owned()),
+                user: Some(String::from_utf8_lossy(user.text)),
                 ended: hit.ended,
                 ..Who::default()
             });
@@ -264,6 +267,7 @@ impl<'a> Sweeper<'a> {
     /// reads what stands before it.
     fn correlate<'h>(
         &mut self,
+        readers: &Readers,
         reader: &Reader,
         hit: &Hit<'h>,
         fed: &Fed<'_>,
@@ -293,14 +297,13 @@ impl<'a> Sweeper<'a> {
             self.make_room();
         }
         let Some(fired) = fired else { return };
-        for above in 0..self.of_correlations[index].len() {
-            let above = self.of_correlations[index][above].clone();
+        for above in &readers.of_correlations[index] {
             let fed = Fed {
                 from: Reference::Correlation(index),
                 weight: fired.weight,
                 opened_by: fired.opened_by.as_ref(),
             };
-            self.correlate(&above, hit, &fed, &|at| group.get(at).copied());
+            self.correlate(readers, above, hit, &fed, &|at| group.get(at).copied());
         }
     }
 

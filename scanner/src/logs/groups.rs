@@ -68,6 +68,13 @@ pub(super) struct Groups {
     held: usize,
 }
 
+/// Where a group is, until another one comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    shard: usize,
+    slot: usize,
+}
+
 #[derive(Default)]
 struct Shard {
     slots: Vec<Group>,
@@ -86,14 +93,15 @@ impl Groups {
         self.held
     }
 
-    /// The group of a key; `true` when it is new.
-    pub(super) fn entry(&mut self, key: u64) -> (bool, &mut Group) {
+    /// The group of a key and where it is; `true` when it is new.
+    pub(super) fn entry(&mut self, key: u64) -> (Place, bool, &mut Group) {
         if self.shards.is_empty() {
             self.shards.resize_with(SHARDS, Shard::default);
         }
         // 0 marks a free slot.
         let key = key.max(1);
-        let shard = &mut self.shards[(key >> 58) as usize];
+        let number = (key >> 58) as usize;
+        let shard = &mut self.shards[number];
         if (shard.used + 1) * 8 > shard.slots.len() * 7 {
             let before = shard.slots.len();
             shard.grow();
@@ -107,7 +115,7 @@ impl Groups {
             shard.used += 1;
             self.held += 1;
         }
-        (new, slot)
+        (Place { shard: number, slot: at }, new, slot)
     }
 
     /// The pairs of a group, appended to `into`.
@@ -121,15 +129,10 @@ impl Groups {
         }
     }
 
-    /// Replaces the pairs of a group.
-    pub(super) fn keep(&mut self, key: u64, pairs: &[Pair]) {
-        let key = key.max(1);
-        let Some(shard) = self.shards.get_mut((key >> 58) as usize) else { return };
-        if shard.slots.is_empty() {
-            return;
-        }
-        let at = shard.place(key);
-        let group = &mut shard.slots[at];
+    /// Replaces the pairs of a group, which is where [`Self::entry`] has just said.
+    pub(super) fn keep(&mut self, place: Place, pairs: &[Pair]) {
+        let shard = self.shards.get_mut(place.shard);
+        let Some(group) = shard.and_then(|shard| shard.slots.get_mut(place.slot)) else { return };
         let listed = (group.flags & LISTED != 0).then_some(group.pair.0);
         group.flags &= !(ONE_PAIR | LISTED);
         match pairs {
@@ -289,7 +292,7 @@ mod tests {
         let mut groups = Groups::default();
         for round in 1..=3_u32 {
             for number in 0..5_000 {
-                let (new, group) = groups.entry(key(number));
+                let (place, new, group) = groups.entry(key(number));
                 assert_eq!(new, round == 1);
                 group.count += 1;
                 assert_eq!(group.count, round);
@@ -298,12 +301,13 @@ mod tests {
                 groups.pairs(&group, &mut pairs);
                 assert_eq!(pairs.len(), round as usize - 1, "{number}");
                 pairs.push((number as u32, round));
-                groups.keep(key(number), &pairs);
+                groups.keep(place, &pairs);
             }
         }
         assert_eq!(groups.len(), 5_000);
         for number in 0..5_000 {
-            groups.keep(key(number), &[]);
+            let (place, ..) = groups.entry(key(number));
+            groups.keep(place, &[]);
         }
         assert_eq!(groups.listed, 0);
     }
@@ -313,8 +317,9 @@ mod tests {
         let mut groups = Groups::default();
         let mut most = 0;
         for number in 0..1_000_000 {
-            groups.entry(key(number)).1.count = 1;
-            groups.keep(key(number), &[(1, 2)]);
+            let (place, _, group) = groups.entry(key(number));
+            group.count = 1;
+            groups.keep(place, &[(1, 2)]);
             most = most.max(groups.bytes());
         }
         assert!(most < 48 << 20, "{most}");
@@ -324,7 +329,7 @@ mod tests {
     fn the_quietest_give_way_first_and_what_fired_last() {
         let mut groups = Groups::default();
         for number in 0..1000_u32 {
-            let (_, group) = groups.entry(key(u64::from(number)));
+            let (.., group) = groups.entry(key(u64::from(number)));
             group.newest = number / 10;
             if number < 100 {
                 group.fire();
@@ -336,7 +341,7 @@ mod tests {
         assert!((400..=600).contains(&gone.len()), "{}", gone.len());
         for number in 0..1000_u64 {
             let stays = number < 100 || number >= 100 + gone.len() as u64;
-            assert_eq!(groups.entry(key(number)).0, !stays, "{number}");
+            assert_eq!(groups.entry(key(number)).1, !stays, "{number}");
         }
     }
 }

@@ -105,6 +105,24 @@ impl Literals {
         self.numbered.iter().map(|index| (&*self.texts[*index as usize], *index))
     }
 
+    /// Whether a text holds a digit.
+    pub fn is_numbered(&self, text: u32) -> bool {
+        self.numbered.binary_search(&text).is_ok()
+    }
+
+    /// Whether one of the texts stands in a line, looked for alone.
+    pub fn stands(&self, text: u32, line: &[u8]) -> bool {
+        let Some(text) = self.texts.get(text as usize) else { return false };
+        // A digit is found in nearly every line.
+        let rare = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(0);
+        let Some(byte) = text.get(rare) else { return false };
+        let mut places = memchr::memchr2_iter(*byte, byte.to_ascii_uppercase(), line);
+        places.any(|at| {
+            let there = at.checked_sub(rare).and_then(|start| line.get(start..start + text.len()));
+            there.is_some_and(|there| same(there, text))
+        })
+    }
+
     /// Appends every place where a text stands, those of longer texts in the order of the block, then
     /// those of short ones in theirs.
     pub fn find(&self, block: &[u8], found: &mut Vec<Found>) {

@@ -7,6 +7,7 @@
 //! between them as a clock needs to be where it would be had it seen every line. Hits of a part share
 //! one buffer; nothing is allocated for one of them.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use super::context::Place;
 use super::event::{Class, Event, Form, jail_line};
 use super::extract::Ended;
 use super::fail2ban::date::leading_end;
-use super::fail2ban::{self, Seen};
+use super::fail2ban::{self, Seen, Sight, Watch};
 use super::literals::Found;
 use super::matcher::{RuleSet, Scratch};
 use super::pace::{Pace, is_possible};
@@ -221,6 +222,10 @@ struct Jailed {
     first: usize,
     next: usize,
     asked: Vec<u32>,
+    /// For filters that look at several lines.
+    watches: Vec<Watch>,
+    /// Of those among `asked`, the ones that were not shown the line before.
+    apart: Vec<u32>,
     scratch: fail2ban::Scratch,
 }
 
@@ -270,7 +275,7 @@ impl<'a> Examiner<'a> {
             let (line, cut) = kept_of(&block[start..end]);
             let open = whole.cut && end == block.len();
             part.undecided += u64::from(cut || open);
-            let here = Here { line, offset: start as u64, block, manner, jails };
+            let here = Here { line, offset: start as u64, end, block, manner, jails };
             if self.options.observe && !part.old {
                 self.counter.line(line, whole.offset + here.offset);
             }
@@ -289,6 +294,7 @@ impl<'a> Examiner<'a> {
         let by_line = manner.class == Class::Syslog && self.options.shapes && self.memo.begin();
         self.searched.begin(by_line);
         self.jailed.begin();
+        self.rules.jails.watch(block, jails, &mut self.jailed.watches);
         if by_line {
             return;
         }
@@ -314,12 +320,33 @@ impl<'a> Examiner<'a> {
         };
         let plan = Masked::of(here.line).and_then(|shape| {
             let event = Event::read(here.line, &mut here.manner.form.clone());
-            let rules = self.rules.possible(&event, &shape, &mut self.scratch)?;
+            let (rules, rules_if) = self.rules.possible(&event, &shape, &mut self.scratch)?;
             let leading = leading_end(here.line).and_then(|end| shape.piece_at(end));
-            Some(Plan { rules, jails: self.rules.jails.possible(here.line, &shape, leading) })
+            let (jails, jails_if) = self.rules.jails.possible(here.line, &shape, leading);
+            Some(Plan { rules, jails, rules_if, jails_if })
         });
         self.memo.learn(place, plan);
         None
+    }
+
+    /// The candidates of a line by its plan.
+    fn planned(&mut self, plan: &Plan, here: &Here<'_>) {
+        self.scratch.plan(&plan.rules);
+        for (text, rule) in &plan.rules_if {
+            if self.rules.stands(*text, here.line) {
+                self.scratch.also(*rule);
+            }
+        }
+        let is_for = |jail: &u32| here.jails.get(*jail as usize) == Some(&true);
+        let asked = &mut self.jailed.asked;
+        asked.clear();
+        asked.extend(plan.jails.iter().filter(|jail| is_for(jail)));
+        for (text, jail) in plan.jails_if.iter().filter(|(_, jail)| is_for(jail)) {
+            if !asked.contains(jail) && self.rules.jails.stands(*text, here.line) {
+                asked.push(*jail);
+            }
+        }
+        asked.sort_unstable();
     }
 
     /// Looks for what rules need in a line of which no plan tells.
@@ -343,7 +370,7 @@ impl<'a> Examiner<'a> {
         part.parsed += u64::from(known);
         let plan = if known { self.plan(here, pace) } else { None };
         match &plan {
-            Some(plan) => self.jailed.planned(plan, here.jails),
+            Some(plan) => self.planned(plan, here),
             None => {
                 if self.searched.by_line {
                     self.search_line(here);
@@ -351,8 +378,9 @@ impl<'a> Examiner<'a> {
                 self.jailed.asked(self.rules, here.jails);
             }
         }
+        self.jailed.watched(here);
         let asked = match &plan {
-            Some(plan) => !plan.rules.is_empty(),
+            Some(_) => !self.scratch.candidates.is_empty(),
             None => {
                 !self.searched.of_line().is_empty() || !self.rules.filter(class).always.is_empty()
             }
@@ -376,7 +404,7 @@ impl<'a> Examiner<'a> {
         {
             part.notes.push((part.lines, here.offset, note));
         }
-        let kept = self.ask(&event, here, plan.as_deref(), pace, part);
+        let kept = self.ask(&event, here, plan.is_some(), pace, part);
         self.ask_jails(&event, here, kept, pace, part);
     }
 
@@ -390,8 +418,8 @@ impl<'a> Examiner<'a> {
         part: &mut Part,
     ) {
         let asked = std::mem::take(&mut self.jailed.asked);
-        for jail in &asked {
-            let index = *jail as usize;
+        for jail_number in &asked {
+            let index = *jail_number as usize;
             let Some((jail, _)) = self.rules.jails.get(index) else { continue };
             let seen = jail.filter.examine_candidate(here.line, &mut self.jailed.scratch);
             let Some(seen) = seen else { continue };
@@ -401,7 +429,12 @@ impl<'a> Examiner<'a> {
                 }
                 self.keep(event, here, part);
             }
-            part.sights.push((part.hits.len() - 1, index, seen));
+            let at = part.hits.len() - 1;
+            if self.jailed.apart.contains(jail_number) {
+                let apart = Seen { moment: None, template: None, sight: Sight::Apart };
+                part.sights.push((at, index, apart));
+            }
+            part.sights.push((at, index, seen));
         }
         self.jailed.asked = asked;
     }
@@ -423,7 +456,7 @@ impl<'a> Examiner<'a> {
         &mut self,
         event: &Event<'_>,
         here: &Here<'_>,
-        plan: Option<&Plan>,
+        planned: bool,
         pace: &mut Pace,
         part: &mut Part,
     ) -> bool {
@@ -447,8 +480,7 @@ impl<'a> Examiner<'a> {
                 part.values.push(word);
             }
         };
-        if let Some(plan) = plan.filter(|_| class == Class::Syslog) {
-            scratch.plan(&plan.rules);
+        if planned && class == Class::Syslog {
             rules.each_of(event, &mut scratch, &mut hit);
         } else if class == here.manner.class && class != Class::Json {
             rules.begin(class, &mut scratch);
@@ -475,7 +507,7 @@ impl<'a> Examiner<'a> {
     /// Keeps what stories and windows need of a line.
     fn keep(&self, event: &Event<'_>, here: &Here<'_>, part: &mut Part) {
         let who = event.who();
-        let mut word = |text: &Option<String>| {
+        let mut word = |text: &Option<Cow<'_, str>>| {
             let text = text.as_ref()?;
             let hash = self.hasher.hash_one(text.as_bytes());
             Some(Word { span: part.keep(text.as_bytes()), hash })
@@ -502,8 +534,8 @@ impl<'a> Examiner<'a> {
     /// of a part.
     pub(super) fn entry(&mut self, event: &Event<'_>, part: &mut Part) {
         let manner = Manner { form: Form::Syslog, class: Class::Json };
-        let here = Here { line: event.raw, offset: 0, block: &[], manner, jails: &[] };
-        self.ask(event, &here, None, &mut Pace::default(), part);
+        let here = Here { line: event.raw, offset: 0, end: 0, block: &[], manner, jails: &[] };
+        self.ask(event, &here, false, &mut Pace::default(), part);
     }
 }
 
@@ -535,6 +567,8 @@ pub(super) fn kept_of(line: &[u8]) -> (&[u8], bool) {
 pub(super) struct Here<'b> {
     pub(super) line: &'b [u8],
     pub(super) offset: u64,
+    /// Where it ends in the block, whole.
+    end: usize,
     pub(super) block: &'b [u8],
     manner: Manner,
     /// Which jails it is for.
@@ -584,10 +618,19 @@ impl Jailed {
         self.asked.retain(|jail| jails.get(*jail as usize) == Some(&true));
     }
 
-    /// Which jails have to look at the line, by its plan.
-    fn planned(&mut self, plan: &Plan, jails: &[bool]) {
-        self.asked.clear();
-        self.asked
-            .extend(plan.jails.iter().filter(|jail| jails.get(**jail as usize) == Some(&true)));
+    /// Adds the filters that look at several lines, this among them.
+    fn watched(&mut self, here: &Here<'_>) {
+        self.apart.clear();
+        let (start, end) = (here.offset as usize, here.end);
+        for watch in &mut self.watches {
+            let (shows, before) = watch.shows(start, end);
+            if shows {
+                self.asked.push(watch.jail);
+                if !before {
+                    self.apart.push(watch.jail);
+                }
+            }
+        }
+        self.asked.sort_unstable();
     }
 }

@@ -58,6 +58,13 @@ impl Scratch {
         self.candidates.extend_from_slice(rules);
     }
 
+    /// One more, unless it is there.
+    pub(super) fn also(&mut self, rule: u32) {
+        if !self.candidates.contains(&rule) {
+            self.candidates.push(rule);
+        }
+    }
+
     /// Adds a rule once.
     pub(super) fn add(&mut self, rule: u32) {
         let mark = &mut self.marks[rule as usize];
@@ -119,14 +126,27 @@ impl Prefilter {
         ENVELOPED.iter().any(|text| shape.may_contain(text))
     }
 
-    /// Adds the rules of which a text may be in a line of a shape; `line` is one of them.
-    pub(super) fn mark_possible(&self, line: &[u8], shape: &Masked, scratch: &mut Scratch) {
-        self.mark(line, scratch);
-        for (text, index) in self.literals.numbered() {
-            if shape.may_contain(text) {
-                self.rules_of[index as usize].iter().for_each(|rule| scratch.add(*rule));
-            }
+    /// Each rule that needs a text with digits which may be in a line of a shape, and that text.
+    pub(super) fn possible(&self, shape: &Masked) -> Vec<(u32, u32)> {
+        let numbered = self.literals.numbered().filter(|(text, _)| shape.may_contain(text));
+        let rules = numbered.map(|(_, text)| (text, &self.rules_of[text as usize]));
+        rules.flat_map(|(text, rules)| rules.iter().map(move |rule| (text, *rule))).collect()
+    }
+
+    /// Whether a text stands in a line.
+    pub(super) fn stands(&self, text: u32, line: &[u8]) -> bool {
+        self.literals.stands(text, line)
+    }
+
+    /// Adds the rules of which a text without digits is found.
+    pub(super) fn mark_steady(&self, line: &[u8], scratch: &mut Scratch) {
+        let mut found = std::mem::take(&mut scratch.found);
+        found.clear();
+        self.literals.find(line, &mut found);
+        for one in found.iter().filter(|one| !self.literals.is_numbered(one.text)) {
+            self.rules_of(*one).iter().for_each(|rule| scratch.add(*rule));
         }
+        scratch.found = found;
     }
 
     /// Adds the rules of which a text is found.

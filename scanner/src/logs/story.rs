@@ -71,29 +71,43 @@ pub struct Hit<'a> {
 
 impl Hit<'_> {
     fn kept(&self) -> Rc<Kept> {
-        let keep = || {
-            Rc::new(Kept {
-                time: self.time,
-                path: Arc::clone(self.path),
-                line: self.line,
-                column: self.column,
-                offset: self.offset,
-                text: self.text.into(),
-            })
-        };
-        Rc::clone(self.kept.get_or_init(keep))
+        Rc::clone(self.kept.get_or_init(|| Rc::new(Kept::of(self))))
     }
 }
 
 /// A line that stories keep to show.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kept {
     time: Option<i64>,
     path: Arc<str>,
     line: u64,
     column: u32,
     offset: u64,
-    text: Box<[u8]>,
+    text: Vec<u8>,
+}
+
+impl Kept {
+    fn of(hit: &Hit<'_>) -> Self {
+        Self {
+            time: hit.time,
+            path: Arc::clone(hit.path),
+            line: hit.line,
+            column: hit.column,
+            offset: hit.offset,
+            text: hit.text.to_vec(),
+        }
+    }
+
+    /// Keeps another line in the same memory.
+    fn replace(&mut self, hit: &Hit<'_>) {
+        (self.time, self.line) = (hit.time, hit.line);
+        (self.column, self.offset) = (hit.column, hit.offset);
+        if !Arc::ptr_eq(&self.path, hit.path) {
+            self.path = Arc::clone(hit.path);
+        }
+        self.text.clear();
+        self.text.extend_from_slice(hit.text);
+    }
 }
 
 /// How a story began: what a correlation above shows first.
@@ -125,10 +139,13 @@ pub struct Tally {
     last: Option<i64>,
     opening: Option<Opening>,
     between: Vec<Rc<Kept>>,
-    last_hit: Option<Rc<Kept>>,
+    /// Its own: it is replaced by nearly every hit.
+    last_hit: Option<Box<Kept>>,
     users: Distinct,
     addresses: Distinct,
     entered: BTreeSet<String>,
+    /// Hash of the account that was entered last.
+    entered_last: Option<u64>,
     times: Vec<i64>,
 }
 
@@ -147,24 +164,32 @@ impl Tally {
         let (user, ip) = (hit.user.map(|user| user.hash), hit.ip.map(|ip| ip.hash));
         self.users.note(user);
         self.addresses.note(ip);
-        if hit.ended == Some(Ended::Success)
-            && let Some(user) = hit.user
-            && self.entered.len() < DISTINCT_MAX
-        {
-            let user = String::from_utf8_lossy(user.text);
-            if !self.entered.contains(&*user) {
-                self.entered.insert(user.into_owned());
-            }
+        if hit.ended == Some(Ended::Success) && self.entered_last != user {
+            self.entered_last = user;
+            self.enter(hit);
         }
         if self.opening.is_none() {
             let first = hit.time.map(|_| at);
             self.opening = Some(Opening { kept: hit.kept(), first, user, ip });
-        } else {
-            let previous = self.last_hit.replace(hit.kept());
-            if let Some(previous) = previous
-                && self.between.len() < SAMPLES_BETWEEN
-            {
-                self.between.push(previous);
+            return;
+        }
+        match &mut self.last_hit {
+            Some(last) if self.between.len() < SAMPLES_BETWEEN => {
+                self.between.push(Rc::new(Kept::clone(last)));
+                last.replace(hit);
+            }
+            Some(last) => last.replace(hit),
+            None => self.last_hit = Some(Box::new(Kept::of(hit))),
+        }
+    }
+
+    /// Notes that somebody got in.
+    fn enter(&mut self, hit: &Hit<'_>) {
+        let Some(user) = hit.user else { return };
+        if self.entered.len() < DISTINCT_MAX {
+            let user = String::from_utf8_lossy(user.text);
+            if !self.entered.contains(&*user) {
+                self.entered.insert(user.into_owned());
             }
         }
     }
@@ -241,6 +266,7 @@ const FEW: usize = 8;
 
 impl Distinct {
     /// Takes a value.
+    #[inline]
     pub fn note(&mut self, value: Option<u64>) {
         let Some(value) = value else { return };
         if self.few.contains(&value) || self.len() >= DISTINCT_MAX {

@@ -118,7 +118,7 @@ impl Window {
         let base = *self.base.get_or_insert_with(|| feed.at.saturating_sub(1 << 31));
         let at = u32::try_from(feed.at.saturating_sub(base).max(0)).unwrap_or(u32::MAX);
         self.newest = self.newest.max(feed.at);
-        let (new, group) = self.groups.entry(key);
+        let (place, new, group) = self.groups.entry(key);
         if new {
             group.first = at;
         }
@@ -139,7 +139,7 @@ impl Window {
         }
         let now = Now { at, oldest: at.saturating_sub(timespan), timespan };
         let fires = advance(&mut self.pairs, correlated, feed, &now);
-        self.groups.keep(key, &self.pairs);
+        self.groups.keep(place, &self.pairs);
         self.tell(key, &group, new, base, feed);
         fires.then(|| self.fire(key, &group, base, feed))
     }
@@ -160,7 +160,7 @@ impl Window {
         if group.has_fired() {
             return Fired { weight: feed.weight, opened_by: None };
         }
-        self.groups.entry(key).1.fire();
+        self.groups.entry(key).2.fire();
         let early = &mut self.early;
         let story = match self.stories.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => {

@@ -1,24 +1,28 @@
 //! Formats made of directives and blocks, and those of packet filters and certificates.
 
+use parsers::config::apache::{Apache, Facts, Request};
 use parsers::config::nginx::Nginx;
 
+use crate::exit::hinted;
+
 use super::source::Source;
-use super::{Kind, Parsed, plain, unreadable};
+use super::{Args, Kind, Parsed, plain, unreadable};
 
 /// Whether a kind is read here.
 pub(super) fn handles(kind: Kind) -> bool {
-    matches!(kind, Kind::Nginx)
+    matches!(kind, Kind::Nginx | Kind::Apache)
 }
 
 /// Whether a kind that is read here has an effective view.
 pub(super) fn has_effective(kind: Kind) -> bool {
-    matches!(kind, Kind::Nginx)
+    matches!(kind, Kind::Nginx | Kind::Apache)
 }
 
 /// Reads a file: its structure, or what holds in the end.
-pub(super) fn read(source: &Source, kind: Kind, effective: bool) -> anyhow::Result<Parsed> {
+pub(super) fn read(source: &Source, kind: Kind, args: &Args) -> anyhow::Result<Parsed> {
     match kind {
-        Kind::Nginx => nginx(source, effective),
+        Kind::Nginx => nginx(source, args.effective),
+        Kind::Apache => apache(source, args),
         _ => anyhow::bail!("this kind is not read here"),
     }
 }
@@ -35,4 +39,51 @@ fn nginx(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
         problems.push(problem.place.clone(), problem.message.clone());
     }
     Ok(Parsed::new(effective.to_json(), "blocks", problems).unread(unread))
+}
+
+/// Debian's variables, where it has them.
+const ENVVARS: &str = "/etc/apache2/envvars";
+
+fn apache(source: &Source, args: &Args) -> anyhow::Result<Parsed> {
+    let mut facts = Facts::default();
+    if let Some((directory, _)) = source.path().rsplit_once('/') {
+        // Debian starts it below the directory of the main file.
+        let is_main = ["apache2.conf", "httpd.conf"].iter().any(|n| source.path().ends_with(n));
+        if is_main {
+            facts.server_root = directory.to_string();
+        }
+    }
+    if let Ok(bytes) = source.tree().read_config(ENVVARS) {
+        facts = facts.with_envvars(&bytes);
+    }
+    let read = Apache::read(source.tree(), source.path(), &facts);
+    let mut read = read.map_err(|e| unreadable(&e))?;
+    let mut problems = std::mem::take(&mut read.problems);
+    let unread = std::mem::take(&mut read.unread);
+    if !args.effective {
+        return Ok(Parsed::new(plain(&read)?, "directives", problems).unread(unread));
+    }
+    let effective = read.effective(&request(args.connection.as_deref().unwrap_or_default())?);
+    for problem in &effective.problems.kept {
+        problems.push(problem.place.clone(), problem.message.clone());
+    }
+    Ok(Parsed::new(effective.to_json(), "settings", problems).unread(unread))
+}
+
+/// Reads `host=…,path=/…,file=/…`.
+fn request(list: &str) -> anyhow::Result<Request> {
+    let mut request = Request::default();
+    for part in list.split(',').filter(|part| !part.is_empty()) {
+        let known = "for apache known are host, path and file";
+        let (name, value) =
+            part.split_once('=').ok_or_else(|| hinted("--for: `name=value` is expected", known))?;
+        let text = Some(value.to_string());
+        match name.trim() {
+            "host" => request.host = text,
+            "path" => request.path = text,
+            "file" => request.file = text,
+            _ => return Err(hinted("--for: unknown name", known)),
+        }
+    }
+    Ok(request)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::names::Name;
+use crate::config::problems::note_unread;
 use crate::tree::{FileKind, LookError, Tree, Why};
 
 /// Where the system manager looks for units, highest priority first.
@@ -69,7 +70,7 @@ impl UnitFiles {
                 Ok(entries) => entries,
                 Err(error) if error.not_found() => continue,
                 Err(error) => {
-                    all.unread.push(error);
+                    note_unread(&mut all.unread, error);
                     continue;
                 }
             };
@@ -77,7 +78,7 @@ impl UnitFiles {
                 seen += 1;
                 if seen > ENTRIES_MAX {
                     let why = Why::TooMany(ENTRIES_MAX);
-                    all.unread.push(LookError::new(Path::new(directory), why));
+                    note_unread(&mut all.unread, LookError::new(Path::new(directory), why));
                     return all;
                 }
                 all.entry(tree, &entry.path, entry.kind);
@@ -120,7 +121,7 @@ impl UnitFiles {
         let to = match tree.read_link(path) {
             Ok(to) => to,
             Err(error) => {
-                self.unread.push(error);
+                note_unread(&mut self.unread, error);
                 return None;
             }
         };

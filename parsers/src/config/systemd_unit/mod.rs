@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::problems::note_unread;
 use super::settings::Settings;
 use crate::place::Placed;
 use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree, Why};
@@ -35,7 +36,7 @@ use files::Target;
 pub const DROPINS_MAX: usize = 10_000;
 
 /// Most bytes of one unit, drop-ins included.
-pub const BYTES_MAX: usize = 64 << 20;
+pub const BYTES_MAX: usize = 16 << 20;
 
 /// What the manager would say of the unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -253,7 +254,7 @@ impl Reader<'_> {
                 Some(bytes)
             }
             Err(error) => {
-                unit.settings.unread.push(error);
+                note_unread(&mut unit.settings.unread, error);
                 None
             }
         }
@@ -281,7 +282,7 @@ impl Reader<'_> {
                 // A dangling link, or a file of that name: systemd passes it over.
                 Err(error) if matches!(error.why, Why::NotFound | Why::NotDirectory) => continue,
                 Err(error) => {
-                    unit.settings.unread.push(error);
+                    note_unread(&mut unit.settings.unread, error);
                     continue;
                 }
             };
@@ -294,7 +295,7 @@ impl Reader<'_> {
                 count += 1;
                 if count > DROPINS_MAX {
                     let why = Why::TooMany(DROPINS_MAX);
-                    unit.settings.unread.push(LookError::new(directory, why));
+                    note_unread(&mut unit.settings.unread, LookError::new(directory, why));
                     break;
                 }
                 match chosen.get(name) {

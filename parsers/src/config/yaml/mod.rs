@@ -15,6 +15,7 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 mod block;
+mod de;
 mod decode;
 mod events;
 mod flow;
@@ -29,6 +30,7 @@ mod text;
 mod tree;
 mod value;
 
+pub use de::from_slice;
 pub use limits::Options;
 pub use tree::{Children, Kind, Memory, NodeRef, Tree};
 pub use value::Tags;
@@ -70,7 +72,29 @@ impl DocumentError {
     fn whole(message: impl Into<String>) -> Self {
         Self { line: 0, column: 0, message: message.into() }
     }
+
+    /// The line of the error with a caret under the place, as two lines of text; empty when the error
+    /// concerns the whole file. Long lines are cut around the place. The line may hold a secret.
+    pub fn excerpt(&self, bytes: &[u8]) -> String {
+        let Some(index) = self.line.checked_sub(1) else { return String::new() };
+        let starts = text::line_starts(bytes);
+        let Some(&start) = starts.get(index as usize) else { return String::new() };
+        let rest = &bytes[start as usize..];
+        let line = &rest[..scan::line_end(rest, 0)];
+        let column = (self.column.saturating_sub(1) as usize).min(line.len());
+        let from = column.saturating_sub(EXCERPT_BYTES_MAX / 2);
+        let to = line.len().min(from + EXCERPT_BYTES_MAX);
+        let shown = String::from_utf8_lossy(&line[from..to]);
+        let before = String::from_utf8_lossy(&line[from..column]);
+        let pad: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        format!("{number} | {shown}\n{margin} | {pad}^\n")
+    }
 }
+
+/// Most bytes of a line that an error shows.
+const EXCERPT_BYTES_MAX: usize = 160;
 
 /// Reads every document of a YAML stream.
 ///
@@ -80,6 +104,11 @@ impl DocumentError {
 /// assert_eq!(documents.len(), 2);
 /// ```
 pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, DocumentError> {
+    config_tree(bytes)?.to_json(Tags::Shown)
+}
+
+/// Reads a configuration file's tree under the limits of this module.
+pub fn config_tree(bytes: &[u8]) -> Result<Tree<'_>, DocumentError> {
     if bytes.len() > BYTES_MAX {
         return Err(DocumentError::whole(format!("larger than the limit of {BYTES_MAX} bytes")));
     }
@@ -89,7 +118,7 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, DocumentError> {
         documents_max: DOCUMENTS_MAX,
         comments: false,
     };
-    Tree::read_with(bytes, &options)?.to_json(Tags::Shown)
+    Tree::read_with(bytes, &options)
 }
 
 /// Reads the one document of a YAML file; an empty file is `null`.

@@ -1,5 +1,6 @@
 //! Anchors, tags and aliases.
 
+use super::limits::TAG_BYTES_MAX;
 use super::parser::{Parser, Step};
 use super::scan::{byte, is_flow, is_white};
 use super::tree::{Kind, Props, TagKind};
@@ -18,7 +19,12 @@ impl Parser<'_, '_> {
                 if props.kind != TagKind::None {
                     return self.fail(self.at, "a second tag for one value");
                 }
+                let start = self.at;
                 self.tag(props)?;
+                let length = |(start, end): (u32, u32)| (end - start) as usize;
+                if length(props.prefix) + length(props.suffix) > TAG_BYTES_MAX {
+                    return self.fail(start, "a tag longer than 1024 bytes");
+                }
             }
         }
         let here = self.byte();

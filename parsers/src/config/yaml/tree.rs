@@ -203,6 +203,45 @@ impl<'a> Tree<'a> {
         self.arena.nodes.iter().filter(|node| node.kind != Kind::Spare).count()
     }
 
+    /// How many nodes there would be if every alias were replaced by what it names; `usize::MAX` when that
+    /// is endless or beyond counting. Takes one walk over the nodes.
+    pub fn expanded_nodes(&self) -> usize {
+        let nodes = &self.arena.nodes;
+        if !nodes.iter().any(|node| node.kind == Kind::Alias) {
+            return self.node_count();
+        }
+        // Sizes of what is complete; 0 for a collection that is still open, which an alias may not name.
+        let mut sizes = vec![0_usize; nodes.len()];
+        let mut open: Vec<(usize, usize)> = Vec::new();
+        let mut total = 0_usize;
+        for (index, node) in nodes.iter().enumerate() {
+            while let Some(&(start, before)) = open.last()
+                && nodes[start].next as usize <= index
+            {
+                sizes[start] = total.saturating_sub(before);
+                open.pop();
+            }
+            let size = match node.kind {
+                Kind::Spare => 0,
+                Kind::Alias => match sizes[node.next as usize] {
+                    0 => return usize::MAX,
+                    size => size,
+                },
+                _ => 1,
+            };
+            if node.kind.is_collection() {
+                open.push((index, total));
+            } else {
+                sizes[index] = size;
+            }
+            total = total.saturating_add(size);
+            if total == usize::MAX {
+                return total;
+            }
+        }
+        total
+    }
+
     /// The ranges of comments from `#` to before the line break, when they were asked for.
     pub fn comments(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         self.arena.comments.iter().map(|&(start, end)| start as usize..end as usize)
@@ -330,6 +369,11 @@ impl<'t> NodeRef<'t> {
         let all = &self.tree.arena.props;
         let at = all.binary_search_by_key(&self.index, |props| props.node).ok()?;
         Some(all[at])
+    }
+
+    /// How many nodes the whole tree has, spares included.
+    pub(super) fn tree_nodes(&self) -> usize {
+        self.tree.arena.nodes.len()
     }
 
     pub(super) fn has_props(&self) -> bool {

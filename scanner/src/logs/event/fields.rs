@@ -148,12 +148,22 @@ pub(super) fn any<'f>(
     found
 }
 
-/// What a message names, read once.
-pub(super) fn naming<'a>(
-    record: &SyslogRecord<'a>,
-    found: &OnceCell<Extracted<'a>>,
-) -> Extracted<'a> {
-    *found.get_or_init(|| extract(canonical_program(record.program), record.message))
+/// The program of a message, and what the message names: read once, when a rule asks.
+pub(super) struct Named<'a> {
+    /// By its canonical name.
+    pub(super) program: &'a [u8],
+    found: OnceCell<Extracted<'a>>,
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn of(record: &SyslogRecord<'a>) -> Self {
+        Self { program: canonical_program(record.program), found: OnceCell::new() }
+    }
+
+    /// What the message names.
+    pub(super) fn found(&self, record: &SyslogRecord<'a>) -> &Extracted<'a> {
+        self.found.get_or_init(|| extract(self.program, record.message))
+    }
 }
 
 pub(super) fn given(value: &[u8]) -> Option<&[u8]> {
@@ -162,18 +172,17 @@ pub(super) fn given(value: &[u8]) -> Option<&[u8]> {
 
 pub(super) fn syslog_field<'a>(
     record: &SyslogRecord<'a>,
-    found: &OnceCell<Extracted<'a>>,
+    about: &Named<'a>,
     name: &str,
 ) -> Option<Cow<'a, [u8]>> {
     match name {
         "message" => Some(Cow::Borrowed(record.message)),
-        "program" => Some(Cow::Borrowed(canonical_program(record.program))),
+        "program" => Some(Cow::Borrowed(about.program)),
         "host" | "hostname" => given(record.host).map(Cow::Borrowed),
         "pid" => record.pid.map(|pid| Cow::Owned(pid.to_string().into_bytes())),
         _ => {
-            let value = naming(record, found)
-                .field(name)
-                .or_else(|| named(canonical_program(record.program), record.message, name));
+            let found = about.found(record).field(name);
+            let value = found.or_else(|| named(about.program, record.message, name));
             value.map(|value| Cow::Borrowed(value.as_bytes()))
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use memchr::memmem::Finder;
 use parsers::map::LINE_BYTES_MAX;
 use parsers::place::{Placed, Problem};
 use parsers::rules::fail2ban::Definition;
@@ -34,6 +35,8 @@ pub struct Filter {
     dates: Detector,
     maxlines: usize,
     needles: Option<Vec<Vec<u8>>>,
+    /// Of a filter that looks at several lines: texts of which one is in a line of every match.
+    marks: Option<Vec<Finder<'static>>>,
     /// Built when it is first asked: a sweep has a prefilter of its own for all rules.
     gate: OnceLock<Option<AhoCorasick>>,
     /// By first byte of the text: which of the first 64 expressions may match.
@@ -76,6 +79,8 @@ pub enum Sight {
     Undecided,
     /// A line of a filter that looks at several: without its date, to be judged in order.
     Line(String),
+    /// Of such a filter: lines before the next one were left out, none of them part of a match.
+    Apart,
 }
 
 /// Which expressions are tried.
@@ -114,6 +119,7 @@ impl Filter {
                 ),
                 message: format!("datepattern: {error}"),
             })?;
+        let marks = if maxlines > 1 { marks(&failures) } else { None };
         let needles = if maxlines > 1 { None } else { needles(prefix.as_ref(), &failures) };
         let needles = match dates.cuts_words() {
             true => needles,
@@ -128,6 +134,7 @@ impl Filter {
             dates,
             maxlines,
             needles,
+            marks,
             gate: OnceLock::new(),
             journalmatch: definition.journalmatch.clone(),
         })
@@ -146,6 +153,19 @@ impl Filter {
     /// How many lines it looks at together; over 1, every line goes through [`super::State`] in order.
     pub fn maxlines(&self) -> usize {
         self.maxlines
+    }
+
+    /// Of a filter that looks at several lines: literals of which one is in a line of every match (as the
+    /// line is written, its date included); `None` where there are none, or for other filters.
+    pub fn marks(&self) -> Option<Vec<Vec<u8>>> {
+        let marks = self.marks.as_ref()?.iter().map(|mark| mark.needle().to_vec()).collect();
+        if self.dates.cuts_words() { Some(marks) } else { halves(marks) }
+    }
+
+    /// Whether a line without its date may be the one that a match cannot be without.
+    pub(super) fn is_marked(&self, line: &str) -> bool {
+        let is_in = |mark: &Finder<'_>| mark.find(line.as_bytes()).is_some();
+        self.marks.as_ref().is_none_or(|marks| marks.iter().any(is_in))
     }
 
     /// Matches of journal fields, one alternative each.
@@ -431,6 +451,21 @@ fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<V
     best.sort();
     best.dedup();
     (best.len() <= NEEDLES_MAX).then_some(best)
+}
+
+/// Literals of which every match over several lines has one, each within a line.
+fn marks(failures: &[Expression]) -> Option<Vec<Finder<'static>>> {
+    let mut marks: Vec<&str> = Vec::new();
+    for expression in failures {
+        for text in expression.pattern.needles()? {
+            let longest = text.split('\n').max_by_key(|part| part.len())?;
+            marks.push(Some(longest).filter(|part| part.len() >= HALF_BYTES_MIN)?);
+        }
+    }
+    marks.sort_unstable();
+    marks.dedup();
+    let few = !marks.is_empty() && marks.len() <= NEEDLES_MAX;
+    few.then(|| marks.iter().map(|text| Finder::new(text).into_owned()).collect())
 }
 
 /// Where a date may be cut out anywhere, a literal of the text left may lie on both sides of the cut; but

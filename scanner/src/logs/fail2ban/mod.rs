@@ -12,11 +12,13 @@ mod jails;
 pub mod pattern;
 mod state;
 mod tags;
+mod watch;
 
 pub use date::Moment;
 pub use filter::{Filter, LINES_MAX, NEEDLES_MAX, Scratch, Seen, Sight, When};
 pub use jails::{Jail, Jails};
 pub use state::{CONNECTION_S, CONNECTIONS_MAX, Failure, State, Taken, USERS_MAX};
+pub use watch::Watch;
 
 #[cfg(test)]
 mod tests;

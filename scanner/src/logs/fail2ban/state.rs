@@ -93,6 +93,10 @@ impl State {
             Sight::Ignored(_) => Taken { passed: true, ..Taken::default() },
             Sight::Match { regex, groups } => self.failure(*regex, groups.clone(), 1, time),
             Sight::Line(line) => self.line(filter, line, time),
+            Sight::Apart => {
+                self.lines.clear();
+                Taken::default()
+            }
         };
         Taken { moment: self.moment, ..taken }
     }
@@ -104,6 +108,10 @@ impl State {
         self.lines.push(text);
         let surplus = self.lines.len().saturating_sub(filter.maxlines());
         self.lines.drain(..surplus);
+        // Without such a line there is no match.
+        if !self.lines.iter().any(|line| filter.is_marked(line)) {
+            return Taken::default();
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let taken = self.together(filter, &mut scratch, time);
         self.scratch = scratch;

@@ -7,7 +7,8 @@ use parsers::log::journal::Entry;
 use parsers::place::{Place, Problem};
 use parsers::rules::sigma::{self, Document};
 
-use crate::logs::fail2ban::Jail;
+use super::possible::Candidates;
+use crate::logs::fail2ban::{Jail, Watch};
 use crate::logs::literals::{Found, Literals};
 use crate::logs::shape::Masked;
 
@@ -24,6 +25,11 @@ pub struct Jails {
     literals: Literals,
     jails_of: Vec<Vec<u32>>,
     always: Vec<u32>,
+    /// Filters that look at several lines, and of which texts say which.
+    together: Vec<Watch>,
+    marks: Literals,
+    /// Of each mark: positions in `together`.
+    marked: Vec<Vec<u32>>,
 }
 
 impl Jails {
@@ -31,6 +37,8 @@ impl Jails {
     pub(super) fn new(watched: Vec<(Jail, usize)>) -> Self {
         let mut texts: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = Default::default();
         let mut always = Vec::new();
+        let mut marks: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = Default::default();
+        let mut together = Vec::new();
         for (index, (jail, _)) in watched.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match jail.filter.needed() {
@@ -42,11 +50,28 @@ impl Jails {
                         }
                     }
                 }
-                None => always.push(index),
+                None => match jail.filter.marks() {
+                    Some(texts) => {
+                        let number = u32::try_from(together.len()).unwrap_or(u32::MAX);
+                        for text in texts {
+                            marks.entry(text.to_ascii_lowercase()).or_default().push(number);
+                        }
+                        together.push(Watch::new(index, jail.filter.maxlines()));
+                    }
+                    None => always.push(index),
+                },
             }
         }
         let literals = Literals::new(texts.keys().map(Vec::as_slice));
-        Self { watched, literals, jails_of: texts.into_values().collect(), always }
+        Self {
+            watched,
+            literals,
+            jails_of: texts.into_values().collect(),
+            always,
+            together,
+            marks: Literals::new(marks.keys().map(Vec::as_slice)),
+            marked: marks.into_values().collect(),
+        }
     }
 
     /// Whether there is none.
@@ -94,26 +119,50 @@ impl Jails {
         self.literals.find(block, found);
     }
 
+    /// Those of these jails that look at several lines, ready for the lines of a block.
+    pub(in crate::logs) fn watch(&self, block: &[u8], jails: &[bool], watches: &mut Vec<Watch>) {
+        watches.clear();
+        let is_for = |watch: &&Watch| jails.get(watch.jail as usize) == Some(&true);
+        if !self.together.iter().any(|watch| is_for(&watch)) {
+            return;
+        }
+        let mut found = Vec::new();
+        self.marks.find(block, &mut found);
+        found.sort_unstable();
+        for (number, watch) in (0_u32..).zip(&self.together).filter(|(_, watch)| is_for(watch)) {
+            let mut watch = watch.clone();
+            let own = found.iter().filter(|one| self.marked[one.text as usize].contains(&number));
+            watch.begin(block, own.map(|one| one.at as usize));
+            watches.push(watch);
+        }
+    }
+
     /// The jails whose filters may see something in a line of a shape, of which this is one, lowest first;
-    /// see [`Filter::may_see`](crate::logs::fail2ban::Filter).
+    /// and those that may if it holds a text. See [`Filter::may_see`](crate::logs::fail2ban::Filter).
     pub(in crate::logs) fn possible(
         &self,
         line: &[u8],
         shape: &Masked,
         leading: Option<usize>,
-    ) -> Vec<u32> {
-        let (mut found, mut asked) = (Vec::new(), Vec::new());
+    ) -> Candidates {
+        let (mut found, mut jails) = (Vec::new(), Vec::new());
         self.find(line, &mut found);
-        self.asked(&found, &mut asked);
-        for (text, index) in self.literals.numbered() {
-            if shape.may_contain(text) {
-                asked.extend_from_slice(&self.jails_of[index as usize]);
-            }
+        found.retain(|one| !self.literals.is_numbered(one.text));
+        self.asked(&found, &mut jails);
+        let may = |jail: u32| self.watched[jail as usize].0.filter.may_see(shape, leading);
+        let mut jails_if = Vec::new();
+        for (_, text) in self.literals.numbered().filter(|(text, _)| shape.may_contain(text)) {
+            let more = self.jails_of[text as usize].iter();
+            let more = more.filter(|jail| jails.binary_search(jail).is_err() && may(**jail));
+            jails_if.extend(more.map(|jail| (text, *jail)));
         }
-        asked.sort_unstable();
-        asked.dedup();
-        asked.retain(|index| self.watched[*index as usize].0.filter.may_see(shape, leading));
-        asked
+        jails.retain(|jail| may(*jail));
+        (jails, jails_if)
+    }
+
+    /// Whether a text that filters need stands in a line.
+    pub(in crate::logs) fn stands(&self, text: u32, line: &[u8]) -> bool {
+        self.literals.stands(text, line)
     }
 
     /// The jails whose filters have to look at a line in which these texts were found, lowest first.

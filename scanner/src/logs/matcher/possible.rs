@@ -47,31 +47,42 @@ impl Needs {
     }
 }
 
+/// Rules or jails that may match; and others, each with a text of the prefilter that it needs.
+pub type Candidates = (Vec<u32>, Vec<(u32, u32)>);
+
 impl RuleSet {
-    /// The rules that a syslog line of this shape may match, lowest first; the event is one of them.
-    /// `None` where its lines may be of another class.
+    /// The rules that a syslog line of this shape may match, and those that it may match if it holds a
+    /// text; the event is one of its lines. `None` where its lines may be of another class.
     pub(in crate::logs) fn possible(
         &self,
         event: &Event<'_>,
         shape: &Masked,
         scratch: &mut Scratch,
-    ) -> Option<Vec<u32>> {
+    ) -> Option<Candidates> {
         let filter = self.filter(Class::Syslog);
         if event.class() != Class::Syslog || filter.may_envelop(shape) {
             return None;
         }
         let program = event.steady_program();
         self.begin(Class::Syslog, scratch);
-        filter.mark_possible(event.raw, shape, scratch);
+        filter.mark_steady(event.raw, scratch);
         let may = |index: &u32| {
             let compiled = &self.rules[*index as usize];
             let needs = compiled.needs.get_or_init(|| Needs::of(&compiled.rule));
             (program.is_none() || compiled.route.admits(event) || !compiled.route.is_by_program())
                 && needs.may_hold(shape, program)
         };
-        let mut rules: Vec<u32> = scratch.candidates.iter().copied().filter(may).collect();
+        let mut rules = scratch.candidates.clone();
         rules.sort_unstable();
-        Some(rules)
+        let mut rules_if = filter.possible(shape);
+        rules_if.retain(|(_, rule)| rules.binary_search(rule).is_err() && may(rule));
+        rules.retain(may);
+        Some((rules, rules_if))
+    }
+
+    /// Whether a text of the prefilter stands in a syslog line.
+    pub(in crate::logs) fn stands(&self, text: u32, line: &[u8]) -> bool {
+        self.filter(Class::Syslog).stands(text, line)
     }
 }
 

@@ -19,7 +19,7 @@ use super::audit::{Joined, Joiner, Note};
 use super::checkpoint::Checkpoint;
 use super::context::Place;
 use super::event::Event;
-use super::fail2ban::{CONNECTION_S, CONNECTIONS_MAX, State};
+use super::fail2ban::{CONNECTION_S, CONNECTIONS_MAX, Sight, State};
 use super::gather::{Sweeper, Told};
 use super::part::Part;
 use super::pool::{Pool, Worker};
@@ -200,7 +200,12 @@ impl<'a> Stream<'a> {
         let Some((time, at)) = given.head.take() else { return };
         let Some(hit) = given.part.hits.get(given.hit) else { return };
         let rules = given.part.rules.get(given.rule..hit.rules_end).unwrap_or_default();
-        if time.is_some() {
+        let told_more = |sight: &Sight| !matches!(sight, Sight::Line(_) | Sight::Apart);
+        let own =
+            given.part.sights.iter().skip(given.sight).take_while(|(of, ..)| *of == given.hit);
+        // A line that is only kept for others to be looked at together with it is no hit.
+        let hits = !rules.is_empty() || own.map(|(.., seen)| &seen.sight).any(told_more);
+        if time.is_some() && hits {
             let late = at < self.newest.saturating_sub(LATE_SECONDS) && !given.part.old;
             sweeper.outcome.summary.late += u64::from(late);
             *late_of_file += u64::from(late);

@@ -36,6 +36,16 @@ pub struct Plan {
     pub rules: Vec<u32>,
     /// fail2ban's jails, lowest first.
     pub jails: Vec<u32>,
+    /// Rules, each if one of these texts of the prefilter (which hold digits) is in the line.
+    pub rules_if: Vec<(u32, u32)>,
+    /// Jails, likewise.
+    pub jails_if: Vec<(u32, u32)>,
+}
+
+impl Plan {
+    fn size(&self) -> usize {
+        self.rules.len() + self.jails.len() + self.rules_if.len() + self.jails_if.len()
+    }
 }
 
 /// What is known of a line's shape.
@@ -153,7 +163,7 @@ impl Memo {
             Some(plan) => match self.known.get(&plan) {
                 Some(known) => *known,
                 None => {
-                    self.planned += plan.rules.len() + plan.jails.len();
+                    self.planned += plan.size();
                     if self.plans.len() >= PLANS_MAX || self.planned > PLANNED_MAX {
                         self.forget();
                         return;
@@ -184,7 +194,7 @@ mod tests {
     #[test]
     fn shapes_are_planned_when_they_are_met_again() {
         let mut memo = Memo::new(&RandomState::new());
-        let plan = Plan { rules: vec![1], jails: vec![2] };
+        let plan = Plan { rules: vec![1], jails: vec![2], ..Plan::default() };
         assert!(matches!(memo.meet(b"a 1"), Met::Unknown));
         let Met::Again(place) = memo.meet(b"a 22") else { panic!() };
         memo.learn(place, Some(plan.clone()));
@@ -221,7 +231,11 @@ mod tests {
             if let Met::Again(place) = memo.meet(&line) {
                 memo.learn(
                     place,
-                    Some(Plan { rules: (0..number % 100).collect(), jails: vec![number] }),
+                    Some(Plan {
+                        rules: (0..number % 100).collect(),
+                        jails: vec![number],
+                        ..Plan::default()
+                    }),
                 );
             }
             assert!(memo.plans.len() <= PLANS_MAX && memo.planned <= PLANNED_MAX + 200);

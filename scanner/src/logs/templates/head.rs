@@ -49,9 +49,9 @@ pub(super) struct Memo {
     hour: Option<Stamp>,
 }
 
-/// Reads the head of a line.
-pub(super) fn read<'a>(line: &'a [u8], memo: &mut Memo) -> Head<'a> {
-    if let Some((when, used)) = memo.recall(line).or_else(|| memo.learn(line)) {
+/// Reads the head of a line of which the [`stamp`] was read.
+pub(super) fn read(line: &[u8], stamp: Option<(When, usize)>) -> Head<'_> {
+    if let Some((when, used)) = stamp {
         let rest = line.get(used..).unwrap_or_default();
         if rest.first() == Some(&b' ') && line.get(4) != Some(&b'/') {
             let (program, message) = syslog::body(when.hour, rest);
@@ -60,6 +60,25 @@ pub(super) fn read<'a>(line: &'a [u8], memo: &mut Memo) -> Head<'a> {
         }
     }
     slow(line)
+}
+
+/// The stamp of a line of syslog and its length, where it is of a usual form.
+#[inline]
+pub(super) fn stamp(line: &[u8], memo: &mut Memo) -> Option<(When, usize)> {
+    memo.recall(line).or_else(|| memo.learn(line))
+}
+
+/// Tag and message of a line with such a stamp: what its program and message depend on.
+#[inline]
+pub(super) fn tagged(line: &[u8], when: When, used: usize) -> Option<&[u8]> {
+    let rest = line.get(used..)?;
+    let syslog = rest.first() == Some(&b' ') && line.get(4) != Some(&b'/');
+    if syslog { syslog::tagged(when.hour, rest) } else { None }
+}
+
+/// The program as it is written, and the message of what [`tagged`] gave.
+pub(super) fn told(tagged: &[u8]) -> (&[u8], &[u8]) {
+    syslog::told(tagged)
 }
 
 impl Memo {
@@ -233,8 +252,15 @@ mod tests {
         ];
         let mut memo = Memo::default();
         for line in lines.iter().chain(lines.iter().rev()) {
-            let warm = read(line.as_bytes(), &mut memo);
-            let cold = read(line.as_bytes(), &mut Memo::default());
+            let line = line.as_bytes();
+            let warm = read(line, stamp(line, &mut memo));
+            let first = stamp(line, &mut Memo::default());
+            let cold = read(line, first);
+            if let Some(tagged) = first.and_then(|(when, used)| tagged(line, when, used)) {
+                let (program, message) = told(tagged);
+                assert_eq!((canonical_program(program), message), (cold.program, &*cold.message));
+            }
+            let line = std::str::from_utf8(line).unwrap();
             assert_eq!((warm.when, warm.program), (cold.when, cold.program), "{line}");
             assert_eq!(warm.message, cold.message, "{line}");
             if let (Some(record), Some(when)) = (syslog::parse(line.as_bytes()), warm.when)

@@ -378,6 +378,13 @@ pub(super) fn names_host(key: &[u8]) -> bool {
     matches!(key, b"rhost" | b"addr" | b"hostname" | b"SRC" | b"DST" | b"client" | b"rip" | b"lip")
 }
 
+/// Whether what stands before a value, with the `=`, is such a key.
+pub(super) fn is_key_of_host(before: &[u8]) -> bool {
+    let lead =
+        before.iter().take_while(|byte| matches!(byte, b'(' | b'[' | b'{' | b'<' | b',')).count();
+    before[lead..].strip_suffix(b"=").is_some_and(names_host)
+}
+
 /// Whether a word is an account: after `user` unless prose goes on, after `for` if `from` follows.
 pub(super) fn is_name(announced: Announces, token: &[u8], goes_on: &[u8]) -> bool {
     if token.last() == Some(&b')') && memchr::memmem::find(token, b"(uid=").is_some_and(|at| at > 0)

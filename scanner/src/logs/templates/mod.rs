@@ -1,7 +1,7 @@
 //! Templates: what a log's messages have in common, so that what is new or changed can be told.
 //!
-//! In order: [`tokens`] masks what varies by its [`kinds`], `head` takes a line's time and program, a
-//! [`Census`] counts the distinct masked messages of a part of a file, and [`Known`] takes censuses in
+//! In order: `head` takes a line's time and program, [`tokens`] masks what varies by its [`kinds`] (or
+//! `recipes` knows what was read of lines of the same `skeleton`), a [`Census`] counts the distinct masked messages of a part of a file, and [`Known`] takes censuses in
 //! order and learns which words vary too. One configuration for all logs.
 //!
 //! Reading is pure and learning looks only at which messages there are, never at how often: so any
@@ -9,10 +9,13 @@
 //! (Ideas: Drain, He et al. 2017; Brain, Yu et al. 2023; tuple space search, Srinivasan et al. 1999.)
 
 pub mod census;
+mod counter;
 mod head;
 pub mod kinds;
 pub mod known;
 mod learn;
+mod recipes;
+mod skeleton;
 pub mod tokens;
 
 pub use census::{Census, Outcome};

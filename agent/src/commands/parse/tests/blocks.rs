@@ -21,3 +21,22 @@ fn nginx_prints_its_tree_and_what_holds_in_every_block() {
     let (exit, _) = parse("/etc/nginx/nginx.conf", b"events {}\n}\n", &["--as", "nginx"]);
     assert_eq!(exit.unwrap(), Exit::Incomplete);
 }
+
+#[test]
+fn apache_prints_its_tree_and_what_holds_for_a_request() {
+    let text = "Options Indexes\n<VirtualHost *:80>\nServerName x\n<Location /a>\nOptions None\n</Location>\n</VirtualHost>\n";
+    let name = "/etc/apache2/sites-enabled/a.conf";
+    let tree = json_of(name, text, &["--as", "apache", "--spans"]);
+    let location = &tree["directives"][1]["block"][1];
+    assert_eq!((&location["name"], &location["arguments"]), (&json!("Location"), &json!(["/a"])));
+    let span = &tree["spans"]["directives"][1]["block"][1]["arguments"][0];
+    assert_eq!((&span["line"], &span["column"]), (&json!(4), &json!(11)));
+    let more = ["--as", "apache", "--effective", "--for", "host=x,path=/a/b"];
+    let holds = json_of(name, text, &more);
+    assert_eq!(holds["settings"]["Options"]["value"], "None");
+    assert_eq!(holds["settings"]["Options"]["overrides"][0]["line"], 1);
+    let more = ["--as", "apache", "--effective", "--for", "colour=red"];
+    assert!(parse(name, text.as_bytes(), &more).0.is_err());
+    let (exit, _) = parse(name, b"<Directory /x>\n", &["--as", "apache"]);
+    assert_eq!(exit.unwrap(), Exit::Incomplete);
+}

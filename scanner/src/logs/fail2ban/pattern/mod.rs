@@ -24,7 +24,7 @@ use machine::Outcome;
 use possible::Automaton;
 use program::{Program, compile};
 
-use crate::logs::shape::Piece;
+use crate::logs::shape::{Masked, Piece};
 
 /// A compiled pattern, and the automaton that is made when it is first asked about a shape.
 #[derive(Debug)]
@@ -64,6 +64,12 @@ impl Pattern {
     pub(in crate::logs) fn may_match(&self, text: &[Piece]) -> bool {
         let automaton = self.1.get_or_init(|| Automaton::new(&self.0));
         automaton.as_ref().is_none_or(|automaton| automaton.may_match(&self.0, text))
+    }
+
+    /// Whether it may match some line (with its line feed) that differs from this one only in the digits
+    /// of its numbers: never a wrong no.
+    pub fn may_match_like(&self, line: &[u8]) -> bool {
+        Masked::of(line).is_none_or(|shape| self.may_match(shape.pieces()))
     }
 
     /// Where a group of the last match lies; 0 is the whole.
