@@ -549,7 +549,8 @@ impl Examiner<'_> {
             let Some(seen) = seen else { continue };
             if part.hits.last().is_none_or(|hit| hit.line != part.lines) {
                 let manner = Manner { form: Form::Syslog, class: Class::Json };
-                let here = Here { line: event.raw, offset: 0, block: &[], manner, jails: &[] };
+                let here =
+                    Here { line: event.raw, offset: 0, end: 0, block: &[], manner, jails: &[] };
                 self.keep(event, &here, part);
             }
             part.sights.push((part.hits.len() - 1, index as usize, seen));
