@@ -85,6 +85,7 @@ impl TryFrom<String> for Context {
 #[derive(Debug)]
 pub(super) struct Gathered {
     reach: i64,
+    now: i64,
     newest: i64,
     lines: VecDeque<(Place, i64)>,
     /// More than its lines is needed.
@@ -92,14 +93,15 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Nothing yet, of lines that are looked back at for so many seconds.
-    pub(super) fn new(reach: i64) -> Self {
-        Self { reach, newest: i64::MIN, lines: VecDeque::new(), refused: false }
+    /// Nothing yet, of lines that are looked back at for so many seconds. A line from after `now` makes
+    /// no other old: a forged time blinds nobody.
+    pub(super) fn new(reach: i64, now: i64) -> Self {
+        Self { reach, now, newest: i64::MIN, lines: VecDeque::new(), refused: false }
     }
 
     /// Takes a line, and the time that its hits go by.
     pub(super) fn push(&mut self, place: Place, at: i64) {
-        self.newest = self.newest.max(at);
+        self.newest = self.newest.max(at.min(self.now));
         let oldest = self.newest.saturating_sub(self.reach);
         let old = |(_, at): &(Place, i64)| *at < oldest;
         while self.lines.len() >= LINES_MAX || self.lines.front().is_some_and(old) {
@@ -129,8 +131,7 @@ impl Gathered {
 /// jails, and what may come late.
 pub(super) fn reach_of(rules: &RuleSet) -> i64 {
     let spans = rules.correlations.iter().map(|one| one.correlation.timespan_s);
-    let longest = spans.max().unwrap_or(0);
-    longest.saturating_add(LATE_SECONDS)
+    spans.max().unwrap_or(0).saturating_add(LATE_SECONDS)
 }
 
 /// Tells rules and jails from others.
@@ -177,17 +178,18 @@ mod tests {
 
     #[test]
     fn what_is_out_of_reach_or_too_much_is_left_out() {
-        let mut gathered = Gathered::new(100);
+        let mut gathered = Gathered::new(100, 151);
+        gathered.push(place(0), i64::MAX);
         for (number, at) in [(0, 0), (1, 50), (2, 140), (3, 149), (4, 151)] {
             gathered.push(place(number), at);
         }
         let kept = gathered.finish(place(4).offset).unwrap();
-        assert_eq!((kept.until, kept.places), (251, vec![place(2), place(3)]));
-        let mut gathered = Gathered::new(100);
+        assert_eq!((kept.until, kept.places), (251, vec![place(0), place(2), place(3)]));
+        let mut gathered = Gathered::new(100, 0);
         (0..=LINES_MAX as u64).for_each(|number| gathered.push(place(number), 0));
         let kept = gathered.finish(u64::MAX).unwrap().places;
         assert_eq!((kept.len(), kept[0]), (LINES_MAX, place(1)));
-        let mut gathered = Gathered::new(100);
+        let mut gathered = Gathered::new(100, 0);
         gathered.refuse();
         assert_eq!(gathered.finish(u64::MAX), None);
     }
