@@ -30,11 +30,14 @@ fuzz_target!(|data: &[u8]| {
 
 /// Leaves out what the two are known to read differently: block scalars at the root without indentation,
 /// byte order marks inside, line breaks that YAML 1.2 no longer knows, tags, characters that only one of
-/// them lets through, and a stream without a document.
+/// them lets through, `?` before a word (an indicator for the peer in brackets), and a stream without a
+/// document.
 fn is_comparable(text: &str, tree: &Tree<'_>) -> bool {
     let odd = |sign: char| matches!(sign, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '!' | '%');
     let at_root = |kind| matches!(kind, Kind::Literal | Kind::Folded);
+    let after_mark = |part: &str| !part.is_empty() && !part.starts_with([' ', '\t', '\n', '\r']);
     tree.documents().len() > 0
+        && !text.split('?').skip(1).any(after_mark)
         && !text.contains(odd)
         && !tree.documents().any(|root| at_root(root.kind()))
 }
