@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod apache;
+pub mod apt_sources;
 pub mod cron;
 pub mod directives;
 pub mod dpkg;

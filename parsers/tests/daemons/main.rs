@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
+mod apt;
 mod dice;
 mod directory;
 mod logrotate;
