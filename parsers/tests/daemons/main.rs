@@ -14,3 +14,4 @@ mod peer;
 mod postgres;
 mod redis;
 mod systemd;
+mod tables;
