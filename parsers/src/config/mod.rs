@@ -9,6 +9,7 @@ pub mod dpkg;
 pub(crate) mod expand;
 pub mod glob;
 pub mod keyvalue;
+pub mod limits;
 pub mod lines;
 pub mod logrotate;
 pub mod mounts;
