@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod apache;
+pub mod apt_sources;
 pub mod cron;
 pub mod directives;
 pub mod docker;
@@ -11,6 +12,7 @@ pub mod glob;
 pub mod iptables;
 pub mod json;
 pub mod keyvalue;
+pub mod limits;
 pub mod lines;
 pub mod logrotate;
 pub mod mounts;

@@ -120,19 +120,34 @@ pub fn mountinfo(file: &Arc<str>, bytes: &[u8]) -> (Vec<Mount>, Vec<Problem>) {
     })
 }
 
-/// Reads an fstab; comments and empty lines are passed over.
+/// Reads an fstab; comments and empty lines are passed over. A line whose fifth or sixth field is no
+/// number (also a comment behind the entry) is kept, and is a problem: mount(8) ignores it, while
+/// systemd mounts it.
 pub fn fstab(file: &Arc<str>, bytes: &[u8]) -> (Vec<FstabEntry>, Vec<Problem>) {
-    read(file, bytes, |fields, place, text| {
+    let ignored = std::cell::RefCell::new(Vec::new());
+    let (entries, mut problems) = read(file, bytes, |fields, place, text| {
         let column = fields.get(3).map_or(0, |(at, _)| *at);
-        Some(FstabEntry {
+        let entry = FstabEntry {
             source: lossy(fields.first()?.1),
             target: path(fields.get(1)?.1),
             fs_type: lossy(fields.get(2)?.1),
             options: fields.get(3).map(|(_, field)| options(field)).unwrap_or_default(),
             place: place(column),
             text: text.to_string(),
-        })
-    })
+        };
+        if let Some((at, _)) = fields.iter().skip(4).take(2).find(|(_, field)| !is_number(field)) {
+            let message = "dump and pass are numbers; mount(8) ignores the line";
+            ignored.borrow_mut().push(Problem { place: place(*at), message: message.to_string() });
+        }
+        Some(entry)
+    });
+    problems.extend(ignored.into_inner());
+    problems.sort_by_key(|problem| problem.place.line);
+    (entries, problems)
+}
+
+fn is_number(field: &[u8]) -> bool {
+    ascii(field).is_some_and(|text| text.parse::<i32>().is_ok())
 }
 
 type Field<'a> = (usize, &'a [u8]);
@@ -272,6 +287,16 @@ mod tests {
         assert!(entries[2].has("noexec") && entries[2].has("nodev") && !entries[2].has("nosuid"));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].place.line, 6);
+    }
+
+    #[test]
+    fn a_line_that_mount_ignores_is_kept_and_told() {
+        let text =
+            b"/dev/a /a ext4 ro # c\n/dev/b /b ext4 ro 0 x\n/dev/c /c ext4 ro 1 2 # c\nhalf\n";
+        let (entries, problems) = fstab(&file(), text);
+        assert_eq!(entries.len(), 3);
+        let places: Vec<_> = problems.iter().map(|p| (p.place.line, p.place.column)).collect();
+        assert_eq!(places, [(1, 19), (2, 21), (4, 1)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
+mod apt;
 mod dice;
 mod directory;
 mod logrotate;
@@ -13,3 +14,4 @@ mod peer;
 mod postgres;
 mod redis;
 mod systemd;
+mod tables;

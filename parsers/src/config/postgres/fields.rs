@@ -26,7 +26,6 @@ pub struct Word {
     /// Whether it started with a quote, which makes a name of a keyword.
     pub quoted: bool,
     /// Where it is.
-    #[serde(flatten)]
     pub place: Place,
 }
 
