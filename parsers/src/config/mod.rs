@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod apache;
+pub mod certificates;
 pub mod cron;
 pub mod directives;
 pub mod docker;
