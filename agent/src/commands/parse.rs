@@ -87,6 +87,14 @@ enum Kind {
     Nginx,
     /// httpd.conf or apache2.conf with its includes, or a site that others include
     Apache,
+    /// What iptables-save or ip6tables-save printed
+    Iptables,
+    /// What `nft -j list ruleset` printed
+    Nftables,
+    /// Docker's daemon.json
+    Docker,
+    /// Certificates and keys in PEM or DER; nothing secret is printed
+    Certificate,
 }
 
 /// Outputs.
@@ -155,7 +163,8 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     let has_effective =
         matches!(args.kind, Kind::Sshd | Kind::Sysctl | Kind::LoginDefs | Kind::Keyvalue);
     if args.effective && !has_effective && !blocks::has_effective(args.kind) {
-        let hint = "leave it out, or use --as sshd, sysctl, login.defs, keyvalue, nginx or apache";
+        let hint =
+            "leave it out, or use --as sshd, sysctl, login.defs, keyvalue, nginx, apache or docker";
         return Err(hinted(format!("--effective has no meaning for {name}"), hint));
     }
     if args.connection.is_some() && !matches!(args.kind, Kind::Sshd | Kind::Apache) {
@@ -443,7 +452,11 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Tells on stderr what could not be understood or read; the exit code that it means.
 fn report(parsed: &Parsed, source: &Source, kind: Kind) -> Exit {
     // Malformed account lines may hold a hash in any field: only their place is told.
-    let is_secret = matches!(kind, Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow);
+    // So may a line of a key.
+    let is_secret = matches!(
+        kind,
+        Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow | Kind::Certificate
+    );
     for problem in parsed.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         let shown = match is_secret {
             true => String::new(),

@@ -3,11 +3,11 @@
 pub mod accounts;
 pub mod apache;
 pub mod apt_sources;
+pub mod certificates;
 pub mod cron;
 pub mod directives;
 pub mod docker;
 pub mod dpkg;
-pub(crate) mod expand;
 pub mod glob;
 pub mod iptables;
 pub mod json;
@@ -30,3 +30,4 @@ pub mod sudoers;
 pub mod sysctl;
 pub mod systemd_unit;
 pub mod yaml;
+pub(crate) mod expand;
