@@ -15,7 +15,7 @@ use super::matcher::{Correlated, Reference};
 use super::story::{Hit, Name, Opening, Tally};
 
 /// Most bytes that the groups of all correlations of a sweep take together.
-pub const GROUPS_BYTES_MAX: usize = 32 << 20;
+pub const GROUPS_BYTES_MAX: usize = 24 << 20;
 
 /// Most distinct values of one group that are told apart.
 pub const VALUES_MAX: usize = 1024;
