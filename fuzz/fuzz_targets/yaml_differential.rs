@@ -12,7 +12,8 @@ const BYTES_MAX: usize = 4 << 10;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if text.len() > BYTES_MAX {
+    // Zeros make UTF-16 or UTF-32 of it.
+    if text.len() > BYTES_MAX || text.contains('\0') {
         return;
     }
     let Ok(tree) = timed(|| Tree::read(data)) else { return };
@@ -30,13 +31,22 @@ fuzz_target!(|data: &[u8]| {
 
 /// Leaves out what the two are known to read differently: block scalars at the root without indentation,
 /// byte order marks inside, line breaks that YAML 1.2 no longer knows, tags, characters that only one of
-/// them lets through, `?` before a word (an indicator for the peer in brackets), and a stream without a
-/// document.
+/// them lets through, `?` before a word (an indicator for the peer in brackets), a last line without
+/// its end (the suite counts one of blanks as a line, the peer does not), anchors that are no words (the
+/// peer ends them early), and a stream without a document.
 fn is_comparable(text: &str, tree: &Tree<'_>) -> bool {
-    let odd = |sign: char| matches!(sign, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '!' | '%');
+    let odd = |sign: char| {
+        matches!(sign, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '!' | '%')
+    };
     let at_root = |kind| matches!(kind, Kind::Literal | Kind::Folded);
     let after_mark = |part: &str| !part.is_empty() && !part.starts_with([' ', '\t', '\n', '\r']);
+    let name = |part: &str| {
+        let end = part.find([' ', '\t', '\n', '\r', ',', '[', ']', '{', '}']).unwrap_or(part.len());
+        part[..end].bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
     tree.documents().len() > 0
+        && text.split(['&', '*']).skip(1).all(name)
+        && text.ends_with('\n')
         && !text.split('?').skip(1).any(after_mark)
         && !text.contains(odd)
         && !tree.documents().any(|root| at_root(root.kind()))

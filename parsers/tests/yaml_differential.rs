@@ -33,7 +33,7 @@ fn is_comparable(text: &str) -> bool {
     });
     let after_mark = |part: &str| !part.is_empty() && !part.starts_with([' ', '\t', '\n', '\r']);
     let odd_mark = text.split('?').skip(1).any(after_mark);
-    !at_root && !odd_mark && !text.contains('\u{feff}')
+    !at_root && !odd_mark && !text.ends_with(' ') && !text.contains('\u{feff}')
 }
 
 proptest! {
@@ -54,7 +54,7 @@ proptest! {
 }
 
 /// Where the two differ on purpose: what is written, who accepts it, and why.
-const DIFFERENCES: [(&str, Accepts, &str); 15] = [
+const DIFFERENCES: [(&str, Accepts, &str); 16] = [
     ("a: [\nb]\n", Accepts::Peer, "lines in brackets must be deeper than their key (7.4)"),
     ("a: 'b\nc'\n", Accepts::Peer, "quoted lines must be deeper than their key (7.3)"),
     ("- \n|-\n", Accepts::Peer, "a block scalar's sign must be deeper than what holds it (8.2.3)"),
@@ -67,6 +67,11 @@ const DIFFERENCES: [(&str, Accepts, &str); 15] = [
         "[?x]",
         Accepts::Both,
         "a word may start with `?`; for the peer it is a key in brackets (7.3.3)",
+    ),
+    (
+        "- |+\n   ",
+        Accepts::Both,
+        "a last line of blanks is a line (suite: JEF9/02); not for the peer",
     ),
     ("? - a\n: - b\n", Accepts::Both, "keys that are collections are read"),
     ("a: |\n\n  b\n", Accepts::Both, "empty lines before a block scalar's text"),
