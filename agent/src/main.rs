@@ -17,6 +17,7 @@ mod pending;
 mod pipeline;
 mod progress;
 mod report;
+mod rule_cache;
 mod secrets;
 mod service;
 mod settings;

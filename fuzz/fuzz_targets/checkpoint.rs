@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         for (path, packed) in [("/var/log/a", false), ("/var/log/a.1.gz", true)] {
             if let Ok(reached) = state.find(path, &stat, packed, &reader) {
                 reached.start.with_context(&reader).expect("memory does not fail");
-                state.reached(reached, (CONTENT.len() as u64, 3), Ended::Whole, &reader);
+                state.reached(reached, (CONTENT.len() as u64, 3), Ended::Whole, None, &reader);
             }
         }
         Checkpoint::from_json(&state.to_json()).expect("what was written is read");

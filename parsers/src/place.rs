@@ -51,7 +51,7 @@ pub struct Placed<T> {
 }
 
 /// A line that the grammar does not accept. The file's author is at fault; the rest was still read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct Problem {
     /// Where.

@@ -143,6 +143,13 @@ proptest! {
 }
 
 #[test]
+fn empty_keys_stand_inside_of_their_pairs() {
+    for text in ["- [ : empty key ]\n", "[: a, &x : b, ? c, ? : d]", "{ : a, &y : b }", "- : a\n"] {
+        spans_hold(&Tree::read(text.as_bytes()).unwrap());
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_are_refused_at_their_place() {
     for (bytes, line, column) in [
         (&b"a: 1\nb: \xff\n"[..], 2, 4),

@@ -6,9 +6,11 @@
 //! [`crypt_field`] is given. Names, addresses and paths stay.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
+
+mod may;
 
 /// What stands in place of a secret.
 pub const HIDDEN: &str = "[redacted]";
@@ -43,8 +45,12 @@ pub fn printable(text: &str) -> String {
 /// Replaces what looks like a secret.
 pub fn secrets(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
-    for (pattern, keep) in PATTERNS.iter() {
-        if let Cow::Owned(hidden) = without(pattern, keep, &text) {
+    for pattern in PATTERNS.iter() {
+        // Letters beyond ASCII may be the other case of an ASCII one: such a text is simply searched.
+        if text.is_ascii() && !(pattern.may_match)(text.as_bytes()) {
+            continue;
+        }
+        if let Cow::Owned(hidden) = without(pattern.regex(), &pattern.keep, &text) {
             text = Cow::Owned(hidden);
         }
     }
@@ -81,6 +87,23 @@ fn without<'t>(pattern: &Regex, keep: &Keep, text: &'t str) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
+/// What a secret looks like.
+struct Pattern {
+    source: String,
+    keep: Keep,
+    /// Whether a text of ASCII characters can match at all: told without the expression, which most
+    /// runs then never compile.
+    may_match: fn(&[u8]) -> bool,
+    compiled: OnceLock<Regex>,
+}
+
+impl Pattern {
+    fn regex(&self) -> &Regex {
+        let compile = || Regex::new(&self.source).expect("a constant pattern, compiled by a test");
+        self.compiled.get_or_init(compile)
+    }
+}
+
 enum Keep {
     First,
     Nothing,
@@ -98,27 +121,25 @@ fn is_no_secret(found: &str, key: &str) -> bool {
         || SWITCHES.contains(&value.as_str())
 }
 
-static PATTERNS: LazyLock<Vec<(Regex, Keep)>> = LazyLock::new(|| {
+static PATTERNS: LazyLock<[Pattern; 9]> = LazyLock::new(|| {
     let names = SECRET_NAMES;
     [
         // scheme://user:password@host, and also user-only credentials that look like tokens
-        (r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:]*:)[^\s@]+(?:@)".to_string(), Keep::First),
+        (r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:]*:)[^\s@]+(?:@)".to_string(), Keep::First, may::url as fn(&[u8]) -> bool),
         // Authorization: Basic …, Bearer …
-        (r"(?i)(\b(?:authorization|proxy-authorization)\s*[:=]\s*(?:basic|bearer|digest)?\s*)\S+".to_string(), Keep::First),
-        (r"(?i)(\b(?:basic|bearer)\s+)[A-Za-z0-9+/=._~-]{8,}".to_string(), Keep::First),
+        (r"(?i)(\b(?:authorization|proxy-authorization)\s*[:=]\s*(?:basic|bearer|digest)?\s*)\S+".to_string(), Keep::First, may::authorization),
+        (r"(?i)(\b(?:basic|bearer)\s+)[A-Za-z0-9+/=._~-]{8,}".to_string(), Keep::First, may::scheme),
         // key=value, key: value, "key": "value", --password value, PASSWORD value
-        (format!(r#"(?i)([A-Za-z0-9_.-]*(?:{names})[A-Za-z0-9_.-]*["']?\s*(?:=|:|%3d)\s*)(?:"[^"]*"?|'[^']*'?|[^\s&;,]+)"#), Keep::First),
-        (format!(r#"(?i)((?:^|\s)--?[a-z-]*(?:{names})[a-z-]*\s+)(?:"[^"]*"?|'[^']*'?|\S+)"#), Keep::First),
-        (r"(?i)^(\s*[a-z_.-]*(?:requirepass|masterauth|secret|bindpw|rootpw|token)[a-z_.-]*\s+)\S+".to_string(), Keep::First),
+        (format!(r#"(?i)([A-Za-z0-9_.-]*(?:{names})[A-Za-z0-9_.-]*["']?\s*(?:=|:|%3d)\s*)(?:"[^"]*"?|'[^']*'?|[^\s&;,]+)"#), Keep::First, may::assigned),
+        (format!(r#"(?i)((?:^|\s)--?[a-z-]*(?:{names})[a-z-]*\s+)(?:"[^"]*"?|'[^']*'?|\S+)"#), Keep::First, may::option),
+        (r"(?i)^(\s*[a-z_.-]*(?:requirepass|masterauth|secret|bindpw|rootpw|token)[a-z_.-]*\s+)\S+".to_string(), Keep::First, may::directive),
         // crypt(3) and PHC strings
-        (r"\$(?:[0-9][a-z]?|y|gy|7|2[abxy]|md5|sha1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+-]{6,}".to_string(), Keep::Nothing),
+        (r"\$(?:[0-9][a-z]?|y|gy|7|2[abxy]|md5|sha1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+-]{6,}".to_string(), Keep::Nothing, may::crypt),
         // PEM bodies and well-known prefixes
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*".to_string(), Keep::Nothing),
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?|\bsk-(?:proj-|live-|ant-)?[A-Za-z0-9_]{20,}".to_string(), Keep::Nothing),
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*".to_string(), Keep::Nothing, may::pem),
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?|\bsk-(?:proj-|live-|ant-)?[A-Za-z0-9_]{20,}".to_string(), Keep::Nothing, may::prefixed),
     ]
-    .into_iter()
-    .map(|(pattern, keep)| (Regex::new(&pattern).expect("a constant pattern, compiled by a test"), keep))
-    .collect()
+    .map(|(source, keep, may_match)| Pattern { source, keep, may_match, compiled: OnceLock::new() })
 });
 
 /// A `:`-separated line of shadow or gshadow with its second field hidden.

@@ -74,3 +74,49 @@ fn failures_further_apart_than_findtime_do_not_fire() {
     assert!(fires(&far(["06:00:00", "06:00:30", "06:01:00"])));
     assert!(!fires(&far(["06:00:00", "06:00:30", "06:01:01"])));
 }
+
+/// One entry of the journal's export.
+fn entry(second: u32, unit: &str, message: &str) -> String {
+    let at = 1_767_000_000_000_000_u64 + u64::from(second) * 1_000_000;
+    format!(
+        "__CURSOR=c{second}\n__REALTIME_TIMESTAMP={at}\n_HOSTNAME=web\nSYSLOG_IDENTIFIER=doord\n\
+         _PID=7\n_SYSTEMD_UNIT={unit}\nMESSAGE={message}\n\n"
+    )
+}
+
+#[test]
+fn a_jail_that_reads_the_journal_is_asked_of_its_entries_and_of_no_file() {
+    let tree = MemoryTree::new()
+        .file(
+            "/f/jail.local",
+            "[DEFAULT]\nenabled = true\nmaxretry = 3\nfindtime = 60\nbackend = systemd\n\
+             filter = door\n[door]\n",
+        )
+        .file(
+            "/f/filter.d/door.conf",
+            "[Definition]\nfailregex = ^\\S+ doord\\[7\\]: refused <HOST>$\n\
+             journalmatch = _SYSTEMD_UNIT=doord.service + _SYSTEMD_UNIT=gate.service\n",
+        );
+    let found = Jails::load(&tree, Path::new("/f"), 2029).unwrap();
+    assert!(found.problems.is_empty() && found.jails[0].reads_journal, "{:?}", found.problems);
+    let rules = RuleSet::with_jails(Vec::new(), found.jails).unwrap_or_else(|p| panic!("{p:?}"));
+    let journal = entry(1, "doord.service", "refused 192.0.2.7")
+        + &entry(2, "other.service", "refused 192.0.2.8").repeat(3)
+        + &entry(3, "gate.service", "refused 192.0.2.7")
+        + &entry(4, "doord.service", "opened")
+        + &entry(5, "doord.service", "refused 192.0.2.7");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.log"), line(1, "doord[7]: refused 192.0.2.9").repeat(3))
+        .unwrap();
+    let tree = RootedTree::open(dir.path()).unwrap();
+    let found = source::named(&tree, &["/a.log".into()]);
+    let mut journal = journal.as_bytes();
+    let options = SweepOptions::new(NOW);
+    let outcome = sweep(&tree, found, Some(&mut journal), &rules, &options, None);
+    let told: Vec<_> = outcome
+        .detections
+        .iter()
+        .map(|d| (d.rule.as_str(), d.subject.ip.as_deref(), d.count))
+        .collect();
+    assert_eq!(told, [("fail2ban-door-ban", Some("192.0.2.7"), 3)]);
+}

@@ -127,8 +127,7 @@ fn threads_and_parts_change_nothing() {
     let once = |way| {
         let tree = RootedTree::open(dir.path()).unwrap();
         let mut state = Checkpoint::new();
-        // Several logs: the numbers by which an observer knows programs are given in the order of parts.
-        let options = SweepOptions { observe: false, ..options(way) };
+        let options = options(way);
         let plain = sweep(&tree, source::discover(&tree), None, &rules, &options, None);
         let kept = sweep(&tree, source::discover(&tree), None, &rules, &options, Some(&mut state));
         assert_eq!(plain.summary.lines, kept.summary.lines + 4, "{way:?}");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use scanner::RootedTree;
 use scanner::logs::checkpoint::{CARRIED_BYTES_MAX, Carried, Checkpoint, StateError};
-use scanner::logs::{SweepOptions, SweepOutcome, content, source, sweep};
+use scanner::logs::{RuleSet, SweepOptions, SweepOutcome, content, source, sweep};
 
 /// 2026-01-01T00:00:00Z
 const NOW: i64 = 1_767_225_600;
@@ -374,4 +374,120 @@ fn what_could_not_be_read_to_its_end_is_opened_again_though_it_rests() {
     let said = host.sweep().incomplete;
     assert_eq!(said.len(), 1);
     assert_eq!(host.sweep().incomplete, said, "it is not clean because it was seen before");
+}
+
+fn noise(count: u64) -> String {
+    "Dec 10 06:55:46 web app[1]: nothing to see here, move along, nothing to see here at all\n"
+        .repeat(usize::try_from(count).unwrap())
+}
+
+/// What windows look back at need not stand near in the file, nor in the same one.
+#[test]
+fn attempts_are_remembered_however_much_was_written_since() {
+    let mut host = Host::new();
+    host.append("auth.log", 7);
+    assert!(host.sweep().detections.is_empty());
+    let mut log = fs::File::options().append(true).open(host.path("auth.log")).unwrap();
+    log.write_all(noise(30_000).as_bytes()).unwrap();
+    assert!(host.sweep().detections.is_empty());
+    fs::rename(host.path("auth.log"), host.path("auth.log.1")).unwrap();
+    host.append("auth.log", 1);
+    let outcome = host.sweep();
+    assert_eq!((outcome.summary.lines, outcome.detections.len()), (1, 1));
+    let told = &outcome.detections[0];
+    assert_eq!((told.rule.as_str(), told.count), ("ssh-brute-force", 8));
+    assert_eq!((told.samples[0].line, told.samples[0].path.as_str()), (1, "/var/log/auth.log.1"));
+    assert!(host.sweep().detections.is_empty());
+}
+
+fn jail() -> scanner::logs::fail2ban::Jail {
+    let tree = parsers::tree::MemoryTree::new()
+        .file("/f/jail.local", "[door]\nenabled = true\nmaxretry = 3\nfindtime = 600\nfilter = door\nlogpath = /var/log/auth.log*\n")
+        .file(
+            "/f/filter.d/door.conf",
+            "[Definition]\nfailregex = ^ \\S+ doord\\[<F-MLFID>\\d+</F-MLFID>\\]: refused$\n \
+             ^ \\S+ doord\\[<F-MLFID>\\d+</F-MLFID>\\]: <F-NOFAIL>from</F-NOFAIL> <HOST>$\n",
+        );
+    let found = scanner::logs::fail2ban::Jails::load(&tree, Path::new("/f"), 2029).unwrap();
+    found.jails.into_iter().next().unwrap()
+}
+
+/// Who fired what: rules and addresses of all stories.
+fn fired(outcome: &SweepOutcome) -> std::collections::BTreeSet<(String, String)> {
+    let each = outcome.detections.iter().flat_map(|told| {
+        let ip = told.subject.ip.clone().unwrap_or_default();
+        told.also.iter().chain([&told.rule]).map(move |rule| (ip.clone(), rule.clone()))
+    });
+    each.collect()
+}
+
+/// Sweeps that go on where the last one ended tell together what one sweep over everything tells.
+#[test]
+fn many_small_sweeps_fire_what_one_over_everything_fires() {
+    let documents = || {
+        let text = "title: failed\nname: failed\nlogsource: {product: linux}\ndetection: {s: ['Failed password'], condition: s}\n---\n\
+            title: in\nname: in\nlogsource: {product: linux}\ndetection: {s: ['Accepted password'], condition: s}\n---\n\
+            title: many\nname: many\nlevel: high\ncorrelation: {type: event_count, rules: [failed], group-by: [src_ip], timespan: 120s, condition: {gte: 4}}\n---\n\
+            title: users\nname: users\nlevel: high\ncorrelation: {type: value_count, rules: [failed], group-by: [src_ip], timespan: 120s, condition: {gte: 3, field: user}}\n---\n\
+            title: got in\nname: got-in\nlevel: high\ncorrelation: {type: temporal_ordered, rules: [failed, in], group-by: [src_ip], timespan: 60s}\n";
+        parsers::rules::sigma::parse(&"r".into(), text.as_bytes()).unwrap()
+    };
+    let rules = RuleSet::with_jails(documents(), vec![jail()]).unwrap_or_else(|p| panic!("{p:?}"));
+    let mut all = 0;
+    for seed in 1..=25_u64 {
+        let mut host = Host::new();
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        let (mut second, mut state) = (0, Checkpoint::new());
+        let mut together = std::collections::BTreeSet::new();
+        for _ in 0..120 {
+            second += next(50);
+            let (ip, user) = (next(4), next(4));
+            let what = match next(6) {
+                0..=2 => {
+                    format!("sshd[7]: Failed password for u{user} from 192.0.2.{ip} port 9 ssh2")
+                }
+                3 => {
+                    format!("sshd[7]: Accepted password for u{user} from 192.0.2.{ip} port 9 ssh2")
+                }
+                4 => format!("doord[{ip}]: from 198.51.100.{ip}"),
+                _ => format!("doord[{ip}]: refused"),
+            };
+            let at = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+            let path = host.path("auth.log");
+            let mut log = fs::File::options().create(true).append(true).open(&path).unwrap();
+            writeln!(log, "Dec 10 {at} web {what}").unwrap();
+            if next(8) == 0 {
+                log.write_all(noise(2).replace("06:55:46", &at).as_bytes()).unwrap();
+            }
+            host.lines += 1;
+            if next(5) == 0 {
+                state = Checkpoint::from_json(&state.to_json()).unwrap();
+                together.extend(fired(&swept(&host, &rules, Some(&mut state))));
+            }
+            if next(40) == 0 {
+                for number in (1..9).rev() {
+                    let from = host.path(&format!("auth.log.{number}"));
+                    let _ = fs::rename(from, host.path(&format!("auth.log.{}", number + 1)));
+                }
+                fs::rename(&path, host.path("auth.log.1")).unwrap();
+            }
+        }
+        together.extend(fired(&swept(&host, &rules, Some(&mut state))));
+        let whole = fired(&swept(&host, &rules, None));
+        assert_eq!(together, whole, "seed {seed}");
+        all += whole.len();
+    }
+    assert!(all > 100, "{all}");
+}
+
+fn swept(host: &Host, rules: &RuleSet, state: Option<&mut Checkpoint>) -> SweepOutcome {
+    let tree = RootedTree::open(host.dir.path()).unwrap();
+    let found = source::discover(&tree);
+    sweep(&tree, found, None, rules, &SweepOptions::new(NOW), state)
 }

@@ -298,7 +298,8 @@ impl<'a> Host<'a> {
     /// What is neither on the disk nor seen must have been said by the sweep that follows its loss.
     fn sweep(&mut self, quiet: bool) {
         let disk = self.on_disk();
-        let options = SweepOptions::new(NOW);
+        // A memory for shapes of lines is dear for so few of them.
+        let options = SweepOptions { shapes: false, ..SweepOptions::new(NOW) };
         let mut state = Checkpoint::from_json(&self.state).unwrap();
         let tree = RootedTree::open(self.dir.path()).unwrap();
         let found = source::discover(&tree);

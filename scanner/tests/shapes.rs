@@ -83,7 +83,7 @@ fn varied(text: &str, dice: &mut Dice) -> String {
 fn log(texts: &[String], seed: u64, iso: bool) -> String {
     let mut dice = Dice(seed);
     let mut lines = String::new();
-    let times = texts.len() * 8;
+    let times = texts.len() * 4;
     for number in 0..times {
         let text = &texts[dice.below(texts.len())];
         let second = number * 10_000 / times;
@@ -126,7 +126,7 @@ fn jails() -> Vec<Jail> {
         ("digits", "failregex = port 2\\d*[05] .*\\b1 <HOST>?\n  uid=0 .*rhost=<HOST>"),
         (
             "repeats",
-            "failregex = ^(?:\\s*\\S+)*\\s<HOST>:\\d{6,}$\n  (?P<q>\\d)(?P=q){3} .* <HOST>$",
+            "failregex = ^ \\S+ useradd\\S+ (?:\\w*=?\\w+)+,<HOST>:\\d{6,}$\n  (?P<q>\\d)(?P=q){3} .* <HOST>$",
         ),
         ("dated", "failregex = session \\w+ for user <F-ID>\\S+</F-ID>\ndatepattern = uid=%%d\n"),
         (

@@ -260,3 +260,59 @@ fn attempts_that_come_like_clockwork_have_a_rhythm() {
     let fast: String = (0..12).map(|turn| at(7, turn * 2)).collect();
     assert_eq!(rhythm(fast), None);
 }
+
+#[test]
+fn a_line_that_two_rules_match_counts_once_where_both_are_counted() {
+    let rule = |name: &str, text: &str| {
+        format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: linux}}\ndetection: {{s: ['{text}'], condition: s}}\n---\n"
+        )
+    };
+    let text = format!(
+        "{}{}title: both\nname: both\nlevel: high\ncorrelation: {{type: event_count, rules: [a, b], group-by: [src_ip], timespan: 1h, condition: {{gte: 3}}}}\n",
+        rule("a", "Failed password"),
+        rule("b", "for root"),
+    );
+    let rules = RuleSet::new(parse(&"r.yml".into(), text.as_bytes()).unwrap());
+    let rules = rules.unwrap_or_else(|problems| panic!("{problems:?}"));
+    for (lines, told) in [(2, None), (3, Some(3)), (5, Some(5))] {
+        let dir = host(&[("auth.log", attack(lines).as_bytes())]);
+        let tree = RootedTree::open(dir.path()).unwrap();
+        let outcome = audit_sweep(&tree, None, &rules, &SweepOptions::new(NOW));
+        assert_eq!(outcome.detections.first().map(|story| story.count), told, "{lines}");
+        assert_eq!(outcome.summary.hits, 2 * lines as u64);
+    }
+}
+
+/// A file that is read once is mapped. Whoever cuts it meanwhile makes a gap, and no line that was not
+/// there: zeros would be lines that no grammar accepts.
+#[test]
+fn a_file_that_is_cut_while_it_is_swept_is_a_gap_and_gives_no_line_that_was_not_there() {
+    let rules = content::rules();
+    let (all, kept) = (60_000, 20_000);
+    let text = attack(all);
+    let cut_to = u64::try_from(attack(kept).len()).unwrap();
+    let mut gaps = 0;
+    for round in 0..6_u64 {
+        let dir = host(&[("auth.log", text.as_bytes())]);
+        let path = dir.path().join("var/log/auth.log");
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(4 + 40 * round));
+                file.set_len(cut_to).unwrap();
+            });
+            run(&path, &rules)
+        });
+        let (summary, lines) = (&outcome.summary, outcome.summary.lines);
+        assert_eq!(summary.unparsed, 0, "round {round}");
+        let failed = outcome.activity.iter().find(|a| a.rule == "ssh-login-failed");
+        assert_eq!(failed.map_or(0, |a| a.events), lines, "round {round}");
+        // Cut before it was opened, or after it was read, it is whole as it is.
+        let is_whole = [all, kept].iter().any(|whole| *whole as u64 == lines);
+        assert!(is_whole || summary.gaps == 1, "round {round}: {lines} lines");
+        assert_eq!(summary.gaps > 0, !outcome.incomplete.is_empty());
+        gaps += summary.gaps;
+    }
+    assert!(gaps > 0, "no sweep met the cut");
+}

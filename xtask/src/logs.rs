@@ -106,27 +106,48 @@ impl Inputs {
         if let Some(sigma) = &self.sigma {
             ours.extend(words(&["--rules", text(sigma)]));
         }
-        if let Some(filters) = &self.filters {
-            let mut names: Vec<PathBuf> = std::fs::read_dir(filters)?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<std::io::Result<_>>()?;
-            names.retain(|name| {
-                name.extension().is_some_and(|e| e == "conf")
-                    && !name.to_string_lossy().contains("-common")
-                    && !name.ends_with("common.conf")
-            });
-            names.sort();
-            ours.extend(names.iter().flat_map(|name| words(&["--filter", text(name)])));
-        }
+        ours.extend(self.filter_options()?);
         Ok(ours)
     }
 
-    /// No peer reads all these rules: ours alone.
+    /// No peer reads all these rules. Beside them: ripgrep that only looks for the texts of which a line
+    /// has to hold one for them, in one alternation.
     fn every_rule(&self, auth: &Path, scratch: &Path) -> Result<()> {
-        alone("every rule", &self.with_every_rule(auth)?)?;
+        let literals = scratch.join("literals.txt");
+        std::fs::write(&literals, self.literals()?)?;
+        let rg = words(&["rg", "--ignore-case", "--count", "--file", text(&literals), text(auth)]);
+        pair("every rule, beside their texts", &self.with_every_rule(auth)?, &rg, Agree::No)?;
         let small = scratch.join("small.log");
         std::fs::write(&small, head(auth, 1_000_000)?)?;
         alone("every rule, 1 MB", &self.with_every_rule(&small)?)
+    }
+
+    /// The required texts of own rules, all Sigma rules and all filters that were named, one a line.
+    fn literals(&self) -> Result<Vec<u8>> {
+        let list = words(&[WARDMOTE, "rules", "list", "--literals"]);
+        let mut all = run(&list)?.output;
+        let mut beside = list;
+        beside.extend(self.sigma.iter().map(|sigma| text(sigma).to_string()));
+        beside.extend(self.filter_options()?);
+        all.extend(run(&beside)?.output);
+        let lines: std::collections::BTreeSet<&[u8]> =
+            all.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        Ok(lines.into_iter().flat_map(|line| [line, b"\n"]).flatten().copied().collect())
+    }
+
+    /// An option for each filter that is one by itself.
+    fn filter_options(&self) -> Result<Vec<String>> {
+        let Some(filters) = &self.filters else { return Ok(Vec::new()) };
+        let mut names: Vec<PathBuf> = std::fs::read_dir(filters)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<std::io::Result<_>>()?;
+        names.retain(|name| {
+            name.extension().is_some_and(|e| e == "conf")
+                && !name.to_string_lossy().contains("-common")
+                && !name.ends_with("common.conf")
+        });
+        names.sort();
+        Ok(names.iter().flat_map(|name| words(&["--filter", text(name)])).collect())
     }
 
     fn one_filter(&self, auth: &Path, scratch: &Path) -> Result<()> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use parsers::place::Problem;
 use parsers::rules::fail2ban::{Backend, Call, call, filter};
+use parsers::tree::Tree;
 use scanner::RootedTree;
 use scanner::logs::conceal::Concealer;
 use scanner::logs::fail2ban::{CONNECTIONS_MAX, Failure, Filter, Scratch, Seen, Sight, State};
@@ -57,7 +58,7 @@ pub struct Hit {
 }
 
 /// Loads a filter: `NAME` of `/etc/fail2ban/filter.d` or a path, with `[option=value]` or without.
-pub fn load(tree: &RootedTree, text: &str, now: i64) -> anyhow::Result<Filter> {
+pub fn load(tree: &dyn Tree, text: &str, now: i64) -> anyhow::Result<Filter> {
     const HINT: &str =
         "name a filter of /etc/fail2ban/filter.d or a path, as `sshd[mode=aggressive]`";
     let Call { mut name, options } = call::parse(text)

@@ -107,6 +107,14 @@ enum Kind {
     AptSources,
     /// limits.conf(5)
     Limits,
+    /// What iptables-save or ip6tables-save printed
+    Iptables,
+    /// What `nft -j list ruleset` printed
+    Nftables,
+    /// Docker's daemon.json
+    Docker,
+    /// Certificates and keys in PEM or DER; nothing secret is printed
+    Certificate,
 }
 
 /// Outputs.
@@ -116,6 +124,8 @@ enum Format {
     Json,
     /// One JSON value an entry (of YAML: a document)
     Jsonl,
+    /// The events of yaml-test-suite, one a line (YAML only)
+    Events,
 }
 
 /// A file as structure.
@@ -148,8 +158,14 @@ impl Parsed {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     refuse_nonsense(&args)?;
     let source = Source::open(&args.file, args.root.as_deref())?;
+    if args.format == Format::Events {
+        let bytes = source.bytes()?;
+        let tree = yaml::config_tree(&bytes).map_err(|error| unread(&source, args.kind, &error))?;
+        output::write(global.output.as_deref(), tree.events().as_bytes())?;
+        return Ok(Exit::Clean);
+    }
     let mut parsed = match args.kind {
-        Kind::Yaml | Kind::Json => documents(&source, args.kind, args.format)?,
+        Kind::Yaml | Kind::Json => documents(&source, &args)?,
         Kind::Sshd => sshd(&source, &args)?,
         kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
         kind if daemons::handles(kind) => daemons::read(&source, kind, args.effective)?,
@@ -176,38 +192,63 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     if args.connection.is_some() && !matches!(args.kind, Kind::Sshd | Kind::Apache) {
         return Err(hinted(format!("--for has no meaning for {name}"), "use --as sshd or apache"));
     }
-    if args.spans && matches!(args.kind, Kind::Yaml | Kind::Json) {
-        let hint = "every other kind has them";
+    if args.spans && args.kind == Kind::Json {
+        let hint = "use --as yaml, which reads JSON too; every other kind has them";
         return Err(hinted(format!("places of {name} values are not kept"), hint));
+    }
+    if args.format == Format::Events && args.kind != Kind::Yaml {
+        return Err(hinted(format!("--format events has no meaning for {name}"), "use --as yaml"));
     }
     Ok(())
 }
 
-fn documents(source: &Source, kind: Kind, format: Format) -> anyhow::Result<Parsed> {
+fn documents(source: &Source, args: &Args) -> anyhow::Result<Parsed> {
     let bytes = source.bytes()?;
-    let read = match kind {
+    let read = match args.kind {
         Kind::Json => yaml::json(&bytes).map(|value| vec![value]),
-        _ => yaml::documents(&bytes),
+        _ => yaml::config_tree(&bytes).and_then(|tree| {
+            let values = tree.to_json(yaml::Tags::Shown)?;
+            if !args.spans {
+                return Ok(values);
+            }
+            if values.is_empty() {
+                let message = "no document, so no places".to_string();
+                return Err(yaml::DocumentError { line: 0, column: 0, message });
+            }
+            let spans = tree.to_places()?;
+            Ok(values.iter().zip(&spans).map(|(value, spans)| beside(value, spans)).collect())
+        }),
     };
-    let mut values = read.map_err(|error| {
-        let place = Place::new(&source.name().into(), error.line, error.column);
-        let shown = source.excerpt(&place).unwrap_or_default();
-        let hint = match kind {
-            Kind::Json => "JSON has no comments and no comma after the last value",
-            _ => "look at the indentation and the quotes just before this place",
-        };
-        hinted(format!("{place}: {}{shown}", error.message), hint)
-    })?;
-    let value = match (format, values.len()) {
+    let mut values = read.map_err(|error| unread(source, args.kind, &error))?;
+    let value = match (args.format, values.len()) {
         (Format::Jsonl, _) => Value::Array(values),
-        (Format::Json, 0) => Value::Null,
-        (Format::Json, 1) => values.remove(0),
-        (Format::Json, count) => {
+        (_, 0) => Value::Null,
+        (_, 1) => values.remove(0),
+        (_, count) => {
             let message = format!("{}: {count} documents", source.name());
             return Err(hinted(message, "--format jsonl prints one JSON value a document"));
         }
     };
     Ok(Parsed { value, entries: None, problems: Vec::new(), more: 0, unread: Vec::new() })
+}
+
+/// A document with its places: under `spans` if it is a mapping without such a key, else both are wrapped.
+fn beside(value: &Value, spans: &Value) -> Value {
+    match value.get("spans") {
+        None => shape::with(value, "spans", spans),
+        Some(_) => json!({ "value": value, "spans": spans }),
+    }
+}
+
+/// A document that is none, with its line and a caret.
+fn unread(source: &Source, kind: Kind, error: &yaml::DocumentError) -> anyhow::Error {
+    let place = Place::new(&source.name().into(), error.line, error.column);
+    let shown = source.excerpt(&place).unwrap_or_default();
+    let hint = match kind {
+        Kind::Json => "JSON has no comments and no comma after the last value",
+        _ => "look at the indentation and the quotes just before this place",
+    };
+    hinted(format!("{place}: {}{shown}", error.message), hint)
 }
 
 fn sshd(source: &Source, args: &Args) -> anyhow::Result<Parsed> {
@@ -433,7 +474,11 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Tells on stderr what could not be understood or read; the exit code that it means.
 fn report(parsed: &Parsed, source: &Source, kind: Kind) -> Exit {
     // Malformed account lines may hold a hash in any field: only their place is told.
-    let is_secret = matches!(kind, Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow);
+    // So may a line of a key.
+    let is_secret = matches!(
+        kind,
+        Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow | Kind::Certificate
+    );
     for problem in parsed.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         let shown = match is_secret {
             true => String::new(),

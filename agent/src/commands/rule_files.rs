@@ -10,6 +10,7 @@ use scanner::logs::RuleSet;
 use scanner::logs::fail2ban::Jail;
 
 use crate::exit;
+use crate::rule_cache::RuleCache;
 
 /// Most rule files of one run.
 const FILES_MAX: usize = 20_000;
@@ -20,8 +21,31 @@ const DEPTH_MAX: usize = 8;
 /// Every document of the rules in these files and directories (`*.yml`, `*.yaml`); the first thing
 /// wrong ends it, because a rule that is left out silently is worse.
 pub fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+    documents(&RootedTree::open(Path::new("/"))?, paths)
+}
+
+/// The same, or what was kept of it.
+pub fn load_kept(
+    paths: &[PathBuf],
+    tree: &RootedTree,
+    cache: &RuleCache,
+) -> anyhow::Result<Vec<Document>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Only paths that are texts: two that are none might be told apart by nothing.
+    let absolute: std::io::Result<Vec<PathBuf>> = paths.iter().map(std::path::absolute).collect();
+    let words: Option<Vec<String>> =
+        absolute?.iter().map(|path| path.to_str().map(str::to_string)).collect();
+    match words {
+        Some(words) => cache.rules(tree, &words, |tree| documents(tree, paths)),
+        None => documents(tree, paths),
+    }
+}
+
+fn documents(tree: &dyn Tree, paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     let mut documents = Vec::new();
-    for (file, bytes) in read(paths)? {
+    for (file, bytes) in read_in(tree, paths)? {
         let name: Arc<str> = file.to_string_lossy().into();
         let found = sigma::parse(&name, &bytes).map_err(|problem| {
             exit::hinted(problem.to_string(), "correct the rule, or leave the file out")
@@ -33,12 +57,15 @@ pub fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
 
 /// Every rule file in these files and directories, as it is.
 pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+    read_in(&RootedTree::open(Path::new("/"))?, paths)
+}
+
+fn read_in(tree: &dyn Tree, paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     const HINT: &str = "name a Sigma rule file or a directory of them";
-    let tree = RootedTree::open(Path::new("/"))?;
     let mut found = Vec::new();
     for path in paths {
         let mut files = Vec::new();
-        gather(&tree, &std::path::absolute(path)?, 0, &mut files)?;
+        gather(tree, &std::path::absolute(path)?, 0, &mut files)?;
         if files.is_empty() {
             let message = format!("{}: no *.yml or *.yaml in it", path.display());
             return Err(exit::hinted(message, HINT));
@@ -65,7 +92,7 @@ pub fn rule_set(documents: Vec<Document>, jails: Vec<Jail>) -> anyhow::Result<Ru
 }
 
 fn gather(
-    tree: &RootedTree,
+    tree: &dyn Tree,
     path: &Path,
     depth: usize,
     files: &mut Vec<PathBuf>,

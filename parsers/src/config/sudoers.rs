@@ -18,9 +18,13 @@ use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree, Why};
 
 mod cursor;
 mod grammar;
+mod parameters;
 mod query;
+mod reader;
 
+pub use parameters::parameters;
 pub use query::{Account, Decision, EXPANDED_MAX};
+pub use reader::{ReadBy, stricter};
 
 /// The policy's first file.
 pub const SUDOERS: &str = "/etc/sudoers";
@@ -261,6 +265,10 @@ pub struct Sudoers {
     pub rules: Vec<Rule>,
     /// Lines that could not be understood; sudo refuses the whole policy for one of them.
     pub problems: Problems,
+    /// What sudo warns of and passes over, and `visudo -c` refuses.
+    pub notes: Problems,
+    /// Which sudo reads the policy.
+    pub read_by: ReadBy,
     /// What could not be read.
     #[serde(skip)]
     pub unread: Vec<LookError>,
@@ -278,7 +286,8 @@ impl Sudoers {
     /// Reads a policy with its includes, from `/etc/sudoers` or another file.
     pub fn read(tree: &dyn Tree, path: &str) -> Result<Self, LookError> {
         let bytes = tree.read_config(path)?;
-        let mut reader = Reader { tree, policy: Self::default(), open: Vec::new(), bytes_read: 0 };
+        let policy = Self { read_by: ReadBy::of(tree), ..Self::default() };
+        let mut reader = Reader { tree, policy, open: Vec::new(), bytes_read: 0 };
         reader.file(path, &bytes);
         Ok(reader.policy)
     }
@@ -322,6 +331,9 @@ impl Reader<'_> {
     fn include(&mut self, include: &grammar::Include, file: &str, place: Place) {
         if include.path.is_empty() {
             return self.policy.problems.push(place, "an include without a path");
+        }
+        if include.has_more {
+            return self.policy.problems.push(place, "something stands behind the path");
         }
         if include.path.contains("%h") {
             return self.policy.problems.push(place, "includes with a host name are not resolved");

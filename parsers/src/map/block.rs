@@ -7,10 +7,11 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::LINE_BYTES_MAX;
-use super::cache::{Manners, is_warm};
+use super::cache::{Manners, SPARED_BYTES_MIN, is_warm};
 use super::mapped::Mapped;
 use super::proof::{Proof, asked};
 
@@ -150,10 +151,12 @@ impl Source {
         Self::mapped(file, proof.into())
     }
 
-    /// Maps what `proof` speaks of if all of it is in memory, else reads it by position: a mapping would
-    /// leave what it fetches in the page cache.
+    /// Maps what `proof` speaks of if it is worth it, if all of it is in memory (a mapping would leave
+    /// what it fetches in the page cache) and if nobody may write it but root and who reads it: whoever
+    /// writes into a mapping while it is looked at could make text of it that is none. Else reads it by
+    /// position.
     pub fn mapped(file: File, proof: Arc<Proof>) -> io::Result<Self> {
-        if !is_warm(&file, proof.end()) {
+        if proof.end() < SPARED_BYTES_MIN || !is_ours(&file)? || !is_warm(&file, proof.end()) {
             return Ok(Self::copied(file, proof));
         }
         let again = file.try_clone()?;
@@ -214,11 +217,34 @@ impl Source {
     }
 }
 
+/// Whether only root and this process's user may write a file.
+fn is_ours(file: &File) -> io::Result<bool> {
+    let facts = file.metadata()?;
+    let user = rustix::process::geteuid().as_raw();
+    Ok([0, user].contains(&facts.uid()) && facts.mode() & 0o022 == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn what_others_may_write_is_never_mapped() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&b"line\n".repeat(1 << 18)).unwrap();
+        let end = file.metadata().unwrap().len();
+        for (mode, mapped) in [(0o600, true), (0o644, true), (0o660, false), (0o602, false)] {
+            file.set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+            let source = Source::new(file.try_clone().unwrap(), end).unwrap();
+            let is_mapped = matches!(source, Source::Mapped(_));
+            assert!(is_mapped == mapped || (mapped && !is_warm(&file, end)), "{mode:o}");
+        }
+        let small = Source::new(file, SPARED_BYTES_MIN - 1).unwrap();
+        assert!(matches!(small, Source::Copied(_)), "a mapping costs more than it saves");
+    }
 
     #[test]
     fn parts_of_any_size_hold_each_line_once() {

@@ -105,7 +105,8 @@ pub fn all_agree(
         }
     });
     let failures = failures.into_inner().unwrap();
-    let shown: Vec<&str> = failures.iter().take(4).map(String::as_str).collect();
+    let most = std::env::var("WARDMOTE_SHOWN").map_or(4, |count| count.parse().unwrap());
+    let shown: Vec<&str> = failures.iter().take(most).map(String::as_str).collect();
     assert!(failures.is_empty(), "{} of {total} differ\n{}", failures.len(), shown.join("\n"));
     let known = known.into_inner().unwrap();
     let (accepted, refused) = (accepted.into_inner(), refused.into_inner());

@@ -1,5 +1,11 @@
 //! Makes configurations from a seed: every keyword, right and wrong values, in every spelling.
 
+/// Whether configurations are made with a keyword, in small letters as `sshd -T` prints it.
+pub fn is_generated(name: &str) -> bool {
+    let others = ["subsystem", "include", "match"];
+    KEYWORDS.iter().any(|(known, ..)| known.eq_ignore_ascii_case(name)) || others.contains(&name)
+}
+
 /// A configuration and the connection it is asked about.
 #[derive(Default)]
 pub struct Case {
@@ -141,6 +147,7 @@ const KEYWORDS: &[(&str, &[&str], bool)] = &[
     ("HostbasedUsesNameFromPacketOnly", FLAG, true),
     ("HostCertificate", &["/etc/cert.pub"], false),
     ("HostKey", &["/etc/none_key", "/etc/other_key"], false),
+    ("HostKeyAgent", &["none", "/run/agent", "\"/a b\"", "SSH_AUTH_SOCK"], false),
     ("HostKeyAlgorithms", KEYS, false),
     ("IgnoreRhosts", &["yes", "no", "shosts-only"], true),
     ("IgnoreUserKnownHosts", FLAG, false),

@@ -4,7 +4,7 @@
 //! (somebody logged in with it, or `sshd` says so by not calling it invalid).
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use regex::{Captures, Regex};
 
@@ -32,31 +32,89 @@ pub struct Concealer {
 }
 
 /// What announces a word that somebody typed; the word goes on to the address or the line's end.
-static TYPED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    [
+struct Announced {
+    /// Of these, in lower case, every line that it matches holds one: told without the expression,
+    /// which most runs then never compile.
+    needs: &'static [&'static str],
+    source: &'static str,
+    compiled: OnceLock<Regex>,
+}
+
+impl Announced {
+    const fn new(needs: &'static [&'static str], source: &'static str) -> Self {
+        Self { needs, source, compiled: OnceLock::new() }
+    }
+
+    /// Whether a text in lower case may hold what it looks for.
+    fn may_match(&self, lower: &str) -> bool {
+        let holds = |text: &&str| memchr::memmem::find(lower.as_bytes(), text.as_bytes()).is_some();
+        self.needs.iter().any(holds)
+    }
+
+    fn regex(&self) -> &Regex {
+        let compile = || Regex::new(self.source).expect("a constant pattern, compiled by a test");
+        self.compiled.get_or_init(compile)
+    }
+}
+
+static TYPED: [Announced; 19] = [
+    Announced::new(
+        // `k` and `s` have another case beyond ASCII
+        &["invalid u", "illegal u", "nown u"],
         r"(?i)((?:invalid|illegal|unknown) user )(.*?)( from [0-9A-Fa-f:.]+(?: port \d+.*)?$| [0-9A-Fa-f:.]{3,} port \d+.*$| \[preauth\]$|$)",
+    ),
+    Announced::new(
+        &[" not allowed because"],
         r"(\bUser )(\S.*?)( from \S+ not allowed because.*$)",
-        r"(\bFAILED LOGIN .* FOR '?)(.*?)('?, .*$)",
-        r#"^("?(?:\S+ ){1,2}- )(.+?)( \[\d\d/[A-Z][a-z]{2}/\d{4}:.*$)"#,
-        r#"(\bacct=")([^"]*)(".*$)"#,
-        r"(\bauthentication failure;.*\buser=)(\S+)(.*$)",
+    ),
+    Announced::new(&["failed login "], r"(\bFAILED LOGIN .* FOR '?)(.*?)('?, .*$)"),
+    Announced::new(&["- "], r#"^("?(?:\S+ ){1,2}- )(.+?)( \[\d\d/[A-Z][a-z]{2}/\d{4}:.*$)"#),
+    Announced::new(&["acct=\""], r#"(\bacct=")([^"]*)(".*$)"#),
+    Announced::new(&["authentication failure;"], r"(\bauthentication failure;.*\buser=)(\S+)(.*$)"),
+    Announced::new(
+        &[": authentication failure", ": user ", ": password mismatch", "not found"],
         r#"(\buser "?)(.*?)("?: (?:authentication failure|user) .*|"?: password mismatch.*|"?: not found.*| not found: .*|" was not found in .*)$"#,
-        r"(\buser=<)(.*?)(>, (?:method|rip)=.*$)",
-        r"(\bsasl_username=)(\S+)(.*$)",
-        r"(\bauth failure: \[user=)(.*?)(\] \[service=.*$)",
+    ),
+    Announced::new(&["user=<"], r"(\buser=<)(.*?)(>, (?:method|rip)=.*$)"),
+    Announced::new(&["sasl_username="], r"(\bsasl_username=)(\S+)(.*$)"),
+    Announced::new(&["auth failure: [user="], r"(\bauth failure: \[user=)(.*?)(\] \[service=.*$)"),
+    Announced::new(
+        &[
+            "): unknown user",
+            "): password mismatch",
+            "): user not found",
+            "): authentication failed",
+            "): pam_authenticate",
+        ],
         r"^(.*?[ \]:(]?[a-z]+\()([^(),]+)(,[0-9A-Fa-f.:]{3,}(?:,<[^>]*>)?\): (?:unknown user|[Pp]assword mismatch|user not found|authentication failed|pam_authenticate).*$)",
+    ),
+    Announced::new(
+        &["] fail login: client \""],
         r#"^(.*?\[)([^\]"]+)(\] FAIL LOGIN: Client ".*$)"#,
+    ),
+    Announced::new(
+        &["(login failed)", ": no such user found from "],
         r"(\bUSER )(.*)( \(Login failed\).*|: no such user found from .*$)",
+    ),
+    Announced::new(
+        &["authentication failed for user ["],
         r"(\bAuthentication failed for user \[)(.*)(\]$)",
-        r"(\bAccess denied for user ')(.*)('@'.*$)",
+    ),
+    Announced::new(&["access denied for user '"], r"(\bAccess denied for user ')(.*)('@'.*$)"),
+    Announced::new(
+        &["authentication failed for user \"", "role \""],
         r#"(\b(?:authentication failed for user|role) ")(.*)("(?: does not exist)?.*$)"#,
+    ),
+    Announced::new(
+        &["no pg_hba.conf entry for "],
         r#"(\bno pg_hba\.conf entry for (?:replication connection from )?host "[^"]*", user ")(.*?)(", (?:database|no encryption|SSL).*$)"#,
+    ),
+    Announced::new(
+        &["consecutive login failures for user "],
         r"(\bConsecutive login failures for user )(.*)( account temporarily locked.*$)",
-        r"(\bpam_tally2?\([^)]*\): user )(.*?)( \(\d+\) tally .*$)",
-    ]
-    .map(|pattern| Regex::new(pattern).expect("a constant pattern, compiled by a test"))
-    .into()
-});
+    ),
+    Announced::new(&["pam_tally"], r"(\bpam_tally2?\([^)]*\): user )(.*?)( \(\d+\) tally .*$)"),
+];
 
 impl Concealer {
     /// Shows these names, no others.
@@ -83,8 +141,12 @@ impl Concealer {
     /// A line as it may be shown.
     pub fn line(&self, text: &str) -> String {
         let mut text = redact::line(text);
-        for pattern in TYPED.iter() {
-            let hidden = pattern.replace(&text, |found: &Captures<'_>| {
+        let mut lower = text.to_ascii_lowercase();
+        for announced in &TYPED {
+            if !announced.may_match(&lower) {
+                continue;
+            }
+            let hidden = announced.regex().replace(&text, |found: &Captures<'_>| {
                 if self.known.contains(&found[2]) || matches!(&found[2], "" | "-") {
                     return found[0].to_string();
                 }
@@ -92,6 +154,7 @@ impl Concealer {
             });
             if let std::borrow::Cow::Owned(hidden) = hidden {
                 text = hidden;
+                lower = text.to_ascii_lowercase();
             }
         }
         text
@@ -151,5 +214,90 @@ mod tests {
             assert_eq!(conceal.line(plain), plain);
         }
         assert_eq!(conceal.user("x"), redact::HIDDEN);
+    }
+
+    #[test]
+    fn no_line_that_an_expression_matches_is_skipped() {
+        let words = [
+            "User x from 192.0.2.1 not allowed because",
+            "no pg_hba.conf entry for host \"192.0.2.1\", user \"x\", no encryption",
+            "Invalid user ",
+            "illegal user ",
+            "unKnown U\u{17f}er ",
+            "UN\u{212a}NOWN USER ",
+            "User ",
+            "user ",
+            "user \"",
+            "USER ",
+            "CANARY",
+            "x y",
+            " from 192.0.2.1",
+            " not allowed because",
+            " port 22",
+            " [preauth]",
+            "FAILED LOGIN 1 FOR '",
+            "', x",
+            "- ",
+            "h 192.0.2.1 - ",
+            " [10/Oct/2000:13",
+            "acct=\"",
+            "\"",
+            "authentication failure; user=",
+            ": authentication failure ",
+            ": user ",
+            "\": password mismatch",
+            ": not found",
+            " not found: ",
+            "\" was not found in ",
+            "user=<",
+            ">, method=",
+            ">, rip=",
+            "sasl_username=",
+            "auth failure: [user=",
+            "] [service=",
+            " sql(",
+            ",192.0.2.1): unknown user",
+            ",192.0.2.1,<a>): Password mismatch",
+            ",::1): user not found",
+            "[",
+            "] FAIL LOGIN: Client \"",
+            " (Login failed)",
+            ": no such user found from ",
+            "]",
+            "Authentication failed for user [",
+            "Access denied for user '",
+            "'@'",
+            "role \"",
+            "authentication failed for user \"",
+            "\" does not exist",
+            "no pg_hba.conf entry for host \"",
+            "\", user \"",
+            "\", database",
+            "\", SSL",
+            "Consecutive login failures for user ",
+            " account temporarily locked",
+            "pam_tally2(sshd:auth): user ",
+            "pam_tally(): user ",
+            " (0) tally 3",
+        ];
+        let mut seed = 9_u64;
+        let mut next = |below: usize| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        };
+        let mut matched = [0_u32; TYPED.len()];
+        for _ in 0..60_000 {
+            let text: String = (0..2 + next(5)).map(|_| words[next(words.len())]).collect();
+            let lower = text.to_ascii_lowercase();
+            for (announced, matched) in TYPED.iter().zip(&mut matched) {
+                if announced.regex().is_match(&text) {
+                    *matched += 1;
+                    assert!(announced.may_match(&lower), "{} on {text:?}", announced.source);
+                }
+            }
+        }
+        assert!(matched.iter().all(|count| *count > 3), "{matched:?}");
     }
 }

@@ -17,11 +17,11 @@ use super::web::request::Request;
 
 mod fields;
 
-pub use fields::journal_line;
 use fields::{
     Named, any, audit_field, given, hidden_values, inner, json_stamp, json_text, json_values,
     syslog_field, written_time,
 };
+pub use fields::{jail_line, journal_line};
 
 /// Sort of record; rules are routed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,6 +47,8 @@ pub(super) struct Sweeper<'a> {
     pub(super) hasher: RandomState,
     windows: Vec<Window>,
     readers: Rc<Readers>,
+    /// What the line fed so far: correlation, group and value that was counted.
+    fed: Vec<(usize, u64, Option<u64>)>,
     singles: HashMap<(u32, u8, u64), (Subject, Tally), Hashed>,
     totals: Vec<Total>,
     /// More than one stream may tell the same event.
@@ -75,6 +77,8 @@ struct Reader {
     /// `None` where something that it groups by is not there at all.
     group: Option<Vec<usize>>,
     counted: Option<usize>,
+    /// It counts lines of several rules, of which one line may match more than one.
+    counts_lines: bool,
 }
 
 /// What a rule saw in all.
@@ -111,6 +115,7 @@ impl<'a> Sweeper<'a> {
             hasher: RandomState::new(),
             windows: rules.correlations.iter().map(|_| Window::new()).collect(),
             readers: Rc::new(Readers { of_rules, of_correlations }),
+            fed: Vec::new(),
             singles: HashMap::default(),
             totals: rules.rules.iter().map(|_| Total::default()).collect(),
             several: false,
@@ -124,6 +129,11 @@ impl<'a> Sweeper<'a> {
         }
     }
 
+    /// Whether windows look back at a line that these rules matched.
+    pub(super) fn looks_back(&self, rules: &[RuleHit]) -> bool {
+        rules.iter().any(|hit| !self.readers.of_rules[hit.rule as usize].is_empty())
+    }
+
     /// Says what could not be looked at.
     pub(super) fn incomplete(&mut self, line: String) {
         if self.outcome.incomplete.len() < INCOMPLETE_MAX {
@@ -135,6 +145,7 @@ impl<'a> Sweeper<'a> {
     pub(super) fn take(&mut self, told: &Told<'_>, stream: usize) {
         let kept = OnceCell::new();
         let mut hit = told.hit(&kept);
+        self.fed.clear();
         for one in told.rules {
             hit.rule = one.rule as usize;
             self.take_one(&hit, one, told.part, stream);
@@ -286,6 +297,9 @@ impl<'a> Sweeper<'a> {
             group,
             counted: reader.counted.and_then(value),
         };
+        if reader.counts_lines && self.fed_already(index, &feed) {
+            return;
+        }
         let fired = self.windows[index].feed(&self.rules.correlations[index], &feed);
         self.feeds += 1;
         if self.feeds.is_multiple_of(LOOK_EVERY) {
@@ -300,6 +314,16 @@ impl<'a> Sweeper<'a> {
             };
             self.correlate(readers, above, hit, &fed, &|at| group.get(at).copied());
         }
+    }
+
+    /// Whether the same line fed a correlation already, by another rule: one event counts once.
+    fn fed_already(&mut self, index: usize, feed: &Feed<'_>) -> bool {
+        let fed = (index, feed.key(), feed.counted.map(|counted| counted.hash));
+        let known = self.fed.contains(&fed);
+        if !known {
+            self.fed.push(fed);
+        }
+        known
     }
 
     /// When the windows take more than their room, the largest gives way.
@@ -521,7 +545,11 @@ impl Reader {
             CorrelationKind::ValueCount(field, _) => find(field),
             _ => None,
         };
-        Self { correlation, group: reads.group_by.iter().map(find).collect(), counted }
+        let counts =
+            matches!(reads.kind, CorrelationKind::EventCount(_) | CorrelationKind::ValueCount(..));
+        let lines = matches!(from, Reference::Rule(_)) && reads.rules.len() > 1;
+        let group = reads.group_by.iter().map(find).collect();
+        Self { correlation, group, counted, counts_lines: counts && lines }
     }
 }
 

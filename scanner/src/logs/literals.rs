@@ -6,7 +6,8 @@
 //! What the table lets through is compared in full, so nothing is reported that is not there. Texts
 //! too short for that go through a small automaton. Built in microseconds: nothing needs to be stored.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
@@ -41,6 +42,18 @@ pub struct Literals {
     short_texts: Vec<u32>,
     /// Positions of the texts that hold a digit.
     numbered: Vec<u32>,
+    /// Their longest parts without a digit, where these are worth a search; made when first needed.
+    parts: OnceLock<Box<Parts>>,
+}
+
+/// The parts without digits of texts that hold some.
+#[derive(Default)]
+struct Parts {
+    literals: Literals,
+    /// Of each part, the texts that it is of.
+    texts_of: Vec<Vec<u32>>,
+    /// Texts whose parts are too short.
+    others: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -92,7 +105,12 @@ impl Literals {
         let numbered = (0_u32..).zip(&texts);
         let numbered = numbered.filter(|(_, text)| text.iter().any(u8::is_ascii_digit));
         let numbered = numbered.map(|(index, _)| index).collect();
-        Self { texts, table, first, entries, short, short_texts, numbered }
+        Self { texts, table, first, entries, short, short_texts, numbered, parts: OnceLock::new() }
+    }
+
+    /// The texts, in lower case.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.texts.iter().map(AsRef::as_ref)
     }
 
     /// Whether there is nothing to look for.
@@ -100,9 +118,21 @@ impl Literals {
         self.texts.is_empty()
     }
 
-    /// The texts that hold a digit, and their positions in the list.
-    pub fn numbered(&self) -> impl Iterator<Item = (&[u8], u32)> {
-        self.numbered.iter().map(|index| (&*self.texts[*index as usize], *index))
+    /// Positions of the texts that hold a digit and may stand in a line that differs from this one only
+    /// in its numbers, lowest first; `may` has the last word.
+    pub fn numbered(&self, line: &[u8], may: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        if self.numbered.is_empty() {
+            return Vec::new();
+        }
+        let parts = self.parts.get_or_init(|| Box::new(Parts::of(self)));
+        let mut found = Vec::new();
+        parts.literals.find(line, &mut found);
+        let of_parts = found.iter().flat_map(|one| &parts.texts_of[one.text as usize]);
+        let mut texts: Vec<u32> = of_parts.chain(&parts.others).copied().collect();
+        texts.sort_unstable();
+        texts.dedup();
+        texts.retain(|text| may(&self.texts[*text as usize]));
+        texts
     }
 
     /// Whether a text holds a digit.
@@ -182,6 +212,24 @@ impl Literals {
                 found.push(Found { at, text: entry.text });
             }
         }
+    }
+}
+
+impl Parts {
+    fn of(all: &Literals) -> Self {
+        let mut parts: BTreeMap<&[u8], Vec<u32>> = BTreeMap::new();
+        let mut others = Vec::new();
+        for index in &all.numbered {
+            let pieces = all.texts[*index as usize].split(u8::is_ascii_digit);
+            match pieces.max_by_key(|piece| piece.len()) {
+                Some(longest) if longest.len() >= WINDOWED_BYTES_MIN => {
+                    parts.entry(longest).or_default().push(*index);
+                }
+                _ => others.push(*index),
+            }
+        }
+        let literals = Literals::new(parts.keys().copied());
+        Self { literals, texts_of: parts.into_values().collect(), others }
     }
 }
 

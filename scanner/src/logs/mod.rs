@@ -2,16 +2,17 @@
 //!
 //! In the order in which data goes through: [`source`] finds the files by the names that [`rotation`]
 //! gives, [`view`] opens them, `reading` reads them from where [`checkpoint`] says, [`event`] and
-//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left ([`web`]
-//! opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
+//! [`extract`] make events of their lines, [`matcher`] asks the rules that its `prefilter` left, or that
+//! the `shape` of a line leaves ([`web`] opens requests for them), `gather` takes their hits, [`window`] correlates them, [`story`] tells them
 //! by subject, [`conceal`] hides what strangers typed. [`sweep`] drives it all; [`content`] holds the
-//! built-in rules, and [`history`] says who was known here before.
+//! built-in rules, [`stored`] those that were read before, and [`history`] says who was known here before.
 
 pub mod abreast;
 pub mod audit;
 pub mod checkpoint;
 pub mod conceal;
 pub mod content;
+pub mod context;
 pub mod coverage;
 pub mod event;
 pub mod extract;
@@ -33,12 +34,14 @@ mod reading;
 pub mod rotation;
 mod shape;
 pub mod source;
+pub mod stored;
 pub mod story;
 pub mod sweep;
 mod syscalls;
 pub mod taxonomy;
 pub mod templates;
 pub mod view;
+mod wanted;
 pub mod web;
 pub mod window;
 mod years;

@@ -26,6 +26,9 @@ pub(super) struct Pace {
     /// The text up to the hour that lines share; empty: none known.
     hour: Vec<u8>,
     leads: bool,
+    form: u64,
+    /// Length of the stamps of the known hour.
+    stamp_bytes: usize,
     /// Length of a fraction and the text of the offset, for stamps that name theirs.
     zone: Option<(usize, Vec<u8>)>,
     /// Hour of the last dated line, and the second within it; none after a stamp with an offset.
@@ -64,15 +67,18 @@ impl Pace {
             && rest[MINUTES_BYTES + fraction..].starts_with(zone)
     }
 
-    /// Whether every line of the known hour, but those of a leap second, begins with a date that filters
-    /// of fail2ban take without a search, where its shape allows that.
-    pub(super) fn leads(&self) -> bool {
-        self.leads
+    /// Where in a line of the known hour the text after its stamp begins, if all such lines begin with a
+    /// date that filters of fail2ban take without a search, where what follows it allows that. Not for a
+    /// leap second, and not where the last digit of the stamp may be one of a longer number.
+    pub(super) fn after_stamp(&self, line: &[u8]) -> Option<usize> {
+        let leap = line.get(self.hour.len() + 4) == Some(&b'6');
+        let longer = line.get(self.stamp_bytes).is_some_and(u8::is_ascii_digit);
+        (self.leads && !leap && !longer).then_some(self.stamp_bytes)
     }
 
-    /// Whether a line of the known hour is of a leap second.
-    pub(super) fn is_leap(&self, line: &[u8]) -> bool {
-        line.get(self.hour.len() + 4) == Some(&b'6')
+    /// A number for the form of the stamps of the known hour: stamps of one number have one shape.
+    pub(super) fn form(&self) -> u64 {
+        self.form
     }
 
     /// A line of the known hour.
@@ -159,8 +165,10 @@ impl Pace {
         self.hour.extend_from_slice(&line[..length]);
         let (fraction, zone) = self.zone.as_ref().map_or((0, &[][..]), |(f, z)| (*f, z.as_slice()));
         let part: Vec<u8> = (0..fraction).map(|at| if at == 0 { b'.' } else { b'0' }).collect();
-        self.leads =
-            leading_end(&[&self.hour, &b":00:00"[..], &part, zone, b" x"].concat()).is_some();
+        let stamp = [&self.hour, &b":00:00"[..], &part, zone].concat();
+        self.leads = leading_end(&[&stamp, &b" x"[..]].concat()).is_some();
+        self.stamp_bytes = stamp.len();
+        self.form = form_of(&stamp);
     }
 
     /// Adds the last dated line to the part's times, unless it is there.
@@ -185,6 +193,15 @@ pub(super) fn is_possible(stamp: Stamp) -> bool {
         Stamp::Local(wall) => wall.as_utc().is_some(),
         Stamp::Yearless(wall) => Wall { year: LEAP_YEAR, ..wall }.as_utc().is_some(),
     }
+}
+
+/// A number for a stamp with its digits masked: every byte of it that is no digit counts, and where.
+fn form_of(stamp: &[u8]) -> u64 {
+    let masked = stamp.iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte });
+    // FNV-1a: an hour is learnt once in many lines, and what may be in a stamp is known.
+    masked.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A year with a 29 February.

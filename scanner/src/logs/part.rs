@@ -9,17 +9,17 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
-use parsers::map::{Block, LINE_BYTES_MAX, Torn};
+use parsers::log::journal::Entry;
+use parsers::map::{Block, LINE_BYTES_MAX};
 use parsers::time::Stamp;
 
 use super::audit::Note;
-use super::event::{Class, Event, Form};
+use super::context::Place;
+use super::event::{Class, Event, Form, jail_line};
 use super::extract::Ended;
 use super::fail2ban::date::leading_end;
-use super::fail2ban::{self, Seen, Sight, Watch};
-use super::literals::Found;
+use super::fail2ban::{Seen, Sight};
 use super::matcher::{RuleSet, Scratch};
 use super::pace::{Pace, is_possible};
 use super::shape::{Masked, Memo, Met, Plan};
@@ -27,6 +27,7 @@ use super::story::TEXT_BYTES_MAX;
 use super::sweep::SweepOptions;
 use super::templates;
 use super::templates::census::Counter;
+use super::wanted::{Jailed, Searched};
 use super::web::census::Census;
 
 /// How the lines of a file are read, told by its first lines: the same for all its parts.
@@ -118,8 +119,6 @@ pub(super) struct Part {
     pub(super) cut: bool,
     /// Of an archive: no more come after it.
     pub(super) last: bool,
-    /// Its file was cut while it was read.
-    pub(super) torn: bool,
     /// What audit records add to their events, by line, with its offset.
     pub(super) notes: Vec<(u64, u64, Note)>,
     /// What filters of fail2ban saw: in which hit, which jail's, and what.
@@ -129,19 +128,26 @@ pub(super) struct Part {
     /// What is observed over time, where that is wanted.
     pub(super) observed: Option<templates::Census>,
     /// Why it could not be read to its end.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<std::io::Error>,
 }
 
 impl Part {
     /// Nothing, and why.
     pub(super) fn failed(reason: &str) -> Self {
-        Self { error: Some(reason.to_string()), ..Self::default() }
+        Self { error: Some(std::io::Error::other(reason)), ..Self::default() }
     }
 
-    /// It could not be read.
-    pub(super) fn fail(&mut self, error: &std::io::Error) {
-        self.torn = Torn::of(error).is_some();
-        self.error = Some(error.to_string());
+    /// Its lines do not follow each other, but stand at these places of the file.
+    pub(super) fn stand_at(&mut self, places: &[Place]) {
+        let place = |line: u64| usize::try_from(line).ok().and_then(|line| places.get(line));
+        for hit in &mut self.hits {
+            let Some(place) = place(hit.line) else { continue };
+            (hit.line, hit.offset) = (place.line, place.offset);
+        }
+        for (line, _) in &mut self.times {
+            *line = place(*line).map_or(*line, |place| place.line);
+        }
+        self.notes.clear();
     }
 
     /// The bytes of a span.
@@ -193,33 +199,6 @@ pub(super) struct Examiner<'a> {
     searched: Searched,
     jailed: Jailed,
     memo: Memo,
-}
-
-/// The texts that rules need, where they stand in a block; or in a line, where lines are searched one
-/// by one.
-#[derive(Default)]
-struct Searched {
-    found: Vec<Found>,
-    /// Those of a line.
-    first: usize,
-    next: usize,
-    /// Whether lines are searched when nothing is known of their shape.
-    by_line: bool,
-}
-
-/// What a thread needs for fail2ban's filters.
-#[derive(Default)]
-struct Jailed {
-    found: Vec<Found>,
-    /// Those of a line.
-    first: usize,
-    next: usize,
-    asked: Vec<u32>,
-    /// For filters that look at several lines.
-    watches: Vec<Watch>,
-    /// Of those among `asked`, the ones that were not shown the line before.
-    apart: Vec<u32>,
-    scratch: fail2ban::Scratch,
 }
 
 impl<'a> Examiner<'a> {
@@ -301,14 +280,19 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// The plan of a line of the known hour, made if its shape was met before.
-    fn plan(&mut self, here: &Here<'_>, pace: &Pace) -> Option<Arc<Plan>> {
-        if !self.searched.by_line || !pace.leads() || pace.is_leap(here.line) {
-            return None;
+    /// Whether a plan tells what may match a line of the known hour; its candidates are then ready. A plan
+    /// is made if the shape was met before.
+    fn plan(&mut self, here: &Here<'_>, pace: &Pace) -> bool {
+        if !self.searched.by_line {
+            return false;
         }
-        let place = match self.memo.meet(here.line) {
-            Met::Unknown => return None,
-            Met::Planned(plan) => return Some(plan),
+        let Some(after) = pace.after_stamp(here.line) else { return false };
+        let place = match self.memo.meet(&here.line[after..], pace.form()) {
+            Met::Unknown => return false,
+            Met::Planned(plan) => {
+                self.planned(plan, here);
+                return true;
+            }
             Met::Again(place) => place,
         };
         let plan = Masked::of(here.line).and_then(|shape| {
@@ -319,11 +303,12 @@ impl<'a> Examiner<'a> {
             Some(Plan { rules, jails, rules_if, jails_if })
         });
         self.memo.learn(place, plan);
-        None
+        false
     }
 
     /// The candidates of a line by its plan.
-    fn planned(&mut self, plan: &Plan, here: &Here<'_>) {
+    fn planned(&mut self, number: u32, here: &Here<'_>) {
+        let Some(plan) = self.memo.plan(number) else { return };
         self.scratch.plan(&plan.rules);
         for (text, rule) in &plan.rules_if {
             if self.rules.stands(*text, here.line) {
@@ -361,20 +346,17 @@ impl<'a> Examiner<'a> {
         }
         let class = here.manner.class;
         part.parsed += u64::from(known);
-        let plan = if known { self.plan(here, pace) } else { None };
-        match &plan {
-            Some(plan) => self.planned(plan, here),
-            None => {
-                if self.searched.by_line {
-                    self.search_line(here);
-                }
-                self.jailed.asked(self.rules, here.jails);
+        let planned = known && self.plan(here, pace);
+        if !planned {
+            if self.searched.by_line {
+                self.search_line(here);
             }
+            self.jailed.asked(self.rules, here.jails);
         }
         self.jailed.watched(here);
-        let asked = match &plan {
-            Some(_) => !self.scratch.candidates.is_empty(),
-            None => {
+        let asked = match planned {
+            true => !self.scratch.candidates.is_empty(),
+            false => {
                 !self.searched.of_line().is_empty() || !self.rules.filter(class).always.is_empty()
             }
         };
@@ -397,7 +379,7 @@ impl<'a> Examiner<'a> {
         {
             part.notes.push((part.lines, here.offset, note));
         }
-        let kept = self.ask(&event, here, plan.is_some(), pace, part);
+        let kept = self.ask(&event, here, planned, pace, part);
         self.ask_jails(&event, here, kept, pace, part);
     }
 
@@ -532,6 +514,25 @@ impl<'a> Examiner<'a> {
     }
 }
 
+impl Examiner<'_> {
+    /// The same entry, for those of fail2ban's jails that read the journal.
+    pub(super) fn entry_of_jails(&mut self, event: &Event<'_>, entry: &Entry, part: &mut Part) {
+        let line = jail_line(entry);
+        for index in self.rules.jails.of_entry(entry, &line) {
+            let Some((jail, _)) = self.rules.jails.get(index as usize) else { continue };
+            let seen = jail.filter.examine_message(&line, &mut self.jailed.scratch);
+            let Some(seen) = seen else { continue };
+            if part.hits.last().is_none_or(|hit| hit.line != part.lines) {
+                let manner = Manner { form: Form::Syslog, class: Class::Json };
+                let here =
+                    Here { line: event.raw, offset: 0, end: 0, block: &[], manner, jails: &[] };
+                self.keep(event, &here, part);
+            }
+            part.sights.push((part.hits.len() - 1, index as usize, seen));
+        }
+    }
+}
+
 /// A line's bytes without its line end, and whether it was cut.
 pub(super) fn kept_of(line: &[u8]) -> (&[u8], bool) {
     let kept = &line[..line.len().min(LINE_BYTES_MAX)];
@@ -543,69 +544,9 @@ pub(super) struct Here<'b> {
     pub(super) line: &'b [u8],
     pub(super) offset: u64,
     /// Where it ends in the block, whole.
-    end: usize,
+    pub(super) end: usize,
     pub(super) block: &'b [u8],
     manner: Manner,
     /// Which jails it is for.
-    jails: &'b [bool],
-}
-
-impl Searched {
-    fn begin(&mut self, by_line: bool) {
-        self.found.clear();
-        (self.first, self.next, self.by_line) = (0, 0, by_line);
-    }
-
-    /// Goes on to the line that ends here.
-    fn up_to(&mut self, end: usize) {
-        self.first = self.next;
-        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
-            self.next += 1;
-        }
-    }
-
-    fn of_line(&self) -> &[Found] {
-        self.found.get(self.first..self.next).unwrap_or_default()
-    }
-}
-
-impl Jailed {
-    fn begin(&mut self) {
-        self.found.clear();
-        (self.first, self.next) = (0, 0);
-    }
-
-    /// Goes on to the line that ends here.
-    fn up_to(&mut self, end: usize) {
-        self.first = self.next;
-        while self.found.get(self.next).is_some_and(|one| (one.at as usize) < end) {
-            self.next += 1;
-        }
-    }
-
-    /// Which jails have to look at the line, by the texts found in it.
-    fn asked(&mut self, rules: &RuleSet, jails: &[bool]) {
-        self.asked.clear();
-        if !jails.contains(&true) {
-            return;
-        }
-        rules.jails.asked(&self.found[self.first..self.next], &mut self.asked);
-        self.asked.retain(|jail| jails.get(*jail as usize) == Some(&true));
-    }
-
-    /// Adds the filters that look at several lines, this among them.
-    fn watched(&mut self, here: &Here<'_>) {
-        self.apart.clear();
-        let (start, end) = (here.offset as usize, here.end);
-        for watch in &mut self.watches {
-            let (shows, before) = watch.shows(start, end);
-            if shows {
-                self.asked.push(watch.jail);
-                if !before {
-                    self.apart.push(watch.jail);
-                }
-            }
-        }
-        self.asked.sort_unstable();
-    }
+    pub(super) jails: &'b [bool],
 }

@@ -179,11 +179,11 @@ impl<'a> Pool<'a> {
                 {
                     // Cut under the mapping: what was found there may never have been written.
                     part.clear();
-                    part.fail(&error);
+                    part.error = Some(error);
                 }
             }
             Ok(None) => part.last = true,
-            Err(error) => part.fail(&error),
+            Err(error) => part.error = Some(error),
         }
         if let Some(to) = to {
             // Nobody waits any more when the sweep ended early.

@@ -116,6 +116,12 @@ impl Prefilter {
         self.literals.find(block, found);
     }
 
+    /// The texts that rules need, in lower case; not what only tells the kind of a line.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let each = self.literals.texts().zip(&self.rules_of);
+        each.filter(|(text, rules)| !rules.is_empty() && *text != SUSPECT).map(|(text, _)| text)
+    }
+
     /// The rules that need a text that was found.
     pub(super) fn rules_of(&self, found: Found) -> &[u32] {
         &self.rules_of[found.text as usize]
@@ -127,9 +133,9 @@ impl Prefilter {
     }
 
     /// Each rule that needs a text with digits which may be in a line of a shape, and that text.
-    pub(super) fn possible(&self, shape: &Masked) -> Vec<(u32, u32)> {
-        let numbered = self.literals.numbered().filter(|(text, _)| shape.may_contain(text));
-        let rules = numbered.map(|(_, text)| (text, &self.rules_of[text as usize]));
+    pub(super) fn possible(&self, line: &[u8], shape: &Masked) -> Vec<(u32, u32)> {
+        let numbered = self.literals.numbered(line, |text| shape.may_contain(text));
+        let rules = numbered.into_iter().map(|text| (text, &self.rules_of[text as usize]));
         rules.flat_map(|(text, rules)| rules.iter().map(move |rule| (text, *rule))).collect()
     }
 

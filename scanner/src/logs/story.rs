@@ -1,7 +1,7 @@
 //! Hits gathered into stories: one a rule and subject, with first, last, count and sample lines; and a
 //! story as [`Evidence`] and as an [`Attack`].
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -71,12 +71,12 @@ pub struct Hit<'a> {
 
 impl Hit<'_> {
     fn kept(&self) -> Rc<Kept> {
-        Rc::clone(self.kept.get_or_init(|| Rc::new(Kept::of(self))))
+        Rc::clone(self.kept.get_or_init(|| Kept::of(self)))
     }
 }
 
 /// A line that stories keep to show.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Kept {
     time: Option<i64>,
     path: Arc<str>,
@@ -86,16 +86,31 @@ pub struct Kept {
     text: Vec<u8>,
 }
 
+thread_local! {
+    /// Lines that no story keeps any more: nearly every hit takes the place of the last one of its
+    /// stories, so their memory is used again.
+    static SPARE: RefCell<Vec<Rc<Kept>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Most lines whose memory is kept.
+const SPARE_MAX: usize = 16;
+
 impl Kept {
-    fn of(hit: &Hit<'_>) -> Self {
-        Self {
+    fn of(hit: &Hit<'_>) -> Rc<Self> {
+        if let Some(mut kept) = SPARE.with_borrow_mut(Vec::pop)
+            && let Some(own) = Rc::get_mut(&mut kept)
+        {
+            own.replace(hit);
+            return kept;
+        }
+        Rc::new(Self {
             time: hit.time,
             path: Arc::clone(hit.path),
             line: hit.line,
             column: hit.column,
             offset: hit.offset,
             text: hit.text.to_vec(),
-        }
+        })
     }
 
     /// Keeps another line in the same memory.
@@ -106,7 +121,19 @@ impl Kept {
             self.path = Arc::clone(hit.path);
         }
         self.text.clear();
+        self.text.shrink_to(2 * hit.text.len());
         self.text.extend_from_slice(hit.text);
+    }
+
+    /// One story does not keep a line any more.
+    fn let_go(mut kept: Rc<Self>) {
+        if Rc::get_mut(&mut kept).is_some() {
+            SPARE.with_borrow_mut(|spare| {
+                if spare.len() < SPARE_MAX {
+                    spare.push(kept);
+                }
+            });
+        }
     }
 }
 
@@ -139,13 +166,12 @@ pub struct Tally {
     last: Option<i64>,
     opening: Option<Opening>,
     between: Vec<Rc<Kept>>,
-    /// Its own: it is replaced by nearly every hit.
-    last_hit: Option<Box<Kept>>,
+    last_hit: Option<Rc<Kept>>,
     users: Distinct,
     addresses: Distinct,
     entered: BTreeSet<String>,
-    /// Hash of the account that was entered last.
-    entered_last: Option<u64>,
+    /// Hashes of these accounts.
+    entered_hashes: Distinct,
     times: Vec<i64>,
 }
 
@@ -164,8 +190,7 @@ impl Tally {
         let (user, ip) = (hit.user.map(|user| user.hash), hit.ip.map(|ip| ip.hash));
         self.users.note(user);
         self.addresses.note(ip);
-        if hit.ended == Some(Ended::Success) && self.entered_last != user {
-            self.entered_last = user;
+        if hit.ended == Some(Ended::Success) && self.entered_hashes.note(user) {
             self.enter(hit);
         }
         if self.opening.is_none() {
@@ -173,24 +198,17 @@ impl Tally {
             self.opening = Some(Opening { kept: hit.kept(), first, user, ip });
             return;
         }
-        match &mut self.last_hit {
-            Some(last) if self.between.len() < SAMPLES_BETWEEN => {
-                self.between.push(Rc::new(Kept::clone(last)));
-                last.replace(hit);
-            }
-            Some(last) => last.replace(hit),
-            None => self.last_hit = Some(Box::new(Kept::of(hit))),
+        match self.last_hit.replace(hit.kept()) {
+            Some(previous) if self.between.len() < SAMPLES_BETWEEN => self.between.push(previous),
+            Some(previous) => Kept::let_go(previous),
+            None => {}
         }
     }
 
     /// Notes that somebody got in.
     fn enter(&mut self, hit: &Hit<'_>) {
-        let Some(user) = hit.user else { return };
-        if self.entered.len() < DISTINCT_MAX {
-            let user = String::from_utf8_lossy(user.text);
-            if !self.entered.contains(&*user) {
-                self.entered.insert(user.into_owned());
-            }
+        if let Some(user) = hit.user {
+            self.entered.insert(String::from_utf8_lossy(user.text).into_owned());
         }
     }
 
@@ -258,34 +276,35 @@ impl Tally {
 #[derive(Clone, Debug, Default)]
 pub struct Distinct {
     few: Vec<u64>,
-    many: HashSet<u64, Hashed>,
+    #[allow(clippy::box_collection)] // most stories have none: it takes 24 bytes less in each
+    many: Option<Box<HashSet<u64, Hashed>>>,
 }
 
 /// So many are compared one by one.
 const FEW: usize = 8;
 
 impl Distinct {
-    /// Takes a value.
+    /// Takes a value; whether it is kept as a new one.
     #[inline]
-    pub fn note(&mut self, value: Option<u64>) {
-        let Some(value) = value else { return };
+    pub fn note(&mut self, value: Option<u64>) -> bool {
+        let Some(value) = value else { return false };
         if self.few.contains(&value) || self.len() >= DISTINCT_MAX {
-            return;
+            return false;
         }
         if self.few.len() < FEW {
             self.few.push(value);
-        } else {
-            self.many.insert(value);
+            return true;
         }
+        self.many.get_or_insert_default().insert(value)
     }
 
     /// How many, at most [`DISTINCT_MAX`].
     pub fn len(&self) -> usize {
-        self.few.len() + self.many.len()
+        self.few.len() + self.many.as_ref().map_or(0, |many| many.len())
     }
 
     fn all(&self) -> impl Iterator<Item = &u64> {
-        self.few.iter().chain(&self.many)
+        self.few.iter().chain(self.many.iter().flat_map(|many| many.iter()))
     }
 
     /// Whether there was none.

@@ -18,6 +18,7 @@ use parsers::tree::{Links, Tree};
 use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, VANISHED};
+use super::context::rules_hash;
 use super::coverage::Coverage;
 use super::features::{Baseline, Counts, Observer};
 use super::gather::Sweeper;
@@ -201,6 +202,7 @@ pub fn sweep(
     let asked: BTreeSet<String> = found.families.iter().map(|family| family.name.clone()).collect();
     if let Some(checkpoint) = checkpoint.as_deref_mut() {
         checkpoint.begin();
+        checkpoint.is_for_rules(&rules_hash(rules));
     }
     let mut streams: VecDeque<Stream<'_>> = VecDeque::new();
     if let Some(reader) = journal {
@@ -242,14 +244,7 @@ pub fn sweep(
         }
     });
     if let Some(checkpoint) = checkpoint.as_deref() {
-        let is_asked = |path: &str| asked.contains(&family(Path::new(path)).0);
-        let is_there = |path: &str| {
-            !tree.stat(Path::new(path), Links::Follow).is_err_and(|error| error.not_found())
-        };
-        for path in checkpoint.vanished(&is_asked, &is_there) {
-            sweeper.outcome.summary.gaps += 1;
-            sweeper.incomplete(format!("{path}: {VANISHED}"));
-        }
+        say_vanished(tree, checkpoint, &asked, &mut sweeper);
     }
     let outcome = sweeper.finish();
     if let (Some(checkpoint), Some(baseline)) = (checkpoint.as_deref_mut(), &outcome.baseline) {
@@ -261,6 +256,23 @@ pub fn sweep(
         checkpoint.journal_cursor.clone_from(&outcome.journal_cursor);
     }
     outcome
+}
+
+/// Says which logs of the families that were asked for are gone with what nobody read.
+fn say_vanished(
+    tree: &RootedTree,
+    checkpoint: &Checkpoint,
+    asked: &BTreeSet<String>,
+    sweeper: &mut Sweeper<'_>,
+) {
+    let is_asked = |path: &str| asked.contains(&family(Path::new(path)).0);
+    let is_there = |path: &str| {
+        !tree.stat(Path::new(path), Links::Follow).is_err_and(|error| error.not_found())
+    };
+    for path in checkpoint.vanished(&is_asked, &is_there) {
+        sweeper.outcome.summary.gaps += 1;
+        sweeper.incomplete(format!("{path}: {VANISHED}"));
+    }
 }
 
 /// How many threads work in all.

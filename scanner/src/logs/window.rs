@@ -15,13 +15,13 @@ use super::matcher::{Correlated, Reference};
 use super::story::{Hit, Name, Opening, Tally};
 
 /// Most bytes that the groups of all correlations of a sweep take together.
-pub const GROUPS_BYTES_MAX: usize = 44 << 20;
+pub const GROUPS_BYTES_MAX: usize = 32 << 20;
 
 /// Most distinct values of one group that are told apart.
 pub const VALUES_MAX: usize = 1024;
 
 /// Groups that have not fired of which one correlation keeps lines to show.
-pub const EARLY_MAX: usize = 2048;
+pub const EARLY_MAX: usize = 1024;
 
 /// One correlation's groups.
 #[derive(Default)]
@@ -76,6 +76,13 @@ pub struct Feed<'a> {
     pub counted: Option<Name<'a>>,
 }
 
+impl Feed<'_> {
+    /// What tells its group from others.
+    pub fn key(&self) -> u64 {
+        self.group.iter().fold(1, |key, name| mixed(key, name.hash))
+    }
+}
+
 /// The fields of a rule that a correlation groups or counts by.
 pub fn fields_of(correlation: &Correlation, header: &Header) -> Vec<String> {
     let mut fields: Vec<String> = correlation
@@ -114,7 +121,7 @@ impl Window {
     /// Takes one event; `Some` when the correlation fires with it.
     pub fn feed(&mut self, correlated: &Correlated, feed: &Feed<'_>) -> Option<Fired> {
         let correlation = &correlated.correlation;
-        let key = feed.group.iter().fold(1, |key, name| mixed(key, name.hash));
+        let key = feed.key();
         let base = *self.base.get_or_insert_with(|| feed.at.saturating_sub(1 << 31));
         let at = u32::try_from(feed.at.saturating_sub(base).max(0)).unwrap_or(u32::MAX);
         self.newest = self.newest.max(feed.at);
@@ -267,12 +274,17 @@ fn count_events(pairs: &mut Vec<Pair>, at_least: u64, weight: u64, now: &Now) ->
     }
     let all: u64 = pairs.iter().map(|(events, _)| u64::from(*events)).sum();
     let mut spare = all.saturating_sub(u64::from(most));
-    pairs.retain_mut(|(events, _)| {
+    let mut whole = 0;
+    for (events, _) in pairs.iter_mut() {
         let gone = spare.min(u64::from(*events));
         spare -= gone;
         *events -= u32::try_from(gone).unwrap_or(*events);
-        *events > 0
-    });
+        if *events > 0 {
+            break;
+        }
+        whole += 1;
+    }
+    pairs.drain(..whole);
     let ends = pairs.first().zip(pairs.last());
     all >= u64::from(most) && ends.is_none_or(|(first, last)| last.1 - first.1 <= now.timespan)
 }

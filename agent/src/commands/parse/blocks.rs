@@ -1,7 +1,9 @@
 //! Formats made of directives and blocks, and those of packet filters and certificates.
 
 use parsers::config::apache::{Apache, Facts, Request};
+use parsers::config::certificates::Certificates;
 use parsers::config::nginx::Nginx;
+use parsers::config::{docker, iptables, nftables};
 
 use crate::exit::hinted;
 
@@ -10,12 +12,13 @@ use super::{Args, Kind, Parsed, plain, unreadable};
 
 /// Whether a kind is read here.
 pub(super) fn handles(kind: Kind) -> bool {
-    matches!(kind, Kind::Nginx | Kind::Apache)
+    use Kind::{Apache, Certificate, Docker, Iptables, Nftables, Nginx};
+    matches!(kind, Nginx | Apache | Iptables | Nftables | Docker | Certificate)
 }
 
 /// Whether a kind that is read here has an effective view.
 pub(super) fn has_effective(kind: Kind) -> bool {
-    matches!(kind, Kind::Nginx | Kind::Apache)
+    matches!(kind, Kind::Nginx | Kind::Apache | Kind::Docker)
 }
 
 /// Reads a file: its structure, or what holds in the end.
@@ -23,6 +26,22 @@ pub(super) fn read(source: &Source, kind: Kind, args: &Args) -> anyhow::Result<P
     match kind {
         Kind::Nginx => nginx(source, args.effective),
         Kind::Apache => apache(source, args),
+        Kind::Docker => docker_daemon(source),
+        Kind::Iptables => {
+            let mut read = iptables::Ruleset::parse(source.name(), &source.bytes()?);
+            let problems = std::mem::take(&mut read.problems);
+            Ok(Parsed::new(plain(&read)?, "rules", problems))
+        }
+        Kind::Nftables => {
+            let mut read = nftables::Ruleset::parse(source.name(), &source.bytes()?);
+            let problems = std::mem::take(&mut read.problems);
+            Ok(Parsed::new(plain(&read)?, "rules", problems))
+        }
+        Kind::Certificate => {
+            let mut read = Certificates::parse(source.name(), &source.bytes()?);
+            let problems = std::mem::take(&mut read.problems);
+            Ok(Parsed::new(plain(&read)?, "certificates", problems))
+        }
         _ => anyhow::bail!("this kind is not read here"),
     }
 }
@@ -86,4 +105,11 @@ fn request(list: &str) -> anyhow::Result<Request> {
         }
     }
     Ok(request)
+}
+
+/// Options are settings already: what a name that stands twice overrode is always told.
+fn docker_daemon(source: &Source) -> anyhow::Result<Parsed> {
+    let mut read = docker::parse(source.name(), &source.bytes()?);
+    let problems = std::mem::take(&mut read.problems);
+    Ok(Parsed::new(read.to_json(), "settings", problems))
 }

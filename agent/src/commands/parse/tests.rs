@@ -87,6 +87,24 @@ fn json_lines_are_one_entry_or_document_each() {
 }
 
 #[test]
+fn yaml_has_places_and_events() {
+    let text = "a: &x [1,\n  two]\nb:\n  c: *x\n";
+    let read = json_of("/a.yaml", text, &["--as", "yaml", "--spans"]);
+    assert_eq!((&read["a"], &read["b"]["c"]), (&json!([1, "two"]), &json!([1, "two"])));
+    assert_eq!(read["spans"]["a"][1], json!({"line": 2, "column": 3}));
+    assert_eq!(read["spans"]["b"]["c"], json!({"line": 4, "column": 6}));
+    let read = json_of("/a.yaml", "spans: 1\n", &["--as", "yaml", "--spans"]);
+    assert_eq!(read["value"], json!({"spans": 1}));
+    assert_eq!(read["spans"]["spans"], json!({"line": 1, "column": 8}));
+    let (exit, out) = parse("/a", b"- 'x'\n", &["--as", "yaml", "--format", "events"]);
+    assert_eq!(exit.unwrap(), Exit::Clean);
+    assert_eq!(out, "+STR\n+DOC\n+SEQ\n=VAL 'x\n-SEQ\n-DOC\n-STR\n");
+    assert!(parse("/a", b"{}", &["--as", "json", "--format", "events"]).0.is_err());
+    let error = parse("/a", b"a: [1\n", &["--as", "yaml", "--format", "events"]).0.unwrap_err();
+    assert!(error.to_string().contains("/a:"), "{error}");
+}
+
+#[test]
 fn errors_name_the_place_with_the_line_and_a_caret() {
     let error = parse("/a.json", b"{\n  \"a\": 1,\n  oops\n}", &["--as", "json"]).0.unwrap_err();
     let text = error.to_string();

@@ -1,7 +1,7 @@
 //! `wardmote rules list`: what rules there are, and what can feed them here.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use parsers::rules::sigma::{Header, Logsource};
 use scanner::RootedTree;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::feeds::Logs;
 use super::test::rule_set;
-use crate::commands::Global;
+use crate::commands::{Global, filters};
 use crate::exit::{self, Exit};
 
 /// Arguments.
@@ -26,6 +26,13 @@ pub struct Args {
     /// How to show them
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Only the texts of which a line has to hold one for any rule that needs some, one a line, as
+    /// `rg --ignore-case --file` takes them
+    #[arg(long, conflicts_with_all = ["root", "format"])]
+    literals: bool,
+    /// With --literals: a fail2ban filter beside the rules, as `sweep` takes it
+    #[arg(long, value_name = "NAME|PATH[…]", requires = "literals")]
+    filter: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +51,11 @@ struct Entry<'a> {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
+    if args.literals {
+        let text = literals(args)?;
+        crate::output::write(global.output.as_deref(), text.as_bytes())?;
+        return Ok(Exit::Clean);
+    }
     let rules = rule_set(&super::files(&args.paths)?)?;
     let tree = RootedTree::open(&args.root).map_err(|error| {
         exit::hinted(format!("{}: {error}", args.root.display()), "--root names a directory")
@@ -57,6 +69,27 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     };
     crate::output::write(global.output.as_deref(), text.as_bytes())?;
     Ok(Exit::Clean)
+}
+
+/// The required texts as regular expressions, one a line.
+fn literals(args: &Args) -> anyhow::Result<String> {
+    let tree = RootedTree::open(Path::new("/"))?;
+    let now = jiff::Timestamp::now().as_second();
+    let files = super::files(&args.paths)?;
+    let mut texts = rule_set(&files)?.required_texts();
+    for filter in &args.filter {
+        let needed = filters::load(&tree, filter, now)?.needed().unwrap_or_default();
+        texts.extend(needed.iter().map(|text| text.to_ascii_lowercase()));
+    }
+    Ok(texts.iter().map(|text| escaped(text) + "\n").collect())
+}
+
+/// A text as a regular expression on one line, whatever its bytes.
+fn escaped(text: &[u8]) -> String {
+    match std::str::from_utf8(text) {
+        Ok(text) if !text.contains(char::is_control) => regex::escape(text),
+        _ => text.iter().map(|byte| format!(r"(?-u:\x{byte:02x})")).collect(),
+    }
 }
 
 fn entries<'a>(rules: &'a RuleSet, logs: &'a Logs, paths: &[PathBuf]) -> Vec<Entry<'a>> {
@@ -152,4 +185,20 @@ fn as_lines(entries: &[Entry<'_>]) -> anyhow::Result<String> {
         out.push('\n');
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_line_and_matches_itself() {
+        for text in [&b"a.b*c"[..], b"two\nlines", b"\xff\x00x", "\u{e9}".as_bytes(), b" [x] "] {
+            let source = escaped(text);
+            assert!(!source.contains('\n'), "{source}");
+            let regex = regex::bytes::Regex::new(&source).unwrap();
+            let found = regex.find(text).map(|found| found.as_bytes());
+            assert_eq!(found, Some(text), "{source}");
+        }
+    }
 }

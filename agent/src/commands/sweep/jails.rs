@@ -6,13 +6,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use parsers::tree::Tree;
 use scanner::RootedTree;
 use scanner::logs::coverage::Unfed;
-use scanner::logs::fail2ban::{Jail, Jails};
+use scanner::logs::fail2ban::{Filter, Jail, Jails};
 use scanner::logs::source::{self, Found};
 
 use crate::commands::filters;
 use crate::exit;
+use crate::rule_cache::RuleCache;
 
 /// Failures that fail2ban takes unless a jail says otherwise (its jail.conf).
 const MAXRETRY: u32 = 5;
@@ -35,16 +37,14 @@ pub(super) struct Beside {
 /// The jails of the filters that the user names, and those below a directory.
 pub(super) fn load(
     tree: &RootedTree,
-    filters: &[String],
+    named: &[String],
     directory: Option<&Path>,
     now: i64,
+    cache: &RuleCache,
 ) -> anyhow::Result<(Vec<Jail>, Beside)> {
     let (mut jails, mut beside) = (Vec::new(), Beside::default());
     if let Some(directory) = directory {
-        let base = std::path::absolute(directory)?;
-        let found = Jails::load(tree, &base, filters::last_year(now)).map_err(|problem| {
-            exit::hinted(problem.to_string(), "name the directory that holds jail.conf")
-        })?;
+        let found = below(tree, directory, now, cache)?;
         beside.problems = found
             .problems
             .into_iter()
@@ -58,23 +58,56 @@ pub(super) fn load(
             jails.push(jail);
         }
     }
-    for text in filters {
-        let filter = filters::load(tree, text, now)?;
-        jails.push(Jail {
-            name: filter.name().to_string(),
-            filter,
-            logpath: Vec::new(),
-            reads_journal: false,
-            maxretry: MAXRETRY,
-            findtime_s: FINDTIME_S,
-            bantime_s: BANTIME_S,
-            ignored: Vec::new(),
-            ignored_names: Vec::new(),
-            zone: None,
-        });
+    if !named.is_empty() {
+        let mut words = named.to_vec();
+        // What a relative path means depends on where it is asked.
+        words.push(std::env::current_dir()?.to_string_lossy().into_owned());
+        let asked = ("filters", words.as_slice());
+        let found = cache.jails(tree, asked, filters::last_year(now), |tree| {
+            let each = named.iter().map(|text| Ok(alone(filters::load(tree, text, now)?)));
+            let jails = each.collect::<anyhow::Result<Vec<Jail>>>()?;
+            Ok::<_, anyhow::Error>(Jails { jails, problems: Vec::new() })
+        })?;
+        jails.extend(found.jails);
     }
     tell_apart(&mut jails);
     Ok((jails, beside))
+}
+
+/// The jails below a directory.
+fn below(
+    tree: &RootedTree,
+    directory: &Path,
+    now: i64,
+    cache: &RuleCache,
+) -> anyhow::Result<Jails> {
+    let base = std::path::absolute(directory)?;
+    let last_year = filters::last_year(now);
+    let read = |tree: &dyn Tree| {
+        Jails::load(tree, &base, last_year).map_err(|problem| {
+            exit::hinted(problem.to_string(), "name the directory that holds jail.conf")
+        })
+    };
+    match base.to_str() {
+        Some(text) => cache.jails(tree, ("jails", &[text.to_string()]), last_year, read),
+        None => read(tree),
+    }
+}
+
+/// A filter as the jail that fail2ban makes of it where nobody sets anything.
+fn alone(filter: Filter) -> Jail {
+    Jail {
+        name: filter.name().to_string(),
+        filter,
+        logpath: Vec::new(),
+        reads_journal: false,
+        maxretry: MAXRETRY,
+        findtime_s: FINDTIME_S,
+        bantime_s: BANTIME_S,
+        ignored: Vec::new(),
+        ignored_names: Vec::new(),
+        zone: None,
+    }
 }
 
 /// Gives each jail a name of its own: `sshd`, `sshd-2`.

@@ -1,7 +1,8 @@
 //! `wardmote sweep`: looks through logs with rules, once, for cron only at what is new, or on and on.
 //!
-//! Reads and judges; the only thing it writes is its state ([`crate::cursor`]), under a lock, so that two
-//! sweeps never both move it. `follow` goes on while the logs grow, `splay` spreads the starts of many
+//! Reads and judges; the only things it writes are its state ([`crate::cursor`]), under a lock, so that two
+//! sweeps never both move it, and below the state directory what it found and what rule files came to
+//! ([`crate::rule_cache`]): neither with `--no-state`. `follow` goes on while the logs grow, `splay` spreads the starts of many
 //! hosts, `stdin` makes a log of what comes through a pipe, `view` shows what was found.
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use crate::pipeline::judge::{self, Judges};
 use crate::pipeline::keep::{self, Of};
 use crate::pipeline::look::known_users;
 use crate::pipeline::{advise, ask, known, look, surround};
+use crate::rule_cache::{Keep, RuleCache};
 use crate::settings::{Settings, Span, state_directory};
 use crate::store::cases::{By, Case};
 
@@ -182,11 +184,13 @@ impl<'a> Task<'a> {
     fn new(args: &'a Args, global: &'a Global) -> anyhow::Result<Self> {
         let settings = Settings::load(global.config.as_deref())?;
         settings.site.operator()?;
-        let mut documents = content::documents()?;
-        documents.extend(rule_files::load(&args.rules)?);
         let tree = RootedTree::open(Path::new("/"))?;
         let now = jiff::Timestamp::now().as_second();
-        let (jails, beside) = jails::load(&tree, &args.filter, args.jails.as_deref(), now)?;
+        let keep = if args.no_state { Keep::Nothing } else { Keep::New };
+        let cache = RuleCache::new(&state_directory(global.state_dir.as_deref()), keep);
+        let mut documents = content::documents()?;
+        documents.extend(rule_files::load_kept(&args.rules, &tree, &cache)?);
+        let (jails, beside) = jails::load(&tree, &args.filter, args.jails.as_deref(), now, &cache)?;
         let rules = rule_files::rule_set(documents, jails)?;
         let zone = zone(args.tz.as_deref())?;
         Ok(Self { args, global, settings, rules, tree, zone, beside })

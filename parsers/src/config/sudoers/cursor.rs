@@ -90,8 +90,19 @@ impl<'a> Cursor<'a> {
                 b'"' => {
                     let end = closing_quote(bytes, self.at);
                     let end = end.ok_or((self.at, "a quote that does not end"))?;
-                    word.extend(unescaped(&self.text[self.at + 1..end]).into_bytes());
+                    let is_whole = word.is_empty();
+                    // Only a quote is escaped between quotes.
+                    let inner = self.text[self.at + 1..end].replace("\\\"", "\"");
+                    word.extend(inner.into_bytes());
                     self.at = end + 1;
+                    if is_whole {
+                        break; // what follows is a word of its own
+                    }
+                }
+                // `%:group`: a group of a plugin.
+                b':' if signs == USER_SIGNS && word == b"%" => {
+                    word.push(byte);
+                    self.at += 1;
                 }
                 b':' if signs == HOST_SIGNS && is_ipv6_colon(&word, bytes.get(self.at + 1)) => {
                     word.push(byte);
@@ -119,6 +130,12 @@ impl<'a> Cursor<'a> {
             let start = self.at;
             let is_quoted = self.peek() == Some(b'"');
             let word = self.word(signs)?;
+            if signs == USER_SIGNS && !is_quoted && is_network(&word) {
+                return Err((start, "a network cannot stand among users"));
+            }
+            if matches!(word.as_str(), "%" | "%:" | "+") && signs == USER_SIGNS {
+                return Err((start, "the name of the group is missing"));
+            }
             let who = if is_quoted { quoted(word) } else { who(word, start)? };
             members.push(Member { negated, who });
             if !self.take(b',') {
@@ -129,44 +146,52 @@ impl<'a> Cursor<'a> {
 
     /// One command with its digests.
     pub fn command(&mut self) -> Result<Command, Fault> {
-        let negated = self.negation();
         let mut digests = Vec::new();
         while let Some(digest) = self.digest() {
             digests.push(digest);
             self.take(b',');
         }
+        let negated = self.negation();
         self.blanks();
         let start = self.at;
         let what = if self.peek() == Some(b'^') {
-            What::Path { path: self.regex()?, arguments: self.arguments() }
+            What::Path { path: self.regex()?, arguments: self.arguments()? }
         } else {
             let word = self.word(b",:=#")?;
+            if word.starts_with('/') && has_odd_escape(&self.text[start..self.at]) {
+                return Err((start, "a full path escapes only `,:=#` and blanks"));
+            }
             match word.as_str() {
                 "ALL" => What::All,
-                "sudoedit" => What::Edit(self.arguments().unwrap_or_default()),
-                "list" => What::List(self.arguments()),
+                "sudoedit" => What::Edit(self.arguments()?.unwrap_or_default()),
+                "list" => What::List(self.arguments()?),
                 path if path.starts_with('/') || path == "*" => {
-                    let arguments = self.arguments();
+                    let arguments = self.arguments()?;
                     What::Path { path: word, arguments }
                 }
                 name if is_alias(name) => What::Alias(word),
                 _ => return Err((start, "a command is a full path, an alias or ALL")),
             }
         };
+        if !digests.is_empty() && matches!(what, What::Alias(_)) {
+            return Err((start, "a digest requires a path"));
+        }
         Ok(Command { negated, digests, what })
     }
 
+    /// `sha256:…`, in hexadecimal or Base64 digits.
     pub fn digest(&mut self) -> Option<String> {
         self.blanks();
         let rest = self.rest();
-        let is_digest =
-            ["sha224:", "sha256:", "sha384:", "sha512:"].iter().any(|name| rest.starts_with(name));
-        if !is_digest {
-            return None;
-        }
-        let end = rest.find([' ', '\t', ',']).unwrap_or(rest.len());
-        self.at += end;
-        Some(rest[..end].to_string())
+        let found = DIGESTS.iter().find_map(|(name, _)| {
+            let after = rest.strip_prefix(name)?.trim_start_matches([' ', '\t']);
+            Some((*name, after.strip_prefix(':')?.trim_start_matches([' ', '\t'])))
+        });
+        let (name, value) = found?;
+        let is_digit = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+        let digits = &value[..value.find(|c| !is_digit(c)).unwrap_or(value.len())];
+        self.at = self.text.len() - value.len() + digits.len();
+        Some(format!("{name}:{digits}"))
     }
 
     /// `^…$`, to the `$` that a blank, a sign or the end follows.
@@ -181,26 +206,34 @@ impl<'a> Cursor<'a> {
     }
 
     /// Arguments up to an unescaped `,`, `:`, `=` or `#`; `""` means "none at all".
-    pub fn arguments(&mut self) -> Option<String> {
+    pub fn arguments(&mut self) -> Result<Option<String>, Fault> {
         self.blanks();
-        if self.peek() == Some(b'^')
-            && let Ok(regex) = self.regex()
-        {
-            return Some(regex);
+        if self.peek() == Some(b'^') {
+            return self.regex().map(Some);
         }
         let bytes = self.text.as_bytes();
         let mut found = Vec::new();
         while let Some(byte) = self.peek() {
             match byte {
-                b'\\' if bytes.get(self.at + 1).is_some_and(|next| b",:=#\\".contains(next)) => {
+                b'\\' if bytes.get(self.at + 1).is_some_and(|next| b",:=#\\ \t".contains(next)) => {
                     found.push(bytes[self.at + 1]);
                     self.at += 2;
                 }
-                b'\\' if self.at + 1 < bytes.len() => {
+                b'\\' if bytes.get(self.at + 1).is_some_and(|next| b"*?[]!^".contains(next)) => {
                     found.extend(&bytes[self.at..self.at + 2]);
                     self.at += 2;
                 }
+                b'\\' => {
+                    return Err((self.at, "arguments escape only `,:=#\\`, blanks and patterns"));
+                }
                 b',' | b':' | b'=' | b'#' => break,
+                // sudo keeps one space between arguments, however they are written.
+                b' ' | b'\t' => {
+                    if found.last() != Some(&b' ') {
+                        found.push(b' ');
+                    }
+                    self.at += 1;
+                }
                 _ => {
                     found.push(byte);
                     self.at += 1;
@@ -208,11 +241,11 @@ impl<'a> Cursor<'a> {
             }
         }
         let text = String::from_utf8_lossy(&found).trim().to_string();
-        match text.as_str() {
+        Ok(match text.as_str() {
             "" => None,
             "\"\"" => Some(String::new()),
             _ => Some(text),
-        }
+        })
     }
 
     pub fn commands(&mut self) -> Result<Vec<Command>, Fault> {
@@ -252,9 +285,33 @@ impl<'a> Cursor<'a> {
         }
         self.at = self.text.len() - after.len() + 1;
         self.blanks();
-        let value = self.word(b",")?;
+        let value = self.word(b",=:()!>#")?;
         Ok(Some((rest[..end].to_string(), value)))
     }
+}
+
+/// Names of digests and how many bytes they have.
+const DIGESTS: [(&str, usize); 4] =
+    [("sha224", 28), ("sha256", 32), ("sha384", 48), ("sha512", 64)];
+
+/// Whether a digest (`sha256:…`) has the length that its name says, in hexadecimal or Base64 digits.
+pub(super) fn is_whole_digest(digest: &str) -> bool {
+    let Some((name, digits)) = digest.split_once(':') else { return false };
+    let Some((_, bytes)) = DIGESTS.iter().find(|(known, _)| *known == name) else { return false };
+    let is_hex = digits.len() == 2 * bytes && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let padded = digits.ends_with('=');
+    is_hex || digits.len() == if padded { 4 * bytes.div_ceil(3) } else { (4 * bytes).div_ceil(3) }
+}
+
+/// Whether a backslash stands before something that a path does not escape.
+fn has_odd_escape(raw: &str) -> bool {
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\\' && !bytes.next().is_some_and(|next| b",:= \t#".contains(&next)) {
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) const USER_SIGNS: &[u8] = b",=:()!>";
@@ -272,13 +329,24 @@ const OPTIONS: [&str; 10] = [
     "APPARMOR_PROFILE",
 ];
 
+/// Whether a word is an IPv4 address or network.
+fn is_network(word: &str) -> bool {
+    let (address, mask) = word.split_once('/').unwrap_or((word, "0"));
+    let is_address = |text: &str| text.parse::<std::net::Ipv4Addr>().is_ok();
+    is_address(address) && (is_address(mask) || mask.parse::<u8>().is_ok_and(|bits| bits <= 32))
+}
+
 /// Longest IPv6 address as text.
 const IPV6_BYTES_MAX: usize = 45;
 
 /// Whether a `:` in a host list belongs to an IPv6 address.
 fn is_ipv6_colon(word: &[u8], next: Option<&u8>) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b':';
-    word.len() < IPV6_BYTES_MAX && word.iter().all(is_part) && next.is_some_and(is_part)
+    // `fe80::/10`: the last colon stands before the length of the prefix.
+    let is_last = |next: &u8| *next == b'/' && word.last() == Some(&b':');
+    word.len() < IPV6_BYTES_MAX
+        && word.iter().all(is_part)
+        && next.is_some_and(|next| is_part(next) || is_last(next))
 }
 
 pub(super) fn is_alias(word: &str) -> bool {
@@ -364,7 +432,15 @@ impl Cursor<'_> {
         let users =
             if is_group_or_end(self.peek()) { Vec::new() } else { self.members(USER_SIGNS)? };
         let groups = if self.take(b':') && self.peek() != Some(b')') {
-            self.members(USER_SIGNS)?
+            let start = self.at;
+            let groups = self.members(USER_SIGNS)?;
+            let is_name = |one: &Member| {
+                matches!(one.who, Who::All | Who::Name(_) | Who::Alias(_) | Who::Uid(_))
+            };
+            if !groups.iter().all(is_name) {
+                return Err((start, "groups are written by name alone here"));
+            }
+            groups
         } else {
             Vec::new()
         };

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::place::Place;
+
 use super::cursor::{
-    Cursor, Fault, HOST_SIGNS, Keyword, USER_SIGNS, closing_quote, is_alias, unescaped,
+    Cursor, Fault, HOST_SIGNS, Keyword, USER_SIGNS, closing_quote, is_alias, is_whole_digest,
+    unescaped,
 };
+use super::parameters::fault;
 use super::{
     Alias, AliasKind, Command, Joined, Member, Operator, Rule, Runas, Scope, Setting, Sudoers,
     Tags, What,
@@ -14,6 +18,8 @@ use super::{
 pub(super) struct Include {
     pub is_directory: bool,
     pub path: String,
+    /// Something stands behind the path that is no comment.
+    pub has_more: bool,
 }
 
 /// Where a comment starts: an unescaped `#` outside of quotes that starts neither an id (`#1000`) nor
@@ -57,19 +63,37 @@ pub(super) fn include(line: &str) -> Option<Include> {
         _ => return None,
     };
     let path = path.trim();
-    let path = match path.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
-        Some((inner, _)) => inner.to_string(),
-        None => unescaped(path),
+    let (path, rest) = match path.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+        Some((inner, rest)) => (inner.to_string(), rest),
+        // The path ends at a blank.
+        None => {
+            let (path, rest) = path.split_at(blank(path).unwrap_or(path.len()));
+            (unescaped(path), rest)
+        }
     };
-    Some(Include { is_directory, path })
+    let rest = rest.trim_start();
+    Some(Include { is_directory, path, has_more: !rest.is_empty() && !rest.starts_with('#') })
+}
+
+/// The first blank without a backslash before it.
+fn blank(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    (0..bytes.len())
+        .find(|at| matches!(bytes[*at], b' ' | b'\t') && (*at == 0 || bytes[*at - 1] != b'\\'))
 }
 
 /// Reads one line into the policy, or notes why it could not be.
 pub(super) fn line(policy: &mut Sudoers, file: &Arc<str>, line: &Joined) {
     let mut cursor = Cursor { text: &line.text, at: 0 };
     cursor.blanks();
+    let start = cursor.at;
+    let keyword = cursor.keyword();
+    if keyword.is_some() && line.place(file, start).0.line != line.segments[0].1 {
+        let message = "a line that is continued cannot begin with this word";
+        return policy.problems.push(line.place(file, start).0, message);
+    }
     let mut entry = Entry { policy, file, line };
-    let read = match cursor.keyword() {
+    let read = match keyword {
         Some(Keyword::Defaults) => entry.defaults(&mut cursor),
         Some(Keyword::Alias(kind)) => entry.aliases(&mut cursor, kind),
         None => entry.user_spec(&mut cursor),
@@ -91,7 +115,7 @@ impl Tags {
             "NOSETENV" => (&mut self.setenv, false),
             "EXEC" => (&mut self.exec, true),
             "NOEXEC" => (&mut self.exec, false),
-            "FOLLOW" | "FOLLOWLNK" => (&mut self.follow, true),
+            "FOLLOW" => (&mut self.follow, true),
             "NOFOLLOW" => (&mut self.follow, false),
             "LOG_INPUT" => (&mut self.log_input, true),
             "NOLOG_INPUT" => (&mut self.log_input, false),
@@ -187,6 +211,9 @@ impl Entry<'_> {
         };
         let (place, text) = self.line.place(self.file, start);
         let scope = Arc::clone(scope);
+        if let Some(message) = fault(&name, operator, (width > 0).then_some(&value)) {
+            self.policy.notes.push(place.clone(), message);
+        }
         self.policy.defaults.push(Setting { scope, name, operator, value, place, text });
         Ok(())
     }
@@ -208,6 +235,7 @@ impl Entry<'_> {
                 _ => (cursor.members(USER_SIGNS)?, Vec::new()),
             };
             let (place, _) = self.line.place(self.file, start);
+            commands.iter().for_each(|command| self.digests(command, &place));
             let alias = Alias { kind, members, commands, place: place.clone() };
             if self.policy.aliases.contains_key(&(kind, name.clone())) {
                 self.policy.problems.push(place, "the alias is already defined");
@@ -220,8 +248,18 @@ impl Entry<'_> {
         }
     }
 
+    /// Notes digests that no file can have.
+    fn digests(&mut self, command: &Command, place: &Place) {
+        if !command.digests.iter().all(|digest| is_whole_digest(digest)) {
+            self.policy.notes.push(place.clone(), "a digest of the wrong length");
+        }
+    }
+
     fn user_spec(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
         let users = Arc::new(cursor.members(USER_SIGNS)?);
+        if cursor.peek() == Some(b':') {
+            return Err((cursor.at, "not expected here"));
+        }
         loop {
             cursor.blanks();
             let hosts = Arc::new(cursor.members(HOST_SIGNS)?);
@@ -248,20 +286,19 @@ impl Entry<'_> {
             if let Some(given) = cursor.runas()? {
                 runas = Some(Arc::new(given));
             }
-            loop {
-                if let Some(name) = cursor.tag() {
-                    tags.set(name);
-                } else if let Some((name, value)) = cursor.option()? {
-                    let all = Arc::make_mut(&mut options);
-                    all.retain(|(known, _)| *known != name);
-                    all.push((name, value));
-                } else {
-                    break;
-                }
+            // First the options, then the tags: an option behind a tag is no option.
+            while let Some((name, value)) = cursor.option()? {
+                let all = Arc::make_mut(&mut options);
+                all.retain(|(known, _)| *known != name);
+                all.push((name, value));
+            }
+            while let Some(name) = cursor.tag() {
+                tags.set(name);
             }
             cursor.blanks();
             let (place, text) = self.line.place(self.file, cursor.at);
             let command = cursor.command()?;
+            self.digests(&command, &place);
             let (users, hosts) = (Arc::clone(users), Arc::clone(hosts));
             let (runas, options) = (runas.clone(), Arc::clone(&options));
             self.policy.rules.push(Rule {

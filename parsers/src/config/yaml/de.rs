@@ -9,15 +9,15 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::Display;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    self, Deserialize, DeserializeOwned, DeserializeSeed, EnumAccess, Expected, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
-};
+use serde::de::{self, Deserialize, DeserializeOwned, Expected, Unexpected, Visitor};
 
 use super::resolve::{self, Scalar};
-use super::tree::{Children, Kind, NodeRef, Tree};
+use super::tree::{Kind, NodeRef, Tree};
 use super::{DEPTH_MAX, DocumentError, NODES_MAX};
+
+mod access;
+
+use access::{Items, Named, Pairs, Tagged};
 
 const CORE: &str = "tag:yaml.org,2002:";
 
@@ -449,151 +449,5 @@ impl<'t> de::Deserializer<'t> for Reader<'t, '_> {
         visitor: V,
     ) -> Result<V::Value, DocumentError> {
         visitor.visit_unit()
-    }
-}
-
-/// The items of a sequence.
-struct Items<'t, 'b> {
-    reader: Reader<'t, 'b>,
-    rest: Children<'t>,
-    count: usize,
-}
-
-impl<'t> SeqAccess<'t> for &mut Items<'t, '_> {
-    type Error = DocumentError;
-
-    fn next_element_seed<S: DeserializeSeed<'t>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, DocumentError> {
-        let Some(item) = self.rest.next() else { return Ok(None) };
-        self.count += 1;
-        seed.deserialize(self.reader.at(item)).map(Some)
-    }
-}
-
-/// The keys and values of a mapping.
-struct Pairs<'t, 'b> {
-    reader: Reader<'t, 'b>,
-    rest: Children<'t>,
-    count: usize,
-}
-
-impl<'t> MapAccess<'t> for &mut Pairs<'t, '_> {
-    type Error = DocumentError;
-
-    fn next_key_seed<S: DeserializeSeed<'t>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, DocumentError> {
-        let Some(key) = self.rest.next() else { return Ok(None) };
-        self.count += 1;
-        seed.deserialize(self.reader.at(key)).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'t>>(
-        &mut self,
-        seed: S,
-    ) -> Result<S::Value, DocumentError> {
-        let Some(value) = self.rest.next() else {
-            return Err(de::Error::custom("a value was asked for without its key"));
-        };
-        seed.deserialize(self.reader.at(value))
-    }
-}
-
-/// A variant's name as text.
-struct Named<'t, 'b>(Reader<'t, 'b>);
-
-impl<'t, 'b> EnumAccess<'t> for Named<'t, 'b> {
-    type Error = DocumentError;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'t>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Self), DocumentError> {
-        Ok((seed.deserialize(self.0)?, self))
-    }
-}
-
-impl<'t> VariantAccess<'t> for Named<'t, '_> {
-    type Error = DocumentError;
-
-    fn unit_variant(self) -> Result<(), DocumentError> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'t>>(
-        self,
-        _seed: S,
-    ) -> Result<S::Value, DocumentError> {
-        Err(de::Error::invalid_type(Unexpected::UnitVariant, &"newtype variant"))
-    }
-
-    fn tuple_variant<V: Visitor<'t>>(
-        self,
-        _length: usize,
-        _visitor: V,
-    ) -> Result<V::Value, DocumentError> {
-        Err(de::Error::invalid_type(Unexpected::UnitVariant, &"tuple variant"))
-    }
-
-    fn struct_variant<V: Visitor<'t>>(
-        self,
-        _fields: &'static [&'static str],
-        _visitor: V,
-    ) -> Result<V::Value, DocumentError> {
-        Err(de::Error::invalid_type(Unexpected::UnitVariant, &"struct variant"))
-    }
-}
-
-/// A tag that names a variant, and the value it stands before.
-struct Tagged<'t, 'b> {
-    variant: String,
-    content: Reader<'t, 'b>,
-}
-
-impl<'t, 'b> EnumAccess<'t> for Tagged<'t, 'b> {
-    type Error = DocumentError;
-    type Variant = Reader<'t, 'b>;
-
-    fn variant_seed<S: DeserializeSeed<'t>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Reader<'t, 'b>), DocumentError> {
-        let name: StrDeserializer<'_, DocumentError> = StrDeserializer::new(&self.variant);
-        Ok((seed.deserialize(name)?, self.content))
-    }
-}
-
-impl<'t> VariantAccess<'t> for Reader<'t, '_> {
-    type Error = DocumentError;
-
-    fn unit_variant(self) -> Result<(), DocumentError> {
-        Deserialize::deserialize(self)
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'t>>(
-        self,
-        seed: S,
-    ) -> Result<S::Value, DocumentError> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'t>>(
-        self,
-        _length: usize,
-        visitor: V,
-    ) -> Result<V::Value, DocumentError> {
-        de::Deserializer::deserialize_seq(self, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'t>>(
-        self,
-        _fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, DocumentError> {
-        de::Deserializer::deserialize_map(self, visitor)
     }
 }

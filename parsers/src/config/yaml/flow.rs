@@ -275,7 +275,7 @@ impl Parser<'_, '_> {
             }
             b'[' | b'{' => self.nested(flow, &Props::NONE),
             b'*' => self.flow_alias(flow),
-            b':' if flow.state == Entry && self.colon_separates() => {
+            b':' if matches!(flow.state, Entry | Key) && self.colon_separates() => {
                 self.flow_empty(flow, &Props::NONE)
             }
             b'&' | b'!' => self.flow_with_props(indent, flow),
@@ -319,10 +319,10 @@ impl Parser<'_, '_> {
 
     /// Nothing, as the key before `:`, or with properties.
     fn flow_empty(&mut self, flow: Flow, props: &Props) -> Step {
-        let place = self.last_end;
+        let place = if props.is_none() { self.at } else { self.last_end };
         let scalar =
             Scalar { kind: Kind::Empty, start: place, end: place, flags: 0, multiline: false };
-        self.flow_scalar(flow, scalar, self.at, props)
+        self.flow_scalar(flow, scalar, place, props)
     }
 
     fn flow_alias(&mut self, flow: Flow) -> Step {

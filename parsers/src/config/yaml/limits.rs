@@ -9,8 +9,11 @@ pub const TAG_BYTES_MAX: usize = 1_024;
 /// Most directives before one document.
 pub const DIRECTIVES_MAX: usize = 64;
 
-/// Most bytes of one text: offsets are kept in 32 bits.
-pub const TEXT_BYTES_MAX: usize = u32::MAX as usize - 1;
+/// Most bytes of one text (2 GiB): offsets and columns are kept in 32 bits, columns with a sign.
+pub const TEXT_BYTES_MAX: usize = i32::MAX as usize;
+
+/// Most nodes of one tree, whatever [`Options`] says: their numbers are kept in 32 bits.
+pub const NODES_MAX: usize = u32::MAX as usize - 1;
 
 /// How a stream is read. The default suits files that others have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

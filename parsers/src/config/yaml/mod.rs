@@ -104,6 +104,11 @@ const EXCERPT_BYTES_MAX: usize = 160;
 /// assert_eq!(documents.len(), 2);
 /// ```
 pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, DocumentError> {
+    config_tree(bytes)?.to_json(Tags::Shown)
+}
+
+/// Reads a configuration file's tree under the limits of this module.
+pub fn config_tree(bytes: &[u8]) -> Result<Tree<'_>, DocumentError> {
     if bytes.len() > BYTES_MAX {
         return Err(DocumentError::whole(format!("larger than the limit of {BYTES_MAX} bytes")));
     }
@@ -113,7 +118,7 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, DocumentError> {
         documents_max: DOCUMENTS_MAX,
         comments: false,
     };
-    Tree::read_with(bytes, &options)?.to_json(Tags::Shown)
+    Tree::read_with(bytes, &options)
 }
 
 /// Reads the one document of a YAML file; an empty file is `null`.

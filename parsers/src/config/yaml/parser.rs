@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::limits::Options;
+use super::limits::{self, Options};
 use super::scan::{self, byte, is_blank, is_break, is_white};
 use super::tree::{Arena, HAS_PROPS, Kind, Node, Props};
 use super::{DocumentError, at};
@@ -59,6 +59,7 @@ pub(super) struct Frame {
 pub(super) struct Parser<'t, 'o> {
     pub text: &'t [u8],
     pub options: &'o Options,
+    nodes_max: usize,
     /// The byte that is read next.
     pub at: usize,
     /// Where the current line starts.
@@ -88,6 +89,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         Self {
             text: text.as_bytes(),
             options,
+            nodes_max: options.nodes_max.min(limits::NODES_MAX),
             at: 0,
             line: 0,
             indent: 0,
@@ -273,7 +275,7 @@ impl<'t, 'o> Parser<'t, 'o> {
     #[inline(always)]
     pub(super) fn push(&mut self, kind: Kind, start: usize, end: usize, flags: u8) -> Step<u32> {
         let index = self.arena.nodes.len();
-        if index >= self.options.nodes_max {
+        if index >= self.nodes_max {
             return self.fail(start, "more nodes than the limit");
         }
         let next = index as u32 + 1;

@@ -1,9 +1,14 @@
 //! Documents of a stream: directives, markers, bare documents.
 
+use std::collections::HashMap;
+
 use super::limits::DIRECTIVES_MAX;
 use super::parser::{Frame, Head, Parser, State, Step};
 use super::scan::{self, byte, is_blank, is_white};
 use super::tree::{Kind, Props, Root};
+
+/// Room for anchors that is kept from one document to the next.
+const ANCHORS_KEPT_MAX: usize = 256;
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -48,7 +53,11 @@ impl<'t> Parser<'t, '_> {
         if self.arena.roots.len() >= self.options.documents_max {
             return self.fail(self.at, "more documents than the limit");
         }
-        self.anchors.clear();
+        // Clearing costs what the largest document has cost: not for every small one after it.
+        match self.anchors.capacity() > ANCHORS_KEPT_MAX {
+            true => self.anchors = HashMap::new(),
+            false => self.anchors.clear(),
+        }
         self.handles.clear();
         if self.head == Head::Content && self.byte() == b'%' && self.at == self.line {
             self.directives()?;

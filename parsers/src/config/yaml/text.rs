@@ -9,7 +9,7 @@ use super::{DocumentError, at, scan};
 /// or by the zeros around a first ASCII character, are decoded.
 pub(super) fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, DocumentError> {
     if bytes.len() > TEXT_BYTES_MAX {
-        return Err(DocumentError::whole("larger than 4 GiB"));
+        return Err(DocumentError::whole("larger than 2 GiB"));
     }
     let text = match bytes {
         [0, 0, 0xfe, 0xff, rest @ ..] => Cow::Owned(utf32(rest, u32::from_be_bytes)?),
@@ -23,7 +23,7 @@ pub(super) fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, DocumentError> {
         _ => Cow::Borrowed(utf8(bytes)?),
     };
     if text.len() > TEXT_BYTES_MAX {
-        return Err(DocumentError::whole("larger than 4 GiB"));
+        return Err(DocumentError::whole("larger than 2 GiB"));
     }
     match scan::control(text.as_bytes()) {
         Some(offset) => Err(at(text.as_bytes(), offset, "a control character".into())),

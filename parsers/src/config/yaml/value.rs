@@ -55,7 +55,48 @@ impl Tree<'_> {
     }
 }
 
+impl Tree<'_> {
+    /// For every document a tree parallel to its JSON value: `{"line", "column"}` in the place of each
+    /// scalar, alias and empty collection. Aliases are not followed; keys are the values' keys.
+    ///
+    /// # Errors
+    /// Those of [`Tree::to_json`] for keys.
+    pub fn to_places(&self) -> Result<Vec<Value>, DocumentError> {
+        let mut budget = Budget { tags: Tags::Shown, nodes: NODES_MAX, text_bytes: TEXT_BYTES_MAX };
+        self.documents().map(|root| budget.places(root, 0)).collect()
+    }
+}
+
 impl Budget {
+    /// Recursion ends at [`DEPTH_MAX`].
+    fn places(&mut self, node: NodeRef<'_>, depth: usize) -> Result<Value, DocumentError> {
+        if depth > DEPTH_MAX {
+            return Err(fault(node, "values are nested too deeply"));
+        }
+        if node.children().next().is_none() {
+            let (line, column) = node.place();
+            return Ok(serde_json::json!({ "line": line, "column": column }));
+        }
+        if !node.kind().is_mapping() {
+            let items = node.children().map(|item| self.places(item, depth + 1));
+            return Ok(Value::Array(items.collect::<Result<_, _>>()?));
+        }
+        let mut map = Map::new();
+        for (key, value) in node.pairs() {
+            let name = self.name(key, depth + 1)?;
+            map.insert(name, self.places(value, depth + 1)?);
+        }
+        Ok(Value::Object(map))
+    }
+
+    /// A key as JSON's text.
+    fn name(&mut self, key: NodeRef<'_>, depth: usize) -> Result<String, DocumentError> {
+        Ok(match self.value(key, depth)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
+    }
+
     /// Recursion ends at [`DEPTH_MAX`].
     fn value(&mut self, node: NodeRef<'_>, depth: usize) -> Result<Value, DocumentError> {
         let place = node;
@@ -78,10 +119,7 @@ impl Budget {
             Kind::BlockMapping | Kind::FlowMapping => {
                 let mut map = Map::new();
                 for (key, value) in node.pairs() {
-                    let name = match self.value(key, inside)? {
-                        Value::String(text) => text,
-                        other => other.to_string(),
-                    };
+                    let name = self.name(key, inside)?;
                     let value = self.value(value, inside)?;
                     if map.insert(name, value).is_some() {
                         return Err(self::fault(key, "a key stands twice in one mapping"));

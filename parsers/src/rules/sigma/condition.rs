@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::stored::nested;
+
 /// Deepest nesting of parentheses and `not`.
 pub const DEPTH_MAX: usize = 32;
 
@@ -17,11 +19,11 @@ pub enum Condition {
     /// The selection holds.
     Selection(usize),
     /// It does not hold.
-    Not(Box<Condition>),
+    Not(#[serde(deserialize_with = "nested")] Box<Condition>),
     /// All hold.
-    And(Vec<Condition>),
+    And(#[serde(deserialize_with = "nested")] Vec<Condition>),
     /// One holds.
-    Or(Vec<Condition>),
+    Or(#[serde(deserialize_with = "nested")] Vec<Condition>),
     /// At least so many of these selections hold.
     AtLeast(usize, Vec<usize>),
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
+use super::stored::nested;
 use super::values::Test;
 use super::{Condition, Placeholders, Source, condition, modifiers};
 use crate::place::Problem;
@@ -31,7 +32,7 @@ pub enum Selection {
     /// Every test holds (a map).
     All(Vec<Test>),
     /// One of these holds (a list).
-    Any(Vec<Selection>),
+    Any(#[serde(deserialize_with = "nested")] Vec<Selection>),
 }
 
 /// Reads the map of a rule, or of a filter, whose key `rules` is no selection.

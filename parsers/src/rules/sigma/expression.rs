@@ -12,6 +12,8 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind};
 use serde::{Deserialize, Serialize};
 
+use super::pattern::find;
+
 /// Most bytes of an expression as it is written.
 pub const SOURCE_BYTES_MAX: usize = 8192;
 
@@ -26,6 +28,9 @@ pub const COST_MAX: u64 = 200_000;
 
 /// Most texts that are promised of one expression.
 const LITERALS_MAX: usize = 64;
+
+/// Most texts that are looked for one by one before an expression is compiled.
+const SOUGHT_MAX: usize = 4;
 
 /// Deepest nesting of an expression.
 const NEST_MAX: u32 = 64;
@@ -78,7 +83,17 @@ impl Expression {
 
     /// Whether it is found in the value.
     pub fn accepts(&self, value: &[u8]) -> bool {
-        self.regex().is_some_and(|regex| regex.is_match(value))
+        // Many values hold none of the texts that it needs: a run that meets only such never compiles it.
+        let asked = self.compiled.get().is_some() || self.may_accept(value);
+        asked && self.regex().is_some_and(|regex| regex.is_match(value))
+    }
+
+    /// Whether the value holds a text that every accepted one has; always where there are many.
+    fn may_accept(&self, value: &[u8]) -> bool {
+        let Some(texts) = self.required.as_ref().filter(|texts| texts.len() <= SOUGHT_MAX) else {
+            return true;
+        };
+        texts.iter().any(|text| find(value, text, 0, false).is_some())
     }
 
     /// What compiling costs at most: about the number of its automaton's states.
@@ -281,6 +296,36 @@ mod tests {
             let last = last.unwrap_or_else(|| new(unit));
             assert!(last.regex().is_some(), "{unit} x {times}: cost {}", last.cost());
         }
+    }
+
+    #[test]
+    fn an_expression_is_compiled_when_a_value_may_match_and_answers_the_same() {
+        for source in ["wget +http", "(?i)\u{212a}elvin", "a.c|bcd", r"(?:foo|bar)\d"] {
+            let lazy = new(source);
+            for value in [
+                "",
+                "curl",
+                "a",
+                "wge",
+                "wget x",
+                "wget  http:",
+                "kelvin",
+                "KELVIN",
+                "foo1",
+                "BAR2",
+            ] {
+                let eager = new(source);
+                assert!(eager.regex().is_some());
+                assert_eq!(
+                    lazy.accepts(value.as_bytes()),
+                    eager.accepts(value.as_bytes()),
+                    "{source} {value}"
+                );
+            }
+        }
+        let lazy = new("wget +http");
+        assert!(!lazy.accepts(b"curl ftp://x") && lazy.compiled.get().is_none());
+        assert!(lazy.accepts(b"wget http://x") && lazy.compiled.get().is_some());
     }
 
     #[test]

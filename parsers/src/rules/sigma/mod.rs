@@ -21,6 +21,7 @@ mod modifiers;
 mod moment;
 mod pattern;
 mod source;
+mod stored;
 mod values;
 
 pub use collection::{Collection, EXPRESSIONS_COST_MAX, Filter};

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Compare;
-use super::expression::{Expression, Flags};
+use super::expression::{Expression, Flags, SOURCE_BYTES_MAX};
 use super::moment::Part as TimePart;
 
 /// Most characters of one pattern.
@@ -115,6 +115,15 @@ impl Matcher {
     /// Whether it asks for more than the field's value: other fields, or that it is absent.
     pub fn relates(&self) -> bool {
         matches!(self, Self::Null | Self::Exists(_) | Self::Field(..))
+    }
+
+    /// Whether it is within the bounds of what is read from a rule file.
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            Self::Network(network, bits) => *bits <= if network.is_ipv4() { 32 } else { 128 },
+            Self::Regex(expression) => expression.source().len() <= SOURCE_BYTES_MAX,
+            _ => true,
+        }
     }
 
     /// A text in lower case that every accepted value holds (compared without case): the longest
@@ -304,7 +313,7 @@ fn same(value: &[u8], text: &[u8], cased: bool) -> bool {
 }
 
 /// Where the text first stands; `anchor` is the position of the byte in it that is looked for.
-fn find(value: &[u8], text: &[u8], anchor: usize, cased: bool) -> Option<usize> {
+pub(super) fn find(value: &[u8], text: &[u8], anchor: usize, cased: bool) -> Option<usize> {
     if cased {
         return memchr::memmem::find(value, text);
     }

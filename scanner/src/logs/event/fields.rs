@@ -27,6 +27,31 @@ pub fn journal_line(entry: &Entry) -> Vec<u8> {
     line
 }
 
+/// An entry as fail2ban gives it to its filters: host, program, process and message, without a time.
+pub fn jail_line(entry: &Entry) -> Vec<u8> {
+    let mut line = Vec::new();
+    if let Some(host) = entry.field("_HOSTNAME") {
+        line.extend_from_slice(host);
+        line.push(b' ');
+    }
+    let program = entry.program();
+    if !program.is_empty() {
+        line.extend_from_slice(program);
+        if let Some(pid) = entry.field("SYSLOG_PID").or_else(|| entry.field("_PID")) {
+            line.extend_from_slice(&[b"[", pid, b"]"].concat());
+        }
+        line.extend_from_slice(b": ");
+    }
+    let micros = entry.field("_SOURCE_MONOTONIC_TIMESTAMP");
+    let micros = micros.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+    if let (b"kernel", Some(micros)) = (program, micros) {
+        let since = format!("[{:>5}.{:06}] ", micros / 1_000_000, micros % 1_000_000);
+        line.extend_from_slice(since.as_bytes());
+    }
+    line.extend_from_slice(entry.message());
+    line
+}
+
 /// `SYSCALL arch=… syscall=…` with its serial number in a field of its own, as auditd would write it.
 fn journal_audit_line(entry: &Entry) -> Option<Vec<u8>> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -10,6 +10,8 @@ use memchr::memmem::Finder;
 use parsers::map::LINE_BYTES_MAX;
 use parsers::place::{Placed, Problem};
 use parsers::rules::fail2ban::Definition;
+use parsers::rules::fail2ban::filter::EXPRESSIONS_MAX;
+use serde::{Deserialize, Serialize};
 
 use super::date::{Detector, Moment};
 use super::expression::{Expression, Groups};
@@ -25,22 +27,42 @@ pub const NEEDLES_MAX: usize = 1_000;
 /// Shortest half of a literal that is still worth a search.
 const HALF_BYTES_MIN: usize = 3;
 
-/// A compiled filter.
-#[derive(Debug)]
+/// A compiled filter. Written down, it is what [`Stored`] reads.
+#[derive(Debug, Serialize)]
 pub struct Filter {
     name: String,
     pub(super) prefix: Option<Expression>,
     pub(super) failures: Vec<Expression>,
     pub(super) ignored: Vec<Expression>,
+    #[serde(skip)]
     dates: Detector,
     maxlines: usize,
     needles: Option<Vec<Vec<u8>>>,
     /// Of a filter that looks at several lines: texts of which one is in a line of every match.
+    #[serde(skip)]
     marks: Option<Vec<Finder<'static>>>,
     /// Built when it is first asked: a sweep has a prefilter of its own for all rules.
+    #[serde(skip)]
     gate: OnceLock<Option<AhoCorasick>>,
-    /// By first byte of the text: which of the first 64 expressions may match.
-    begins: Box<[u64; 256]>,
+    /// By first byte of the text: which of the first 64 expressions may match. Built when the first line
+    /// is judged.
+    #[serde(skip)]
+    begins: OnceLock<Box<[u64; 256]>>,
+    datepattern: String,
+    journalmatch: Vec<String>,
+}
+
+/// A filter as it is kept between runs, so that the same files need not be read, checked and compiled
+/// again: the fields of [`Filter`] that are written down, in their order.
+#[derive(Debug, Deserialize)]
+pub struct Stored {
+    name: String,
+    prefix: Option<Expression>,
+    failures: Vec<Expression>,
+    ignored: Vec<Expression>,
+    maxlines: usize,
+    needles: Option<Vec<Vec<u8>>>,
+    datepattern: String,
     journalmatch: Vec<String>,
 }
 
@@ -127,7 +149,8 @@ impl Filter {
         };
         Ok(Self {
             name: definition.name.clone(),
-            begins: begins(&failures),
+            begins: OnceLock::new(),
+            datepattern: pattern.map(|text| text.value.clone()).unwrap_or_default(),
             ignored: all(&definition.ignoreregex, Lines::One)?,
             prefix,
             failures,
@@ -137,6 +160,40 @@ impl Filter {
             marks,
             gate: OnceLock::new(),
             journalmatch: definition.journalmatch.clone(),
+        })
+    }
+
+    /// The filter of what was kept; its expressions are compiled when a line needs them. `None` where
+    /// what was kept is more than a filter can be.
+    pub fn from_stored(stored: Stored, last_year: i16) -> Option<Self> {
+        let Stored {
+            name,
+            prefix,
+            failures,
+            ignored,
+            datepattern,
+            maxlines,
+            needles,
+            journalmatch,
+        } = stored;
+        let bounded = (1..=LINES_MAX).contains(&maxlines)
+            && failures.len().max(ignored.len()) <= EXPRESSIONS_MAX
+            && needles.as_ref().is_none_or(|needles| needles.len() <= NEEDLES_MAX);
+        let dates = Detector::checked_before(&datepattern, last_year).ok()?;
+        let marks = if maxlines > 1 { marks(&failures) } else { None };
+        bounded.then_some(Self {
+            name,
+            prefix,
+            failures,
+            ignored,
+            dates,
+            maxlines,
+            needles,
+            marks,
+            gate: OnceLock::new(),
+            begins: OnceLock::new(),
+            datepattern,
+            journalmatch,
         })
     }
 
@@ -287,12 +344,13 @@ impl Filter {
 
     fn may_match_in(&self, shape: &Masked, text: &[Piece]) -> bool {
         let may_hold = |expression: &Expression| {
-            let needles = expression.pattern.needles();
-            needles.is_none_or(|all| {
+            expression.needles().is_none_or(|all| {
                 all.iter().any(|one| shape.may_contain(one.to_ascii_lowercase().as_bytes()))
             })
         };
-        let may = |one: &Expression| may_hold(one) && one.pattern.may_match(text);
+        let may = |one: &Expression| {
+            may_hold(one) && one.pattern().is_none_or(|pattern| pattern.may_match(text))
+        };
         if self.ignores_first() && self.ignored.iter().any(may) {
             return true;
         }
@@ -368,7 +426,8 @@ impl Filter {
         found: &mut dyn FnMut(Sight),
     ) -> Result<(), Undecided> {
         let first = text.as_bytes().first().copied().unwrap_or(b'\n');
-        let mut may = self.begins[usize::from(first)];
+        let begins = self.begins.get_or_init(|| begins(&self.failures));
+        let mut may = begins[usize::from(first)];
         for (regex, expression) in self.failures.iter().enumerate() {
             if regex < 64 {
                 let skip = may & 1 == 0;
@@ -436,7 +495,7 @@ fn maxlines(definition: &Definition) -> Result<usize, Problem> {
 /// Literals of which every line that matters has one.
 fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<Vec<u8>>> {
     let of = |expression: &Expression| -> Option<Vec<Vec<u8>>> {
-        let texts = expression.pattern.needles()?;
+        let texts = expression.needles()?;
         Some(texts.iter().map(|text| text.as_bytes().to_vec()).collect())
     };
     let shortest = |needles: &[Vec<u8>]| needles.iter().map(Vec::len).min().unwrap_or(0);
@@ -457,7 +516,7 @@ fn needles(prefix: Option<&Expression>, failures: &[Expression]) -> Option<Vec<V
 fn marks(failures: &[Expression]) -> Option<Vec<Finder<'static>>> {
     let mut marks: Vec<&str> = Vec::new();
     for expression in failures {
-        for text in expression.pattern.needles()? {
+        for text in expression.needles()? {
             let longest = text.split('\n').max_by_key(|part| part.len())?;
             marks.push(Some(longest).filter(|part| part.len() >= HALF_BYTES_MIN)?);
         }
@@ -489,7 +548,7 @@ fn begins(failures: &[Expression]) -> Box<[u64; 256]> {
     let mut table = Box::new([0_u64; 256]);
     for (index, expression) in failures.iter().take(64).enumerate() {
         for (byte, bits) in (0..=255_u8).zip(table.iter_mut()) {
-            if !expression.pattern.anchored() || expression.pattern.may_begin(byte) {
+            if !expression.anchored() || expression.may_begin(byte) {
                 *bits |= 1 << index;
             }
         }

@@ -7,14 +7,15 @@ use parsers::config::glob;
 use parsers::place::Problem;
 use parsers::rules::fail2ban::jail;
 use parsers::tree::{FileKind, Links, Tree};
+use serde::{Deserialize, Serialize};
 
-use super::Filter;
+use super::{Filter, Stored};
 
 /// Most logs of a jail.
 pub const LOGS_MAX: usize = 1_000;
 
-/// An enabled jail.
-#[derive(Debug)]
+/// An enabled jail. Written down, it is what [`StoredJail`] reads.
+#[derive(Debug, Serialize)]
 pub struct Jail {
     /// Name.
     pub name: String,
@@ -36,6 +37,21 @@ pub struct Jail {
     pub ignored_names: Vec<String>,
     /// Zone of stamps that name none, as it is written.
     pub zone: Option<String>,
+}
+
+/// A jail as it is kept between runs: the fields of [`Jail`], in their order.
+#[derive(Debug, Deserialize)]
+pub struct StoredJail {
+    name: String,
+    filter: Stored,
+    logpath: Vec<String>,
+    reads_journal: bool,
+    maxretry: u32,
+    findtime_s: f64,
+    bantime_s: f64,
+    ignored: Vec<(IpAddr, u8)>,
+    ignored_names: Vec<String>,
+    zone: Option<String>,
 }
 
 /// All jails that are enabled.
@@ -83,6 +99,22 @@ impl Jail {
             ignored,
             ignored_names,
             zone: jail.logtimezone.clone(),
+        })
+    }
+
+    /// The jail of what was kept, as [`Filter::from_stored`].
+    pub fn from_stored(stored: StoredJail, last_year: i16) -> Option<Self> {
+        Some(Self {
+            name: stored.name,
+            filter: Filter::from_stored(stored.filter, last_year)?,
+            logpath: stored.logpath,
+            reads_journal: stored.reads_journal,
+            maxretry: stored.maxretry,
+            findtime_s: stored.findtime_s,
+            bantime_s: stored.bantime_s,
+            ignored: stored.ignored,
+            ignored_names: stored.ignored_names,
+            zone: stored.zone,
         })
     }
 

@@ -15,8 +15,8 @@ mod tags;
 mod watch;
 
 pub use date::Moment;
-pub use filter::{Filter, LINES_MAX, NEEDLES_MAX, Scratch, Seen, Sight, When};
-pub use jails::{Jail, Jails};
+pub use filter::{Filter, LINES_MAX, NEEDLES_MAX, Scratch, Seen, Sight, Stored, When};
+pub use jails::{Jail, Jails, StoredJail};
 pub use state::{CONNECTION_S, CONNECTIONS_MAX, Failure, State, Taken, USERS_MAX};
 pub use watch::Watch;
 

@@ -136,7 +136,8 @@ impl State {
                 continue;
             }
             expression.groups(text, machine, &mut groups);
-            let (start, end) = expression.pattern.group(machine, 0).unwrap_or_default();
+            let whole = expression.pattern().and_then(|pattern| pattern.group(machine, 0));
+            let (start, end) = whole.unwrap_or_default();
             let skipped = (0..).map_while(|n| expression.span(&format!("skiplines{n}"), machine));
             let skipped: Vec<String> = skipped
                 .filter_map(|(start, end)| text.get(start..end))

@@ -140,3 +140,51 @@ fn literals_are_needed_by_every_match_even_across_a_cut_date() {
     assert_eq!(told(&filter(cut), &mut state, &["Fai2025-01-02led for 192.0.2.1"]), ["192.0.2.1"]);
     assert_eq!(needed("failregex = ^<HOST>\ndatepattern = {NONE}"), None);
 }
+
+#[test]
+fn lines_that_are_left_out_change_nothing_that_is_found() {
+    let filter = filter(
+        "failregex = ^open <HOST><SKIPLINES>bad (?P<q>\\w)$\n  ^(?P<r>\\w)<SKIPLINES>end <HOST> (?P=r)$\nmaxlines = 3\n",
+    );
+    let marks = filter.marks().unwrap();
+    assert_eq!(marks.len(), 2);
+    let mut seed = 9_u64;
+    let mut below = |most: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % most
+    };
+    let texts =
+        ["x", "y", "other", "bad x", "open 192.0.2.1", "end 192.0.2.2 x", "end 192.0.2.3 y"];
+    let (mut failures, mut left_out) = (0, 0);
+    for _ in 0..60 {
+        let quiet = 1 + below(40);
+        let mut line = || if below(quiet) > 2 { texts[below(3)] } else { texts[below(7)] };
+        let lines: Vec<&str> = (0..400).map(|_| line()).collect();
+        let (mut all, mut some) = (State::new(1, None), State::new(1, None));
+        let mut scratch = Scratch::default();
+        for block in lines.chunks(50 + below(350)) {
+            let bytes =
+                block.iter().flat_map(|line| [line.as_bytes(), b"\n"]).collect::<Vec<_>>().concat();
+            let holds = |at: &usize| marks.iter().any(|mark| bytes[*at..].starts_with(mark));
+            let mut watch = Watch::new(0, filter.maxlines());
+            watch.begin(&bytes, (0..bytes.len()).filter(holds));
+            let mut start = 0;
+            for line in block {
+                let seen = filter.examine_candidate(line.as_bytes(), &mut scratch).unwrap();
+                let wanted = all.take(&filter, &seen, None);
+                let (shows, before) = watch.shows(start, start + line.len());
+                start += line.len() + 1;
+                if shows && !before {
+                    some.take(&filter, &Seen { sight: Sight::Apart, ..seen.clone() }, None);
+                }
+                match shows {
+                    true => assert_eq!(some.take(&filter, &seen, None).failure, wanted.failure),
+                    false => assert_eq!(wanted.failure, None),
+                }
+                failures += usize::from(wanted.failure.is_some());
+                left_out += usize::from(!shows);
+            }
+        }
+    }
+    assert!(failures > 500 && left_out > 2_000, "{failures} {left_out}");
+}

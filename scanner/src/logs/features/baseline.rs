@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::hours::{HOURS_MAX, Hours};
 use super::place::Source;
 use crate::logs::coverage::Quiet;
-use crate::logs::templates::known::{Before, Known, Program, Template};
+use crate::logs::templates::known::{Before, Known, Template};
 use crate::logs::templates::{Outcome, PROGRAMS_MAX, TEXT_BYTES_MAX, tokens};
 
 /// Version of the text.
@@ -187,18 +187,24 @@ impl Baseline {
         hours: &dyn Fn(u32) -> Option<&'h Hours>,
         safe: &dyn Fn(&str) -> String,
     ) {
+        let mut numbers = vec![0_u16; known.programs().len()];
+        for (number, at) in (0_u16..).zip(order_of(known)) {
+            numbers[at] = number;
+        }
         let mut marks: Vec<Mark> = known
             .templates()
-            .filter(|(_, template)| {
-                usize::try_from(template.program).is_ok_and(|at| at < PROGRAMS_MAX)
+            .filter_map(|(at, template)| {
+                let program = usize::try_from(template.program).ok()?;
+                let number = *numbers.get(program).filter(|_| program < PROGRAMS_MAX)?;
+                Mark::of(template, number, hours(at), safe)
             })
-            .filter_map(|(at, template)| Mark::of(template, hours(at), safe))
             .collect();
         marks.sort_by(|a, b| {
-            (Reverse(a.last), Reverse(a.count), &a.tokens).cmp(&(
+            (Reverse(a.last), Reverse(a.count), &a.tokens, a.program).cmp(&(
                 Reverse(b.last),
                 Reverse(b.count),
                 &b.tokens,
+                b.program,
             ))
         });
         self.forgotten += marks.len().saturating_sub(TEMPLATES_KEPT) as u64;
@@ -210,17 +216,18 @@ impl Baseline {
     /// Keeps the hours of programs; of the ones that were quiet for the longest time only the name.
     pub(super) fn keep_habits(&mut self, known: &Known, hours: &[Hours]) {
         let last = |at: usize| hours.get(at).and_then(|hours| hours.iter().last());
-        let mut order: Vec<usize> = (0..known.programs().len()).collect();
-        order.sort_by_key(|at| (Reverse(last(*at).map(|(hour, _)| hour)), *at));
-        order.truncate(NAMES_KEPT);
-        let habit = |(at, program): (usize, &Program)| Habit {
-            name: program.name.to_string(),
-            hours: match hours.get(at) {
-                Some(hours) if order.contains(&at) => hours.iter().collect(),
-                _ => Vec::new(),
-            },
+        let order = order_of(known);
+        let mut latest = order.clone();
+        // stable: of those that spoke last in the same hour, the ones that come first
+        latest.sort_by_key(|at| Reverse(last(*at).map(|(hour, _)| hour)));
+        latest.truncate(NAMES_KEPT);
+        let habit = |at: usize| {
+            let program = known.programs().get(at)?;
+            let hours = hours.get(at).filter(|_| latest.contains(&at));
+            let hours = hours.map(|hours| hours.iter().collect()).unwrap_or_default();
+            Some(Habit { name: program.name.to_string(), hours })
         };
-        self.programs = known.programs().iter().enumerate().map(habit).collect();
+        self.programs = order.into_iter().filter_map(habit).collect();
     }
 
     /// Keeps which rules had hits in a sweep at `now`.
@@ -269,10 +276,21 @@ impl Baseline {
     }
 }
 
+/// The programs, by position: first those that earlier sweeps knew, in their order, then new ones by
+/// their names. In which order these were met depends on how logs that were read side by side were cut.
+fn order_of(known: &Known) -> Vec<usize> {
+    let programs = known.programs();
+    let mut order: Vec<usize> = (0..programs.len()).collect();
+    let new = |at: usize| (!programs[at].known_before).then_some(&programs[at].name);
+    order.sort_by(|a, b| new(*a).cmp(&new(*b)));
+    order
+}
+
 impl Mark {
     /// `None` for one that was never seen at a known time.
     fn of(
         template: &Template,
+        program: u16,
         hours: Option<&Hours>,
         safe: &dyn Fn(&str) -> String,
     ) -> Option<Self> {
@@ -290,7 +308,7 @@ impl Mark {
             text.pop();
         }
         Some(Self {
-            program: u16::try_from(template.program).ok()?,
+            program,
             tokens: template.tokens().to_vec(),
             wild: template.wild(),
             text,

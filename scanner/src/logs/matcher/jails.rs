@@ -1,10 +1,13 @@
 //! fail2ban's jails among the rules: a rule for each that its filter decides, and a correlation that
 //! fires where the jail would ban.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use parsers::place::{Place, Problem};
-use parsers::rules::sigma::{self, Document};
+use parsers::log::journal::Entry;
+use parsers::place::Place;
+use parsers::rules::sigma::{
+    self, Correlation, CorrelationKind, Document, Header, Rule, Threshold,
+};
 
 use super::possible::Candidates;
 use crate::logs::fail2ban::{Jail, Watch};
@@ -88,12 +91,34 @@ impl Jails {
         self.watched.get(index)
     }
 
+    /// Which jails an entry of the journal is for: those that read the journal, whose `journalmatch` it
+    /// satisfies, and one of whose texts stands in its line.
+    pub(in crate::logs) fn of_entry(&self, entry: &Entry, line: &[u8]) -> Vec<u32> {
+        let (mut found, mut asked) = (Vec::new(), Vec::new());
+        if self.watched.iter().any(|(jail, _)| jail.reads_journal) {
+            self.find(line, &mut found);
+            self.asked(&found, &mut asked);
+            asked.retain(|index| {
+                let jail = &self.watched[*index as usize].0;
+                jail.reads_journal && is_matched(jail.filter.journalmatch(), entry)
+            });
+        }
+        asked
+    }
+
     /// Which jails a log of this path is for: those that name it, and those that name none.
     pub(in crate::logs) fn of_log(&self, path: &str) -> Vec<bool> {
         let names =
             |glob: &String| parsers::config::glob::matches(glob.as_bytes(), path.as_bytes());
-        let is_for = |jail: &Jail| jail.logpath.is_empty() || jail.logpath.iter().any(names);
+        let is_for = |jail: &Jail| {
+            !jail.reads_journal && (jail.logpath.is_empty() || jail.logpath.iter().any(names))
+        };
         self.watched.iter().map(|(jail, _)| is_for(jail)).collect()
+    }
+
+    /// The texts that filters need, in lower case.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.literals.texts()
     }
 
     /// Appends every place of a block where a text stands that a filter needs.
@@ -133,7 +158,7 @@ impl Jails {
         self.asked(&found, &mut jails);
         let may = |jail: u32| self.watched[jail as usize].0.filter.may_see(shape, leading);
         let mut jails_if = Vec::new();
-        for (_, text) in self.literals.numbered().filter(|(text, _)| shape.may_contain(text)) {
+        for text in self.literals.numbered(line, |text| shape.may_contain(text)) {
             let more = self.jails_of[text as usize].iter();
             let more = more.filter(|jail| jails.binary_search(jail).is_err() && may(**jail));
             jails_if.extend(more.map(|jail| (text, *jail)));
@@ -159,28 +184,94 @@ impl Jails {
     }
 }
 
+/// Whether an entry satisfies one of the matches, as `journalctl` takes them: fields by the same name are
+/// alternatives, different ones go together, and `+` stands between alternatives. None is all.
+fn is_matched(matches: &[String], entry: &Entry) -> bool {
+    let holds = |alternative: &str| {
+        let terms: Vec<_> =
+            alternative.split_whitespace().filter_map(|t| t.split_once('=')).collect();
+        let said = |(name, value): &(&str, &str)| entry.field(name) == Some(value.as_bytes());
+        let of_field = |name: &str| terms.iter().any(|term| term.0 == name && said(term));
+        !terms.is_empty() && terms.iter().all(|(name, _)| of_field(name))
+    };
+    let mut alternatives = matches.iter().flat_map(|one| one.split(" + "));
+    matches.is_empty() || alternatives.any(holds)
+}
+
 /// The name of a jail's rule.
 pub(super) fn rule_name(jail: &str) -> String {
     format!("fail2ban-{jail}")
 }
 
 /// The rule of a jail, which no line satisfies by itself, and its correlation.
-pub(super) fn documents(jail: &Jail) -> Result<Vec<Document>, Problem> {
-    let quoted = |text: String| serde_json::to_string(&text).unwrap_or_default();
+pub(super) fn documents(jail: &Jail) -> [Document; 2] {
     let name = &jail.name;
-    let seconds = jail.findtime_s.clamp(1.0, FINDTIME_SECONDS_MAX).ceil();
-    let text = format!(
-        "title: {}\nname: {}\nlogsource: {{product: fail2ban}}\ndetection: {{s: [\"\\0fail2ban\\0\"], \
-         condition: s}}\nlevel: low\n---\ntitle: {}\nname: {}\ncorrelation: {{type: event_count, \
-         rules: [{}], group-by: [ip], timespan: {seconds}s, condition: {{gte: {}}}}}\nlevel: medium\n",
-        quoted(format!("A failure by the filter of fail2ban's jail {name}")),
-        quoted(rule_name(name)),
-        quoted(format!("Failures for which fail2ban's jail {name} bans")),
-        quoted(format!("fail2ban-{name}-ban")),
-        quoted(rule_name(name)),
-        jail.maxretry.clamp(1, MAXRETRY_MAX),
-    );
     let file: Arc<str> = format!("jail {name}").into();
-    sigma::parse(&file, text.as_bytes())
-        .map_err(|problem| Problem { place: Place::whole(file), message: problem.message })
+    let header = |of: &Header, name: String, title: String| Header {
+        name: Some(name),
+        title,
+        place: Place { file: Arc::clone(&file), ..of.place },
+        ..of.clone()
+    };
+    let (rule, ban) = &*FORMS;
+    let rule = Rule {
+        header: header(
+            &rule.header,
+            rule_name(name),
+            format!("A failure by the filter of fail2ban's jail {name}"),
+        ),
+        ..rule.clone()
+    };
+    #[allow(clippy::cast_possible_truncation)] // whole and bounded
+    let timespan_s = jail.findtime_s.clamp(1.0, FINDTIME_SECONDS_MAX).ceil() as i64;
+    let at_least = u64::from(jail.maxretry.clamp(1, MAXRETRY_MAX));
+    let ban = Correlation {
+        header: header(
+            &ban.header,
+            format!("fail2ban-{name}-ban"),
+            format!("Failures for which fail2ban's jail {name} bans"),
+        ),
+        kind: CorrelationKind::EventCount(Threshold { at_least }),
+        rules: vec![rule_name(name)],
+        timespan_s,
+        ..ban.clone()
+    };
+    [Document::Rule(Box::new(rule)), Document::Correlation(Box::new(ban))]
+}
+
+/// What the documents of all jails have in common.
+const FORM: &str = "title: x\nname: x\nlogsource: {product: fail2ban}\n\
+    detection: {s: [\"\\0fail2ban\\0\"], condition: s}\nlevel: low\n---\ntitle: x\nname: x\n\
+    correlation: {type: event_count, rules: [x], group-by: [ip], timespan: 1s, condition: {gte: 1}}\n\
+    level: medium\n";
+
+static FORMS: LazyLock<(Rule, Correlation)> = LazyLock::new(|| {
+    let documents = sigma::parse(&"jail".into(), FORM.as_bytes()).unwrap_or_default();
+    match <[Document; 2]>::try_from(documents) {
+        Ok([Document::Rule(rule), Document::Correlation(ban)]) => (*rule, *ban),
+        other => unreachable!("a constant rule and its correlation: {other:?}"),
+    }
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journalmatch_means_what_journalctl_takes_it_for() {
+        let text = b"_SYSTEMD_UNIT=sshd.service\n_COMM=sshd-session\nMESSAGE=x\n\n";
+        let entry = parsers::log::journal::next_entry(&mut &text[..]).unwrap().unwrap();
+        let matched = |matches: &[&str]| {
+            let matches: Vec<String> = matches.iter().map(ToString::to_string).collect();
+            is_matched(&matches, &entry)
+        };
+        assert!(matched(&[]));
+        assert!(matched(&["_SYSTEMD_UNIT=sshd.service"]));
+        assert!(matched(&["_COMM=sshd _COMM=sshd-session _SYSTEMD_UNIT=sshd.service"]));
+        assert!(matched(&["_SYSTEMD_UNIT=ssh.service + _COMM=sshd-session"]));
+        assert!(matched(&["_COMM=postfix", "_COMM=sshd-session"]));
+        assert!(!matched(&["_SYSTEMD_UNIT=sshd.service _COMM=sshd"]));
+        assert!(!matched(&["_SYSTEMD_UNIT=ssh.service + _COMM=sshd"]));
+        assert!(!matched(&["_SYSTEMD_UNIT"]), "no match at all is none that holds");
+    }
 }

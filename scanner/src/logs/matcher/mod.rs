@@ -109,7 +109,7 @@ impl RuleSet {
         jails: Vec<Jail>,
     ) -> Result<Self, Vec<Problem>> {
         for jail in &jails {
-            documents.extend(jails::documents(jail).map_err(|problem| vec![problem])?);
+            documents.extend(jails::documents(jail));
         }
         let mut set = Self::new(documents)?;
         let rule_of = |jail: Jail| {
@@ -171,6 +171,14 @@ impl RuleSet {
                 hit(*index as usize);
             }
         }
+    }
+
+    /// Every text of which some rule or jail needs one in a line, in lower case and compared without
+    /// case, sorted: what a search for them all has to find. Rules that need none are not among them.
+    pub fn required_texts(&self) -> std::collections::BTreeSet<Vec<u8>> {
+        let classes = [Class::Syslog, Class::Web, Class::Audit, Class::Joined, Class::Json];
+        let rules = classes.into_iter().flat_map(|class| self.filter(class).texts());
+        rules.chain(self.jails.texts()).map(<[u8]>::to_vec).collect()
     }
 
     /// What [`Self::each_match`] finds, found without the prefilter: for tests of it.

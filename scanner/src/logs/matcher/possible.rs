@@ -74,7 +74,7 @@ impl RuleSet {
         };
         let mut rules = scratch.candidates.clone();
         rules.sort_unstable();
-        let mut rules_if = filter.possible(shape);
+        let mut rules_if = filter.possible(event.raw, shape);
         rules_if.retain(|(_, rule)| rules.binary_search(rule).is_err() && may(rule));
         rules.retain(may);
         Some((rules, rules_if))

@@ -55,7 +55,7 @@ pub enum Met {
     /// It was met before: a plan may be made and given to [`Memo::learn`].
     Again(Place),
     /// Its plan.
-    Planned(Arc<Plan>),
+    Planned(u32),
 }
 
 /// Where a shape is noted.
@@ -70,10 +70,11 @@ struct Slot {
 }
 
 const EMPTY: u32 = 0;
-const ONCE: u32 = 1;
+/// How often a shape is met before it is planned: a plan costs as much as a few lines.
+const SIGHTS: u32 = 3;
 /// No plan can be made.
-const UNPLANNED: u32 = 2;
-const FIRST_PLAN: u32 = 3;
+const UNPLANNED: u32 = SIGHTS + 1;
+const FIRST_PLAN: u32 = SIGHTS + 2;
 
 /// The plans of shapes.
 pub struct Memo {
@@ -120,8 +121,9 @@ impl Memo {
         !rests
     }
 
-    /// Looks a line's shape up, and notes it.
-    pub fn meet(&mut self, line: &[u8]) -> Met {
+    /// Looks a line's shape up, and notes it. `seed` stands for what comes before: lines of different
+    /// seeds are of different shapes.
+    pub fn meet(&mut self, line: &[u8], seed: u64) -> Met {
         if line.len() > super::masked::LINE_BYTES_MAX {
             return Met::Unknown;
         }
@@ -129,7 +131,7 @@ impl Memo {
             self.slots.resize(SLOTS, Slot::default());
         }
         self.asked += 1;
-        let key = self.hasher.key(line);
+        let key = self.hasher.key(line, seed);
         let mut at = key.0 as usize % SLOTS;
         loop {
             let slot = &mut self.slots[at];
@@ -138,22 +140,31 @@ impl Memo {
                     self.forget();
                     return Met::Unknown;
                 }
-                *slot = Slot { key, state: ONCE };
+                *slot = Slot { key, state: 1 };
                 self.used += 1;
                 return Met::Unknown;
             }
             if slot.key == key {
                 return match slot.state {
-                    ONCE => Met::Again(Place(at)),
+                    1..SIGHTS => {
+                        slot.state += 1;
+                        Met::Unknown
+                    }
+                    SIGHTS => Met::Again(Place(at)),
                     UNPLANNED => Met::Unknown,
                     plan => {
                         self.helped += 1;
-                        Met::Planned(Arc::clone(&self.plans[(plan - FIRST_PLAN) as usize]))
+                        Met::Planned(plan - FIRST_PLAN)
                     }
                 };
             }
             at = (at + 1) % SLOTS;
         }
+    }
+
+    /// A plan.
+    pub fn plan(&self, number: u32) -> Option<&Plan> {
+        self.plans.get(number as usize).map(|plan| &**plan)
     }
 
     /// Keeps the plan of a shape; `None`: there can be none.
@@ -195,14 +206,21 @@ mod tests {
     fn shapes_are_planned_when_they_are_met_again() {
         let mut memo = Memo::new(&RandomState::new());
         let plan = Plan { rules: vec![1], jails: vec![2], ..Plan::default() };
-        assert!(matches!(memo.meet(b"a 1"), Met::Unknown));
-        let Met::Again(place) = memo.meet(b"a 22") else { panic!() };
+        let again = |memo: &mut Memo, line: &[u8]| {
+            for _ in 0..SIGHTS {
+                assert!(matches!(memo.meet(line, 0), Met::Unknown));
+            }
+            let Met::Again(place) = memo.meet(line, 0) else { panic!() };
+            place
+        };
+        let place = again(&mut memo, b"a 22");
         memo.learn(place, Some(plan.clone()));
-        assert!(matches!(memo.meet(b"a 333"), Met::Planned(known) if *known == plan));
-        assert!(matches!(memo.meet(b"a 4444"), Met::Unknown));
-        let Met::Again(place) = memo.meet(b"a 55555") else { panic!() };
+        let Met::Planned(number) = memo.meet(b"a 333", 0) else { panic!() };
+        assert_eq!(memo.plan(number), Some(&plan));
+        assert!(matches!(memo.meet(b"a 333", 1), Met::Unknown));
+        let place = again(&mut memo, b"a 55555");
         memo.learn(place, None);
-        assert!(matches!(memo.meet(b"a 4444"), Met::Unknown));
+        assert!(matches!(memo.meet(b"a 4444", 0), Met::Unknown));
     }
 
     #[test]
@@ -214,7 +232,7 @@ mod tests {
             if memo.begin() {
                 asked += 1;
                 for number in 0..1000 {
-                    assert!(matches!(memo.meet(&text(block * 1000 + number)), Met::Unknown));
+                    assert!(matches!(memo.meet(&text(block * 1000 + number), 0), Met::Unknown));
                 }
             }
             assert!(memo.used <= SHAPES_MAX && memo.slots.len() <= SLOTS);
@@ -227,8 +245,10 @@ mod tests {
         let mut memo = Memo::new(&RandomState::new());
         for number in 0..40_000_u32 {
             let line: Vec<u8> = number.to_string().bytes().map(|byte| byte + 49).collect();
-            memo.meet(&line);
-            if let Met::Again(place) = memo.meet(&line) {
+            for _ in 0..SIGHTS {
+                memo.meet(&line, 0);
+            }
+            if let Met::Again(place) = memo.meet(&line, 0) {
                 memo.learn(
                     place,
                     Some(Plan {

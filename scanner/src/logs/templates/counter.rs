@@ -24,7 +24,7 @@ pub struct Counter {
     memo: Memo,
     recipes: Recipes,
     /// Number of the part; the places that recipes know are those of one part.
-    part: u64,
+    part: u32,
     tokens: Tokens,
     text: Vec<u8>,
     census: Census,
@@ -92,15 +92,16 @@ impl Counter {
     /// Counts a line of which a recipe tells what would be read; `false` when the part has no place for
     /// it yet.
     fn count_alike(&mut self, at: usize, tagged: &[u8], when: When, offset: u64) -> bool {
-        let recipe = self.recipes.at(at);
-        if recipe.part != self.part {
-            let name = &recipe.program[..recipe.program.len().min(PROGRAM_BYTES_MAX)];
-            let Some(program) = self.programs.get(name) else { return false };
-            let key = shape_key(recipe.sum, *program, recipe.tokens);
+        if self.recipes.at(at).part != self.part {
+            let name = self.recipes.program(at).0;
+            let program = self.programs.get(&name[..name.len().min(PROGRAM_BYTES_MAX)]);
+            let Some(program) = program.copied() else { return false };
+            let recipe = self.recipes.at(at);
+            let key = shape_key(recipe.sum, program, usize::from(recipe.tokens));
             let Some(place) = self.shapes.get(&key) else { return false };
             (recipe.place, recipe.part) = (*place, self.part);
         }
-        let (shape, told_by_rules) = (recipe.place, TOLD_BY_RULES.contains(&&*recipe.program));
+        let (shape, told_by_rules) = (self.recipes.at(at).place, self.recipes.program(at).1);
         let mut spot = self.next_spot(offset);
         spot.second = when.second;
         spot.hour = self.hour(when, spot);
@@ -117,7 +118,9 @@ impl Counter {
         let (written, message) = head::told(tagged);
         let program = crate::logs::extract::canonical_program(written);
         let tokens = &self.tokens;
-        self.recipes.learn(key, &Told { text: tagged, written, program, message, tokens });
+        let told_by_rules = TOLD_BY_RULES.contains(&program);
+        let told = Told { text: tagged, written, program, told_by_rules, message, tokens };
+        self.recipes.learn(key, &told);
     }
 
     /// Counts a message whose program and time are known (an entry of the journal, with its number).
@@ -136,7 +139,7 @@ impl Counter {
 
     /// What was counted since the last time.
     pub fn finish(&mut self) -> Census {
-        self.part += 1;
+        self.part = self.part.wrapping_add(1).max(1);
         self.programs.clear();
         self.shapes.clear();
         self.users.clear();
@@ -504,8 +507,9 @@ mod tests {
                     place.map(|(from, to)| &head.message[from as usize..to as usize])
                 });
                 prop_assert_eq!(warm.recipes.named(at, tagged), named);
+                let program = warm.recipes.program(at).0.to_vec();
                 let recipe = warm.recipes.at(at);
-                let told = (recipe.sum, recipe.tokens, &*recipe.program);
+                let told = (recipe.sum, usize::from(recipe.tokens), &*program);
                 let line = String::from_utf8_lossy(line);
                 prop_assert_eq!(told, (tokens.sum, tokens.len(), head.program), "{}", line);
                 known += 1;

@@ -14,8 +14,12 @@ use super::kinds::{self, Mask, flag};
 use super::skeleton::{Key, Run, Skeletons};
 use super::tokens::{Token, Tokens};
 
-/// Most recipes of a thread.
-const RECIPES_MAX: usize = 2048;
+/// Most recipes of a thread, in about 2 MiB.
+const RECIPES_MAX: usize = 8192;
+/// Most digits of a run that are compared one by one.
+const DIGITS_MAX: usize = 8;
+/// A run of at least so many digits.
+const MANY: u8 = u8::MAX;
 /// Most recipes of one skeleton.
 const VARIANTS_MAX: usize = 24;
 /// Skeletons that are remembered as met once.
@@ -31,27 +35,35 @@ const END: u32 = u32::MAX;
 pub(super) struct Recipe {
     /// Of the same skeleton.
     next: u32,
-    bounds: Box<[Bound]>,
-    /// By its canonical name.
-    pub(super) program: Box<[u8]>,
+    /// Where its bounds end; they begin where those of the recipe before end.
+    bounds_end: u32,
+    digits_end: u32,
+    /// Which of the programs.
+    pub(super) program: u16,
+    /// How many tokens there are.
+    pub(super) tokens: u16,
     /// The sum of its tokens.
     pub(super) sum: u64,
-    /// How many there are.
-    pub(super) tokens: usize,
     ip: Option<[Anchor; 2]>,
     user: Option<[Anchor; 2]>,
     /// Where its shape is in the census of a part, and which part that is.
     pub(super) place: u32,
-    pub(super) part: u64,
+    pub(super) part: u32,
 }
 
-/// What a run of digits has to be like.
+/// How many digits a run has to have.
+#[derive(Clone, Copy)]
 struct Bound {
     run: u8,
-    least: u16,
-    most: u16,
-    /// Exactly these, unless empty.
-    digits: Box<[u8]>,
+    least: u8,
+    most: u8,
+}
+
+/// Which digits a run has to have.
+#[derive(Clone, Copy)]
+struct Digits {
+    run: u8,
+    digits: [u8; DIGITS_MAX],
 }
 
 /// A place in a text: behind so many of its runs, so many bytes after the last of them.
@@ -67,6 +79,7 @@ pub(super) struct Told<'l> {
     /// The program as it is written.
     pub(super) written: &'l [u8],
     pub(super) program: &'l [u8],
+    pub(super) told_by_rules: bool,
     pub(super) message: &'l [u8],
     pub(super) tokens: &'l Tokens,
 }
@@ -85,6 +98,10 @@ pub(super) struct Recipes {
     skeletons: Skeletons,
     first: HashMap<Key, u32, BuildHasherDefault<Keyed>>,
     list: Vec<Recipe>,
+    bounds: Vec<Bound>,
+    digits: Vec<Digits>,
+    /// Canonical names, and whether rules tell what their lines say.
+    programs: Vec<(Box<[u8]>, bool)>,
     met: Box<[u64]>,
     missed: usize,
 }
@@ -95,6 +112,9 @@ impl Default for Recipes {
             skeletons: Skeletons::default(),
             first: HashMap::default(),
             list: Vec::new(),
+            bounds: Vec::new(),
+            digits: Vec::new(),
+            programs: Vec::new(),
             met: Box::new([]),
             missed: 0,
         }
@@ -107,7 +127,7 @@ impl Recipes {
         let Some(key) = self.skeletons.read(text) else { return Found::Nothing };
         let mut at = self.first.get(&key).copied().unwrap_or(END);
         while let Some(recipe) = self.list.get(at as usize) {
-            if recipe.fits(text, self.skeletons.runs()) {
+            if self.fits(at as usize, text) {
                 return Found::Recipe(at as usize);
             }
             at = recipe.next;
@@ -120,9 +140,35 @@ impl Recipes {
         if std::mem::replace(slot, key.0) == key.0 { Found::Again(key) } else { Found::Nothing }
     }
 
+    /// Whether a text of the same skeleton is read as the one that a recipe is of.
+    #[inline]
+    fn fits(&self, at: usize, text: &[u8]) -> bool {
+        let runs = self.skeletons.runs();
+        let (bounds_from, digits_from) = match at.checked_sub(1).map(|before| &self.list[before]) {
+            Some(before) => (before.bounds_end as usize, before.digits_end as usize),
+            None => (0, 0),
+        };
+        let recipe = &self.list[at];
+        let bounds = &self.bounds[bounds_from..recipe.bounds_end as usize];
+        let digits = &self.digits[digits_from..recipe.digits_end as usize];
+        bounds.iter().all(|bound| {
+            let length = u8::try_from(runs[usize::from(bound.run)].length()).unwrap_or(MANY);
+            bound.least <= length && length <= bound.most
+        }) && digits.iter().all(|one| {
+            let run = runs[usize::from(one.run)];
+            one.digits == padded(&text[usize::from(run.from)..usize::from(run.to)])
+        })
+    }
+
     /// A recipe.
     pub(super) fn at(&mut self, at: usize) -> &mut Recipe {
         &mut self.list[at]
+    }
+
+    /// The canonical name of its program, and whether rules tell what its lines say.
+    pub(super) fn program(&self, at: usize) -> (&[u8], bool) {
+        let program = self.programs.get(usize::from(self.list[at].program));
+        program.map_or((b"", false), |(name, told)| (name, *told))
     }
 
     /// Address and account of the text that was found last, by its recipe.
@@ -142,6 +188,9 @@ impl Recipes {
             }
             self.first.clear();
             self.list.clear();
+            self.bounds.clear();
+            self.digits.clear();
+            self.programs.clear();
             self.missed = 0;
         }
         let first = self.first.get(&key).copied().unwrap_or(END);
@@ -152,15 +201,32 @@ impl Recipes {
         if variants >= VARIANTS_MAX {
             return;
         }
-        let Some(recipe) = Recipe::of(told, self.skeletons.runs(), first) else { return };
-        self.first.insert(key, u32::try_from(self.list.len()).unwrap_or(END));
-        self.list.push(recipe);
+        let kept = (self.bounds.len(), self.digits.len());
+        match self.recipe(told, first) {
+            Some(recipe) => {
+                self.first.insert(key, u32::try_from(self.list.len()).unwrap_or(END));
+                self.list.push(recipe);
+            }
+            None => {
+                self.bounds.truncate(kept.0);
+                self.digits.truncate(kept.1);
+            }
+        }
     }
-}
 
-impl Recipe {
+    fn number_of(&mut self, told: &Told<'_>) -> Option<u16> {
+        let known = self.programs.iter().position(|(name, _)| **name == *told.program);
+        let number = known.unwrap_or_else(|| {
+            self.programs.push((told.program.into(), told.told_by_rules));
+            self.programs.len() - 1
+        });
+        u16::try_from(number).ok()
+    }
+
     /// `None` when nothing can be said of other lines of the skeleton.
-    fn of(told: &Told<'_>, runs: &[Run], next: u32) -> Option<Self> {
+    fn recipe(&mut self, told: &Told<'_>, next: u32) -> Option<Recipe> {
+        let program = self.number_of(told)?;
+        let runs = self.skeletons.runs();
         let within = |part: &[u8]| {
             let from = part.as_ptr().addr().checked_sub(told.text.as_ptr().addr())?;
             (from + part.len() <= told.text.len()).then_some(from)
@@ -172,7 +238,6 @@ impl Recipe {
             let from = within(told.written)?;
             from..from + told.written.len()
         };
-        let mut bounds = Vec::new();
         for (number, run) in (0_u8..).zip(runs) {
             let from = usize::from(run.from);
             let needs = if from < message {
@@ -181,7 +246,18 @@ impl Recipe {
                 needs(told, from - message, usize::from(run.to) - message)?
             };
             let digits = &told.text[from..usize::from(run.to)];
-            bounds.extend(Bound::of(number, digits, needs));
+            let length = u8::try_from(digits.len()).unwrap_or(MANY);
+            let (least, most) = match needs {
+                Needs::Nothing => continue,
+                Needs::Between(least, most) => (least, most),
+                Needs::Length if length < MANY => (length, length),
+                Needs::Digits if digits.len() <= DIGITS_MAX => {
+                    self.digits.push(Digits { run: number, digits: padded(digits) });
+                    continue;
+                }
+                Needs::Length | Needs::Digits => return None,
+            };
+            self.bounds.push(Bound { run: number, least, most });
         }
         let anchor = |place: Option<(u32, u32)>| match place {
             None => Some(None),
@@ -190,42 +266,30 @@ impl Recipe {
                 Some(Some([of(from)?, of(to)?]))
             }
         };
-        Some(Self {
+        Some(Recipe {
             next,
-            bounds: bounds.into(),
-            program: told.program.into(),
+            bounds_end: u32::try_from(self.bounds.len()).ok()?,
+            digits_end: u32::try_from(self.digits.len()).ok()?,
+            program,
+            tokens: u16::try_from(told.tokens.len()).ok()?,
             sum: told.tokens.sum,
-            tokens: told.tokens.len(),
             ip: anchor(told.tokens.ip)?,
             user: anchor(told.tokens.user)?,
             place: 0,
             part: 0,
         })
     }
-
-    #[inline]
-    fn fits(&self, text: &[u8], runs: &[Run]) -> bool {
-        self.bounds.iter().all(|bound| {
-            let run = runs[usize::from(bound.run)];
-            let length = run.length();
-            (bound.least..=bound.most).contains(&length)
-                && (bound.digits.is_empty()
-                    || text[usize::from(run.from)..usize::from(run.to)] == *bound.digits)
-        })
-    }
 }
 
-impl Bound {
-    fn of(run: u8, digits: &[u8], needs: Needs) -> Option<Self> {
-        let length = u16::try_from(digits.len()).unwrap_or(u16::MAX);
-        let bound = |least, most| Self { run, least, most, digits: Box::default() };
-        match needs {
-            Needs::Nothing => None,
-            Needs::Between(least, most) => Some(bound(least, most)),
-            Needs::Length => Some(bound(length, length)),
-            Needs::Digits => Some(Self { digits: digits.into(), ..bound(length, length) }),
-        }
+/// A short run, comparable.
+fn padded(digits: &[u8]) -> [u8; DIGITS_MAX] {
+    let mut padded = [0; DIGITS_MAX];
+    match padded.get_mut(..digits.len()) {
+        Some(place) => place.copy_from_slice(digits),
+        // longer than any that is compared
+        None => padded = [b'x'; DIGITS_MAX],
     }
+    padded
 }
 
 impl Anchor {
@@ -251,7 +315,7 @@ enum Needs {
     /// As long or as short as it may be.
     Nothing,
     /// So many digits.
-    Between(u16, u16),
+    Between(u8, u8),
     /// As many as it has.
     Length,
     /// These very digits.
@@ -337,7 +401,7 @@ fn number(value: &[u8], from: usize) -> Needs {
         let mut at = 0;
         for part in value.split(|byte| *byte == b':') {
             if part.len() >= 3 {
-                return if at == from { Needs::Between(3, u16::MAX) } else { Needs::Nothing };
+                return if at == from { Needs::Between(3, MANY) } else { Needs::Nothing };
             }
             at += part.len() + 1;
         }

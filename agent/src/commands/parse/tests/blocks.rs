@@ -40,3 +40,34 @@ fn apache_prints_its_tree_and_what_holds_for_a_request() {
     let (exit, _) = parse(name, b"<Directory /x>\n", &["--as", "apache"]);
     assert_eq!(exit.unwrap(), Exit::Incomplete);
 }
+
+#[test]
+fn packet_filters_and_the_docker_daemon_print_their_places() {
+    let saved = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n";
+    let rules = json_of("/rules", saved, &["--as", "iptables", "--spans"]);
+    assert_eq!(
+        (&rules["chains"][0]["policy"], &rules["rules"][0]["target"]),
+        (&json!("DROP"), &json!("ACCEPT"))
+    );
+    assert_eq!(rules["rules"][0]["words"], json!(["-i", "lo", "-j", "ACCEPT"]));
+    assert_eq!(rules["spans"]["rules"][0]["words"][1]["column"], 13);
+    let text = r#"{"nftables": [{"table": {"family": "ip", "name": "t"}},
+{"chain": {"family": "ip", "table": "t", "name": "c", "hook": "input", "policy": "drop"}}]}"#;
+    let rules = json_of("/rules.json", text, &["--as", "nftables", "--spans"]);
+    assert_eq!(rules["chains"][0]["policy"], "drop");
+    assert_eq!(rules["spans"]["chains"][0]["line"], 2);
+    let (exit, out) = parse("/d.json", b"{\"icc\": true,\n\"icc\": false}", &["--as", "docker"]);
+    assert_eq!(exit.unwrap(), Exit::Incomplete);
+    let read: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(read["settings"]["icc"]["value"], "false");
+    assert_eq!(read["settings"]["icc"]["overrides"][0]["line"], 1);
+}
+
+#[test]
+fn nothing_of_a_private_key_is_printed() {
+    let text = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIENBTkFSWUNBTkFSWUNBTkFSWUNBTkFSWUNBTkFSWUNB\n-----END PRIVATE KEY-----\n";
+    let (_, out) = parse("/k.pem", text.as_bytes(), &["--as", "certificate"]);
+    let read: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(read["keys"][0]["key"]["kind"], "Ed25519", "{out}");
+    assert!(!out.contains("CANARY") && !out.contains("MC4C"), "{out}");
+}

@@ -113,6 +113,19 @@ impl Detector {
     /// The detector of a `datepattern`, one pattern a line; the defaults where it is empty.
     /// `last_year` is the last year that a date may sensibly have.
     pub fn new(patterns: &str, last_year: i16) -> Result<Self, PatternError> {
+        Self::of(patterns, last_year, Template::checked)
+    }
+
+    /// The same for patterns that [`Detector::new`] has accepted: compiled when a line needs them.
+    pub fn checked_before(patterns: &str, last_year: i16) -> Result<Self, PatternError> {
+        Self::of(patterns, last_year, Ok)
+    }
+
+    fn of(
+        patterns: &str,
+        last_year: i16,
+        check: fn(Template) -> Result<Template, PatternError>,
+    ) -> Result<Self, PatternError> {
         let mut detector = Self { templates: Vec::new(), fast: false, words: true };
         let lines: Vec<&str> =
             patterns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -135,13 +148,13 @@ impl Detector {
                     let text = [&line[..at], bare, &line[at + 6..]].concat();
                     let template = Template::new(&text, last_year)?;
                     // What is wrong with one is wrong with all.
-                    let template = if index == 0 { template.checked()? } else { template };
+                    let template = if index == 0 { check(template)? } else { template };
                     detector.add(Arc::new(template))?;
                 }
             } else if key == "{NONE}" {
-                detector.add(Arc::new(Template::new("{UNB}^", last_year)?.checked()?))?;
+                detector.add(Arc::new(check(Template::new("{UNB}^", last_year)?)?))?;
             } else {
-                detector.add(Arc::new(Template::new(line, last_year)?.checked()?))?;
+                detector.add(Arc::new(check(Template::new(line, last_year)?)?))?;
             }
         }
         Ok(detector)

@@ -1,14 +1,16 @@
 //! What can be said of a pattern without running it: its width, its first bytes, the texts of which it
 //! needs one.
 
+use serde::{Deserialize, Serialize};
+
 use super::syntax::{At, ENDLESS, Node};
 
 /// Most texts of which a pattern needs one.
 pub const NEEDLES_MAX: usize = 64;
 
 /// Bytes with which a match may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bytes([u64; 4]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes([u64; 4]);
 
 impl Bytes {
     const NONE: Self = Self([0; 4]);
@@ -26,7 +28,7 @@ impl Bytes {
 
     /// Whether the byte is among them.
     #[inline]
-    pub(super) fn has(&self, byte: u8) -> bool {
+    pub fn has(&self, byte: u8) -> bool {
         self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
     }
 }
@@ -145,8 +147,28 @@ impl Default for Found {
     }
 }
 
+/// How many texts a node matches, where these are few; counted before any is written down, because
+/// most nodes match many.
+fn few(node: &Node) -> Option<usize> {
+    let count = match node {
+        Node::Empty | Node::Literal(_) => 1,
+        Node::Class(class) if !class.beyond_ascii() || class.is_case_of_one() => {
+            class.ascii().iter().map(|bits| bits.count_ones() as usize).sum()
+        }
+        Node::Concat(nodes) => nodes.iter().try_fold(1_usize, |product, node| {
+            Some(product * few(node)?).filter(|count| *count <= VARIANTS_MAX)
+        })?,
+        Node::Alternate(nodes) => nodes.iter().try_fold(0, |sum, node| Some(sum + few(node)?))?,
+        Node::Repeat { node, least: 0, most: 1, .. } => 1 + few(node)?,
+        Node::Group(_, node) | Node::Atomic(node) => few(node)?,
+        _ => return None,
+    };
+    (1..=VARIANTS_MAX).contains(&count).then_some(count)
+}
+
 /// All texts that a node matches, where these are few.
 fn variants(node: &Node) -> Option<Vec<String>> {
+    few(node)?;
     let mut all = vec![String::new()];
     match node {
         Node::Empty => {}
@@ -157,7 +179,10 @@ fn variants(node: &Node) -> Option<Vec<String>> {
         }
         Node::Concat(nodes) => {
             for node in nodes {
-                all = product(&all, &variants(node)?)?;
+                match node {
+                    Node::Literal(one) => all.iter_mut().for_each(|text| text.push(*one)),
+                    node => all = product(&all, &variants(node)?)?,
+                }
             }
         }
         Node::Alternate(nodes) => {
@@ -182,6 +207,10 @@ fn product(one: &[String], other: &[String]) -> Option<Vec<String>> {
 impl Found {
     /// Goes along what every match passes, in order; runs of plain characters are texts.
     fn walk(&mut self, node: &Node) {
+        if let Node::Literal(one) = node {
+            self.runs.iter_mut().for_each(|run| run.push(*one));
+            return;
+        }
         if let Some(variants) = variants(node) {
             match product(&self.runs, &variants) {
                 Some(runs) => self.runs = runs,

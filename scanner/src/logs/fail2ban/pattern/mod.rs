@@ -15,16 +15,19 @@ mod possible;
 mod program;
 mod syntax;
 
+pub use facts::Bytes;
 pub use machine::{Machine, STEPS_MAX};
 pub use syntax::{DEPTH_MAX, GROUPS_MAX, PATTERN_BYTES_MAX, PatternError};
 
 use std::sync::OnceLock;
 
+use serde::{Deserialize, Serialize};
+
 use machine::Outcome;
 use possible::Automaton;
 use program::{Program, compile};
 
-use crate::logs::shape::Piece;
+use crate::logs::shape::{Masked, Piece};
 
 /// A compiled pattern, and the automaton that is made when it is first asked about a shape.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub struct Pattern(Program, OnceLock<Option<Automaton>>);
 pub struct Undecided;
 
 /// Whether `^` and `$` match at every line of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lines {
     /// At the text's ends only.
     One,
@@ -66,6 +69,12 @@ impl Pattern {
         automaton.as_ref().is_none_or(|automaton| automaton.may_match(&self.0, text))
     }
 
+    /// Whether it may match some line (with its line feed) that differs from this one only in the digits
+    /// of its numbers: never a wrong no.
+    pub fn may_match_like(&self, line: &[u8]) -> bool {
+        Masked::of(line).is_none_or(|shape| self.may_match(shape.pieces()))
+    }
+
     /// Where a group of the last match lies; 0 is the whole.
     pub fn group(&self, machine: &Machine, group: usize) -> Option<(usize, usize)> {
         let (start, end) = (*machine.slots.get(group * 2)?, *machine.slots.get(group * 2 + 1)?);
@@ -89,9 +98,9 @@ impl Pattern {
         self.0.anchored
     }
 
-    /// Whether a match may begin with this byte.
-    pub fn may_begin(&self, byte: u8) -> bool {
-        self.0.first.has(byte)
+    /// The bytes with which a match may begin.
+    pub fn first(&self) -> Bytes {
+        self.0.first
     }
 
     /// Whether an automaton could run it: no look-around, condition, back reference, atomic group.

@@ -2,7 +2,7 @@
 //! in which a run of digits is every run of digits of its lengths.
 //!
 //! Only ever too generous: look-around is taken as holding, both branches of a condition are tried,
-//! repeats have no upper bound, and what is not understood (a back reference, too many states) may match.
+//! long repeats have no upper bound, and what is not understood (a back reference, too many states) may match.
 
 use super::program::{Operation, Program};
 use super::syntax::At;
@@ -13,6 +13,9 @@ const STATES_MAX: usize = 8_000;
 
 /// Most states looked at for one answer.
 const VISITS_MAX: usize = 200_000;
+
+/// Longest run of which each character is a state.
+const RUN_MAX: u32 = 8;
 
 /// A program as states that follow each other.
 #[derive(Debug)]
@@ -34,12 +37,18 @@ enum State {
     Accept,
 }
 
+/// How many characters of a run are states of their own; then the last of them repeats.
+fn written_out(least: u32, most: u32) -> usize {
+    let count = if most <= RUN_MAX { most } else { least.clamp(1, RUN_MAX) };
+    count as usize
+}
+
 impl Automaton {
     /// Of a program; `None` for one that is too large.
     pub(super) fn new(program: &Program) -> Option<Self> {
         let size = |operation: &Operation| match operation {
             Operation::Literal { length, .. } => *length as usize,
-            Operation::Run { .. } => 3,
+            Operation::Run { least, most, .. } => 2 * written_out(*least, *most) + 1,
             _ => 1,
         };
         let mut starts = Vec::with_capacity(program.operations.len());
@@ -64,16 +73,23 @@ impl Automaton {
                     states.extend(text.iter().map(|byte| State::Byte(*byte)));
                 }
                 Operation::Class(class) => states.push(State::Class(*class, after)),
-                // Over none at all, or in; out again after each.
                 Operation::Run { class, least, most, .. } => {
-                    let enter = if *most == 0 { after } else { here + 1 };
-                    states.push(if *least == 0 {
-                        State::Fork(after, enter)
+                    let count = u32::try_from(written_out(*least, *most)).ok()?;
+                    for done in 0..count {
+                        let enter = here + 2 * done + 1;
+                        states.push(if done < *least {
+                            State::Goto(enter)
+                        } else {
+                            State::Fork(enter, after)
+                        });
+                        states.push(State::Class(*class, enter + 1));
+                    }
+                    let again = here + (2 * count).saturating_sub(1);
+                    states.push(if *most == count {
+                        State::Goto(after)
                     } else {
-                        State::Goto(enter)
+                        State::Fork(again, after)
                     });
-                    states.push(State::Class(*class, if *most == 1 { after } else { here + 2 }));
-                    states.push(State::Fork(here + 1, after));
                 }
                 Operation::Jump(there) => states.push(State::Goto(to(*there))),
                 Operation::Split { first, second } => {
@@ -260,6 +276,131 @@ fn may_be(at: At, (before, after, last): Place) -> bool {
                 byte.is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
             };
             (word(before) != word(after)) == (at == At::WordBound)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Lines, Machine, Pattern};
+
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, most: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(self.0 >> 33).unwrap() % most
+        }
+    }
+
+    /// A pattern of anything that filters are written with.
+    fn pattern(dice: &mut Dice, depth: usize) -> String {
+        const ATOMS: [&str; 28] = [
+            "a",
+            "b",
+            " ",
+            "1",
+            "23",
+            ":",
+            "a 1",
+            r"\d",
+            r"\w",
+            r"\S",
+            r"\s",
+            "[a1]",
+            "[^ 1]",
+            ".",
+            r"\b",
+            r"\B",
+            "^",
+            "$",
+            r"\d{1,3}",
+            r"\d+",
+            "0*",
+            "(?i:B)",
+            r"(?!a)",
+            r"(?=\d)",
+            r"(?<=1)",
+            r"(?<!:)",
+            r"\d{2}",
+            r"[0-4]{3,5}",
+        ];
+        let parts = 1 + dice.below(4);
+        let mut text = String::new();
+        for _ in 0..parts {
+            let inner = dice.below(8);
+            let atom = match inner {
+                0 if depth > 0 => format!("(?:{})", pattern(dice, depth - 1)),
+                1 if depth > 0 => {
+                    format!("(?:{}|{})", pattern(dice, depth - 1), pattern(dice, depth - 1))
+                }
+                2 if depth > 0 => format!("(?>{})", pattern(dice, depth - 1)),
+                3 if depth > 0 => format!("({})?(?(1)a|:)", pattern(dice, 0)),
+                _ => ATOMS[dice.below(ATOMS.len())].to_string(),
+            };
+            let repeat = ["", "", "", "*", "+", "?", "*?", "{2}", "{0,2}"][dice.below(9)];
+            text += &atom;
+            if !atom.starts_with(r"\b") && !matches!(atom.as_str(), r"\B" | "^" | "$") {
+                let single = atom.ends_with(['+', '*', '}']) || inner == 3;
+                text += if single { "" } else { repeat };
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn what_matches_a_line_may_match_its_shape() {
+        let mut dice = Dice(5);
+        let mut machine = Machine::default();
+        let (mut tried, mut matched, mut never) = (0, 0, 0);
+        while tried < 3_000 {
+            let text = pattern(&mut dice, 2);
+            let Ok(pattern) = Pattern::new(&text, Lines::One) else { continue };
+            tried += 1;
+            for _ in 0..12 {
+                let length = dice.below(14);
+                let line: String =
+                    (0..length).map(|_| char::from(b"ab 01234:aB 99"[dice.below(14)])).collect();
+                let may = pattern.may_match_like(line.as_bytes());
+                never += u32::from(!may);
+                // The same with other digits, as many or within the bucket.
+                let other: String = line
+                    .chars()
+                    .map(|c| {
+                        if c.is_ascii_digit() { char::from(b'0' + dice.below(10) as u8) } else { c }
+                    })
+                    .collect();
+                for line in [line, other] {
+                    let found = pattern.search(&format!("{line}\n"), &mut machine);
+                    if found == Ok(true) {
+                        matched += 1;
+                        assert!(may, "{text:?} {line:?}");
+                    }
+                }
+            }
+        }
+        assert!(matched > 10_000 && never > 5_000, "{matched} {never}");
+    }
+
+    #[test]
+    fn lengths_of_digits_are_those_of_the_bucket() {
+        let pattern = |text| Pattern::new(text, Lines::One).unwrap();
+        for (text, line, may) in [
+            (r"^a\d{4,5}$", "a123", false),
+            (r"^a\d\d\d$", "a1", true),
+            (r"^a\d\d\d\d", "a1", false),
+            (r"^a\d{7,9}b", "a123456b", true),
+            (r"^a7{5}b", "a1234b", true),
+            (r"^a7{6}b", "a1234b", false),
+            (r"port 22\b", "port 4", true),
+            (r"port 22\b", "port 4096", false),
+            (r"port \D", "port 4096", false),
+            (r"(a)\1 2", "xa 1", true),
+        ] {
+            assert_eq!(pattern(text).may_match_like(line.as_bytes()), may, "{text} {line}");
         }
     }
 }

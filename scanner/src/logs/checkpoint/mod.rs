@@ -26,18 +26,19 @@
 //! that was cut to less than 1 KiB is read again, and the gap is said. The state is one versioned JSON
 //! document.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+mod mark;
+
 use std::io::{self, Read};
 use std::path::Path;
 
-use parsers::map::{LINE_BYTES_MAX, Lines};
+use parsers::map::LINE_BYTES_MAX;
 use parsers::tree::Stat;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::context::{ALL_LINES_MAX, Context};
 use super::rotation::{family, is_live};
 use super::source::{Family, LogFile};
+use mark::{Content, Head, Mark, bytes_at, hash, tail_before};
 
 /// Version of the document. Version 1, which had no birth times and carried nothing, is read too.
 pub const VERSION: u32 = 2;
@@ -59,6 +60,9 @@ pub const CONTEXT_BYTES: u64 = 1 << 20;
 
 /// Most bytes of what is carried from one sweep to the next.
 pub const CARRIED_BYTES_MAX: usize = 8 << 20;
+
+/// What is carried: the hash of the rules.
+const CARRIED_VERSION: u32 = 1;
 
 /// A log that did not change for so long and was read is not opened again.
 pub const QUIET_SECONDS: i64 = 3_600;
@@ -87,7 +91,7 @@ pub struct Checkpoint {
     /// What is usual in these logs (`features::Baseline`), as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// What the next sweep must know of windows and sessions that are open.
+    /// For which rules the marks keep lines for windows and connections to look back at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
     /// A sweep has begun with this: marks that it does not meet grow older.
@@ -125,41 +129,6 @@ impl Carried {
 #[derive(Deserialize)]
 struct Numbered {
     version: u32,
-}
-
-/// How far one file was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Mark {
-    path: String,
-    device: u64,
-    inode: u64,
-    /// Nanoseconds since the epoch, where the file system tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    born: Option<i64>,
-    size: u64,
-    modified: i64,
-    head_bytes: usize,
-    head: String,
-    offset: u64,
-    lines: u64,
-    tail_bytes: usize,
-    tail: String,
-    #[serde(default)]
-    unseen: u32,
-    /// The file holds other content now, or its inode is another file's: only copies have what this
-    /// mark speaks of.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    cut: bool,
-    /// It could not be read to its end: it is opened again, though it rests.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    unread: bool,
-    /// Set while a sweep runs: this mark was met.
-    #[serde(skip)]
-    met: bool,
-    /// Set while a sweep runs: a copy goes on where this mark is.
-    #[serde(skip)]
-    copied: bool,
 }
 
 /// Where to begin in a file.
@@ -242,9 +211,27 @@ impl Checkpoint {
         }
         state.files.sort_by(|a, b| (a.unseen, &a.path, a.inode).cmp(&(b.unseen, &b.path, b.inode)));
         state.files.truncate(FILES_MAX);
+        let mut left = ALL_LINES_MAX;
+        for mark in &mut state.files {
+            let lines = mark.context.as_ref().map_or(0, |context| context.places.len());
+            match left.checked_sub(lines) {
+                Some(fewer) => left = fewer,
+                None => mark.context = None,
+            }
+        }
         let mut json = serde_json::to_vec_pretty(&state).unwrap_or_default();
         json.push(b'\n');
         json
+    }
+
+    /// Whether what marks keep of lines was kept for these rules; what was kept for others is forgotten.
+    pub fn is_for_rules(&mut self, rules: &str) {
+        let known =
+            self.carried.as_ref().and_then(|carried| carried.read::<String>(CARRIED_VERSION));
+        if known.as_deref() != Some(rules) {
+            self.files.iter_mut().for_each(|mark| mark.context = None);
+            self.carried = Carried::new(CARRIED_VERSION, &rules);
+        }
     }
 
     /// A sweep begins, or has ended: marks that the one before did not meet grow older and are
@@ -261,15 +248,17 @@ impl Checkpoint {
         });
     }
 
-    /// Whether all of a family was read and none of it changed within [`QUIET_SECONDS`]: then it need
-    /// not be opened, and counts as met.
+    /// Whether all of a family was read, none of it changed within [`QUIET_SECONDS`] and nothing of it
+    /// is recent enough to be looked back at: then it need not be opened, and counts as met.
     pub fn has_all_of(&mut self, family: &Family, now: i64) -> bool {
         let mark_of = |file: &LogFile| {
             let stat = &file.stat;
             let path = file.path.to_string_lossy();
             self.files.iter().position(|mark| {
                 let same = (mark.size, mark.modified) == (stat.size_bytes, stat.modified);
-                mark.is_of(stat) && !mark.met && !mark.unread && same && *mark.path == *path
+                let rests = mark.context.as_ref().is_none_or(|context| context.until < now);
+                let known = mark.is_of(stat) && *mark.path == *path;
+                known && same && rests && !mark.met && !mark.unread
             })
         };
         let old = |file: &LogFile| file.stat.modified < now.saturating_sub(QUIET_SECONDS);
@@ -373,6 +362,7 @@ impl Checkpoint {
         reached: Reached,
         (offset, lines): (u64, u64),
         ended: Ended,
+        context: Option<Context>,
         reader: ReaderAt<'_>,
     ) {
         let Reached { mut mark, head, packed, .. } = reached;
@@ -386,7 +376,7 @@ impl Checkpoint {
             (mark.tail_bytes, mark.tail) = (tail.len(), hash(&tail));
             (mark.offset, mark.lines) = (offset, lines);
         }
-        (mark.met, mark.unread) = (true, ended == Ended::Early);
+        (mark.met, mark.unread, mark.context) = (true, ended == Ended::Early, context);
         self.files.retain(|known| known.cut || !known.is_same_as(&mark));
         self.files.push(mark);
     }
@@ -443,114 +433,10 @@ impl Checkpoint {
     }
 }
 
-impl Mark {
-    fn new(path: &str, stat: &Stat) -> Self {
-        Self {
-            path: path.to_string(),
-            device: stat.device,
-            inode: stat.inode,
-            born: stat.born,
-            size: stat.size_bytes,
-            modified: stat.modified,
-            head_bytes: 0,
-            head: String::new(),
-            offset: 0,
-            lines: 0,
-            tail_bytes: 0,
-            tail: String::new(),
-            unseen: 0,
-            cut: false,
-            unread: false,
-            met: true,
-            copied: false,
-        }
-    }
-
-    /// Whether this speaks of the file with these facts: another birth is another file.
-    fn is_of(&self, stat: &Stat) -> bool {
-        !self.cut
-            && (self.device, self.inode) == (stat.device, stat.inode)
-            && (self.born == stat.born || self.born.is_none() || stat.born.is_none())
-    }
-
-    fn is_same_as(&self, other: &Self) -> bool {
-        (self.device, self.inode, self.born) == (other.device, other.inode, other.born)
-            || (self.device, self.inode) == (other.device, other.inode) && self.born.is_none()
-    }
-
-    /// Whether a sweep can have written this: what proves the place lies before it.
-    fn is_possible(&self) -> bool {
-        let within = |bytes: usize, most: usize| bytes <= most && bytes as u64 <= self.offset;
-        within(self.head_bytes, HEAD_BYTES) && within(self.tail_bytes, TAIL_BYTES)
-    }
-
-    /// Whether the file of this mark still holds what was read of it. Without bytes before the place it
-    /// was changing when it was left: nothing but its beginning is known.
-    fn is_proved_by(&self, file: &Content<'_>) -> io::Result<bool> {
-        let known = file.packed || self.tail_bytes > 0 || self.offset <= self.head_bytes as u64;
-        Ok(known && self.is_beginning_of(file)?)
-    }
-
-    /// Whether a file begins with what this mark has read: same head, same bytes before the offset.
-    fn is_beginning_of(&self, file: &Content<'_>) -> io::Result<bool> {
-        let fits = file.packed || file.stat.size_bytes >= self.offset;
-        if self.offset == 0 || !fits || !file.head.begins_with(self.head_bytes, &self.head) {
-            return Ok(false);
-        }
-        if self.tail_bytes == 0 {
-            // No bytes before the place are known. A line ends there, or, where an archive ended in half
-            // a line, the file does: other lines may begin with the same half.
-            let place = bytes_at(file.reader, self.offset - 1, 2)?;
-            return Ok(place.first() == Some(&b'\n') || place.len() == 1);
-        }
-        let tail = bytes_at(file.reader, self.offset - self.tail_bytes as u64, self.tail_bytes)?;
-        Ok(tail.len() == self.tail_bytes && hash(&tail) == self.tail)
-    }
-
-    /// Whether a file has the whole head of what this mark has read.
-    fn is_begun_by(&self, file: &Content<'_>) -> bool {
-        self.head_bytes == HEAD_BYTES && file.head.begins_with(HEAD_BYTES, &self.head)
-    }
-}
-
-/// A file that is asked whether a mark speaks of it.
-struct Content<'a> {
-    head: Head,
-    stat: &'a Stat,
-    packed: bool,
-    reader: ReaderAt<'a>,
-}
-
-impl Content<'_> {
-    /// Of a file that begins like one that was read up to `offset`: where the last line ends that can
-    /// have been read before, and how many lines that makes.
-    fn left_of(&self, offset: u64) -> io::Result<(u64, u64)> {
-        let before = if self.packed { offset } else { offset.min(self.stat.size_bytes) };
-        let mut lines = Lines::new((self.reader)(0)?.take(before));
-        let (mut end, mut count) = (0, 0);
-        while lines.next_line()?.is_some_and(|line| line.terminated) {
-            (end, count) = (lines.offset(), lines.number());
-        }
-        Ok((end, count))
-    }
-}
-
-/// The first bytes of a file, with the hashes of its beginnings that were asked for.
-struct Head {
-    bytes: Vec<u8>,
-    hashes: RefCell<BTreeMap<usize, String>>,
-}
-
-impl Head {
-    fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, hashes: RefCell::default() }
-    }
-
-    /// Whether the first `length` bytes have this hash.
-    fn begins_with(&self, length: usize, wanted: &str) -> bool {
-        let Some(bytes) = self.bytes.get(..length) else { return false };
-        let mut hashes = self.hashes.borrow_mut();
-        hashes.entry(length).or_insert_with(|| hash(bytes)) == wanted
+impl Reached {
+    /// The lines that windows look back at; `None` where a stretch of the file is to be read again.
+    pub fn context(&self) -> Option<&Context> {
+        self.mark.context.as_ref()
     }
 }
 
@@ -569,21 +455,4 @@ impl Start {
         let lines = self.lines.saturating_sub(lines);
         Ok(Self { from: from + skipped as u64, lines, new_from: self.new_from })
     }
-}
-
-/// The bytes before `offset`, if the file is still what it was; else none.
-fn tail_before(offset: u64, reader: ReaderAt<'_>) -> Vec<u8> {
-    let length = usize::try_from(offset).unwrap_or(usize::MAX).min(TAIL_BYTES);
-    let tail = bytes_at(reader, offset - length as u64, length);
-    tail.ok().filter(|tail| tail.len() == length).unwrap_or_default()
-}
-
-fn bytes_at(reader: ReaderAt<'_>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader(offset)?.take(length as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,51 @@
+//! Our YAML parser beside yaml_serde: what both read, they read the same; so they do with other line ends.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use parsers::config::yaml::{Kind, Tree};
+use serde::Deserialize;
+use serde_json::Value;
+use wardmote_fuzz::timed;
+
+/// Longer inputs cost the peer quadratic time.
+const BYTES_MAX: usize = 4 << 10;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if text.len() > BYTES_MAX {
+        return;
+    }
+    let Ok(tree) = timed(|| Tree::read(data)) else { return };
+    if !text.contains('\r') {
+        let crlf = text.replace('\n', "\r\n");
+        let other = Tree::read(crlf.as_bytes()).map(|tree| tree.events());
+        assert_eq!(other.ok(), Some(tree.events()));
+    }
+    if is_comparable(text, &tree)
+        && let (Some(ours), Some(peers)) = (ours(&tree), peers(text))
+    {
+        assert_eq!(ours, peers);
+    }
+});
+
+/// Leaves out what the two are known to read differently: block scalars at the root without indentation,
+/// byte order marks inside, line breaks that YAML 1.2 no longer knows, tags, characters that only one of
+/// them lets through, `?` before a word (an indicator for the peer in brackets), and a stream without a
+/// document.
+fn is_comparable(text: &str, tree: &Tree<'_>) -> bool {
+    let odd = |sign: char| matches!(sign, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '!' | '%');
+    let at_root = |kind| matches!(kind, Kind::Literal | Kind::Folded);
+    let after_mark = |part: &str| !part.is_empty() && !part.starts_with([' ', '\t', '\n', '\r']);
+    tree.documents().len() > 0
+        && !text.split('?').skip(1).any(after_mark)
+        && !text.contains(odd)
+        && !tree.documents().any(|root| at_root(root.kind()))
+}
+
+fn ours(tree: &Tree<'_>) -> Option<Vec<Value>> {
+    tree.documents().map(|root| root.parse().ok()).collect()
+}
+
+fn peers(text: &str) -> Option<Vec<Value>> {
+    serde_yaml::Deserializer::from_str(text).map(|d| Value::deserialize(d).ok()).collect()
+}
