@@ -21,6 +21,7 @@ use crate::exit::{Exit, hinted};
 use crate::output;
 
 mod blocks;
+mod daemons;
 mod shape;
 mod source;
 
@@ -87,6 +88,25 @@ enum Kind {
     Nginx,
     /// httpd.conf or apache2.conf with its includes, or a site that others include
     Apache,
+    /// A systemd unit or drop-in; with --effective all that the manager reads for it
+    SystemdUnit,
+    /// postgresql.conf with its includes and postgresql.auto.conf
+    Postgresql,
+    /// pg_hba.conf
+    PgHba,
+    /// pg_ident.conf
+    PgIdent,
+    /// An option file of MySQL or MariaDB; with --effective what the server reads
+    #[value(name = "my.cnf")]
+    MyCnf,
+    /// redis.conf with its includes
+    Redis,
+    /// logrotate.conf with its includes
+    Logrotate,
+    /// A list of package sources of apt, in deb822 when its name ends in .sources
+    AptSources,
+    /// limits.conf(5)
+    Limits,
     /// What iptables-save or ip6tables-save printed
     Iptables,
     /// What `nft -j list ruleset` printed
@@ -148,6 +168,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Kind::Yaml | Kind::Json => documents(&source, &args)?,
         Kind::Sshd => sshd(&source, &args)?,
         kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
+        kind if daemons::handles(kind) => daemons::read(&source, kind, args.effective)?,
         _ if args.effective => effective(&source, args.kind)?,
         _ => entries(&source, args.kind)?,
     };
@@ -162,9 +183,10 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     let name = args.kind.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     let has_effective =
         matches!(args.kind, Kind::Sshd | Kind::Sysctl | Kind::LoginDefs | Kind::Keyvalue);
-    if args.effective && !has_effective && !blocks::has_effective(args.kind) {
+    let elsewhere = blocks::has_effective(args.kind) || daemons::has_effective(args.kind);
+    if args.effective && !has_effective && !elsewhere {
         let hint =
-            "leave it out, or use --as sshd, sysctl, login.defs, keyvalue, nginx, apache or docker";
+            "leave it out, or use --as sshd, sysctl, login.defs, keyvalue or a daemon's kind";
         return Err(hinted(format!("--effective has no meaning for {name}"), hint));
     }
     if args.connection.is_some() && !matches!(args.kind, Kind::Sshd | Kind::Apache) {

@@ -2,6 +2,7 @@ use super::*;
 use clap::Parser;
 
 mod blocks;
+mod daemons;
 
 #[derive(Debug, Parser)]
 struct Line {
