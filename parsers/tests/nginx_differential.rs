@@ -364,16 +364,16 @@ impl<'a> Generator<'a> {
         }
         for number in 0..self.dice.below(4) {
             let kinds = ["= /", "/", "^~ /s", "~ \\.p$", "~* ^/i", "=/e", "@n", "\"/q uoted\""];
-            let number = if self.dice.one_in(12) { 0 } else { number };
+            let number = if self.dice.one_in(40) { 0 } else { number };
             let name = format!("{}{number}", self.dice.pick(&kinds));
             text.push_str(&format!(" location {name} {{\n"));
             let before = std::mem::take(&mut self.once);
             self.fill(Context::Location, text, 4);
-            if self.dice.one_in(4) {
-                let inner = self.dice.pick(&["/0/x", "~ x", "= /1/a", "/elsewhere", "@m"]);
+            if self.dice.one_in(10) {
+                let inner = self.dice.pick(&["~ x", "~ y", "~* z", "/0/x", "/elsewhere", "@m"]);
                 text.push_str(&format!("location {inner} {{ internal; }}\n"));
             }
-            if self.dice.one_in(4) {
+            if self.dice.one_in(8) {
                 let test =
                     ["($host)", "( $host ~* a )", "(-f $uri)", "($host = )", "(host)", "(!-d /x)"];
                 text.push_str(&format!("if {} {{", self.dice.pick(&test)));
@@ -409,7 +409,7 @@ impl<'a> Generator<'a> {
 
     fn directive(&mut self, context: Context) -> String {
         // Sometimes a directive of another context.
-        let of = match self.dice.one_in(60) {
+        let of = match self.dice.one_in(250) {
             true => FRAMES[self.dice.below(FRAMES.len())].0,
             false => context,
         };
@@ -418,22 +418,23 @@ impl<'a> Generator<'a> {
             return self.custom(context);
         }
         let name = from[self.dice.below(from.len())];
-        if self.once.contains(&name) && !self.dice.one_in(20) {
+        if self.once.contains(&name) && !self.dice.one_in(120) {
             return self.custom(context);
         }
         self.once.push(name);
         let (_, _, value) = shape(name, of).unwrap();
         let roll = self.dice.below(60);
-        let value = if roll == 0 { wrong(value) } else { right(value, roll) };
+        let value =
+            if roll == 0 && self.dice.one_in(5) { wrong(value) } else { right(value, roll) };
         let gap = self.dice.pick(&[" ", "\t", "  ", "\n   ", " # why\n "]);
-        let end = if self.dice.one_in(80) { " extra;" } else { ";" };
+        let end = if self.dice.one_in(400) { " extra;" } else { ";" };
         format!("{name}{gap}{value}{end}")
     }
 
     /// Directives whose values are not checked, with every way to write a word.
     fn custom(&mut self, context: Context) -> String {
         let words: &[&str] = match context {
-            Context::Main => &["env A=b;", "env \"X Y\"='z';", "env \\$x;"],
+            Context::Main => &["env A=b;", "env \"X Y=z\";", "env \\$x;"],
             Context::Events => &["debug_connection unix:;"],
             Context::Upstream => &["server unix:/y backup;", "server unix:/z down;"],
             Context::ServerIf => &["set $a b;", "set $a \"${host}x\";", "break;"],
@@ -459,7 +460,7 @@ impl<'a> Generator<'a> {
             ],
         };
         // The odd ones are mostly errors: not too many of them.
-        let count = if self.dice.one_in(4) { words.len() } else { words.len().min(7) };
+        let count = if self.dice.one_in(25) { words.len() } else { words.len().min(7) };
         words[self.dice.below(count)].to_string()
     }
 

@@ -18,58 +18,63 @@ fn fifty_certificates_agree_with_openssl() {
         return skip("no openssl here");
     }
     let scratch = tempfile::tempdir().unwrap();
-    for seed in 0..COUNT {
-        let mut dice = Dice::new(seed);
-        let case = Case::new(&mut dice);
-        let (certificate, key) = (scratch.path().join("c.pem"), scratch.path().join("k.pem"));
-        case.make(&certificate, &key);
-        let pem = std::fs::read(&certificate).unwrap();
-        let read = Certificates::parse("/c.pem", &pem);
-        assert!(read.problems.is_empty(), "{seed}: {:?}", read.problems);
-        let ours = &read.certificates[0];
-        let say = |what: &[&str]| {
-            let mut command = Command::new("openssl");
-            let output = run(command.args(["x509", "-noout", "-in"]).arg(&certificate).args(what));
-            String::from_utf8(output.stdout).unwrap().trim().to_string()
-        };
-        let after = |text: String| text.split_once('=').unwrap().1.trim().to_string();
-        let options = ["-nameopt", "RFC2253,utf8,-esc_msb"];
-        assert_eq!(ours.subject, after(say(&["-subject", options[0], options[1]])), "{seed}");
-        assert_eq!(ours.issuer, after(say(&["-issuer", options[0], options[1]])), "{seed}");
-        let serial = after(say(&["-serial"])).to_lowercase();
-        assert_eq!(ours.serial, serial, "{seed}");
-        let dates = say(&["-dates", "-dateopt", "iso_8601"]);
-        let iso = |text: &str| text.split_once('=').unwrap().1.replace(' ', "T");
-        let dates: Vec<String> = dates.lines().map(iso).collect();
-        assert_eq!([&ours.not_before, &ours.not_after], [&dates[0], &dates[1]], "{seed}");
-        let lasts = ours.not_after_unix - ours.not_before_unix;
-        assert_eq!(lasts, case.days * 86_400, "{seed}");
-        let text = say(&["-text"]);
-        assert!(
-            text.contains(&format!("Signature Algorithm: {}", ours.signature)),
-            "{seed}: {text}"
-        );
-        let bits = text.split("Public-Key: (").nth(1).and_then(|rest| rest.split(' ').next());
-        if let Some(bits) = bits {
-            assert_eq!(ours.key.bits, bits.parse().ok(), "{seed}");
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let place = scratch.path().join(half.to_string());
+            std::fs::create_dir(&place).unwrap();
+            scope.spawn(move || (half..COUNT).step_by(2).for_each(|seed| agree(seed, &place)));
         }
-        assert_eq!(ours.key.curve.as_deref(), case.curve(), "{seed}");
-        assert_eq!(ours.names, case.names, "{seed}");
-        assert_eq!(ours.is_authority, text.contains("CA:TRUE"), "{seed}");
-        assert!(ours.self_signed, "{seed}");
-        // The key's own file, and the certificate in DER.
-        let keys = Certificates::parse("/k.pem", &std::fs::read(&key).unwrap());
-        assert_eq!(keys.keys[0].key.as_ref(), Some(&ours.key), "{seed}: {:?}", keys.problems);
-        let der = scratch.path().join("c.der");
-        run(Command::new("openssl")
-            .args(["x509", "-outform", "der", "-in"])
-            .arg(&certificate)
-            .arg("-out")
-            .arg(&der));
-        let mut again = Certificates::parse("/c.pem", &std::fs::read(&der).unwrap()).certificates;
-        again[0].place = ours.place.clone();
-        assert_eq!(&again[0], ours, "{seed}");
+    });
+}
+
+fn agree(seed: u64, scratch: &Path) {
+    let mut dice = Dice::new(seed);
+    let case = Case::new(&mut dice);
+    let (certificate, key) = (scratch.join("c.pem"), scratch.join("k.pem"));
+    case.make(&certificate, &key);
+    let pem = std::fs::read(&certificate).unwrap();
+    let read = Certificates::parse("/c.pem", &pem);
+    assert!(read.problems.is_empty(), "{seed}: {:?}", read.problems);
+    let ours = &read.certificates[0];
+    let say = |what: &[&str]| {
+        let mut command = Command::new("openssl");
+        let output = run(command.args(["x509", "-noout", "-in"]).arg(&certificate).args(what));
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    };
+    let after = |text: String| text.split_once('=').unwrap().1.trim().to_string();
+    let options = ["-nameopt", "RFC2253,utf8,-esc_msb"];
+    assert_eq!(ours.subject, after(say(&["-subject", options[0], options[1]])), "{seed}");
+    assert_eq!(ours.issuer, after(say(&["-issuer", options[0], options[1]])), "{seed}");
+    let serial = after(say(&["-serial"])).to_lowercase();
+    assert_eq!(ours.serial, serial, "{seed}");
+    let dates = say(&["-dates", "-dateopt", "iso_8601"]);
+    let iso = |text: &str| text.split_once('=').unwrap().1.replace(' ', "T");
+    let dates: Vec<String> = dates.lines().map(iso).collect();
+    assert_eq!([&ours.not_before, &ours.not_after], [&dates[0], &dates[1]], "{seed}");
+    let lasts = ours.not_after_unix - ours.not_before_unix;
+    assert_eq!(lasts, case.days * 86_400, "{seed}");
+    let text = say(&["-text"]);
+    assert!(text.contains(&format!("Signature Algorithm: {}", ours.signature)), "{seed}: {text}");
+    let bits = text.split("Public-Key: (").nth(1).and_then(|rest| rest.split(' ').next());
+    if let Some(bits) = bits {
+        assert_eq!(ours.key.bits, bits.parse().ok(), "{seed}");
     }
+    assert_eq!(ours.key.curve.as_deref(), case.curve(), "{seed}");
+    assert_eq!(ours.names, case.names, "{seed}");
+    assert_eq!(ours.is_authority, text.contains("CA:TRUE"), "{seed}");
+    assert!(ours.self_signed, "{seed}");
+    // The key's own file, and the certificate in DER.
+    let keys = Certificates::parse("/k.pem", &std::fs::read(&key).unwrap());
+    assert_eq!(keys.keys[0].key.as_ref(), Some(&ours.key), "{seed}: {:?}", keys.problems);
+    let der = scratch.join("c.der");
+    run(Command::new("openssl")
+        .args(["x509", "-outform", "der", "-in"])
+        .arg(&certificate)
+        .arg("-out")
+        .arg(&der));
+    let mut again = Certificates::parse("/c.pem", &std::fs::read(&der).unwrap()).certificates;
+    again[0].place = ours.place.clone();
+    assert_eq!(&again[0], ours, "{seed}");
 }
 
 struct Case {

@@ -13,6 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use parsers::config::sshd::{CommandLine, Connection, Sshd, parse_version};
 use parsers::tree::MemoryTree;
@@ -131,12 +132,16 @@ fn peer() -> Result<(), String> {
     Ok(())
 }
 
-/// `/run/sshd`, removed again if this test made it.
-struct VolatileDirectory(bool);
+/// `/run/sshd`, removed again if this test made it; one test at a time has it.
+struct VolatileDirectory(bool, #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 impl VolatileDirectory {
     fn make() -> Self {
-        Self(std::fs::DirBuilder::new().mode(0o755).create(PRIVILEGE_SEPARATION).is_ok())
+        let held = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_made = std::fs::DirBuilder::new().mode(0o755).create(PRIVILEGE_SEPARATION).is_ok();
+        Self(is_made, held)
     }
 }
 

@@ -180,33 +180,8 @@ impl<'a> Reader<'a> {
             return self.close(&name, place, sections, into);
         }
         let is_section = name.starts_with('<');
-        let cut = if is_section { arguments.rfind('>') } else { Some(arguments.len()) };
-        let inner = &arguments[..cut.unwrap_or(arguments.len())];
-        let found = words(inner, 0, WORDS_MAX + 1);
-        if found.len() > WORDS_MAX {
-            self.wrong(place.clone(), format!("more than {WORDS_MAX} words"));
-        }
-        let values = found.into_iter().take(WORDS_MAX).map(|word| Placed {
-            value: word.text,
-            place: line.place(file, rest + word.at),
-            text: String::new(),
-        });
         let known = find(&lower);
-        let shown = known.first().map_or(name.as_str(), |known| known.name);
-        let directive = Directive {
-            name: shown.trim_start_matches('<').to_string(),
-            place: place.clone(),
-            arguments: values.collect(),
-            block: is_section.then(Vec::new),
-        };
-        if is_section {
-            if cut.is_none() {
-                self.wrong(place, format!("`{name}>` lacks its closing `>`"));
-            } else if let Some(message) = section_fault(&lower, &directive) {
-                self.wrong(place, message);
-            }
-        }
-        self.pend(&name, &directive, known);
+        let directive = self.directive(file, line, &name, arguments, rest);
         if is_section && self.depth >= DEPTH_MAX {
             let place = directive.place;
             self.wrong(place.clone(), "sections are nested too deeply; this one is skipped");
@@ -233,6 +208,44 @@ impl<'a> Reader<'a> {
         if single {
             self.include(&path, lower == "includeoptional", &place, list);
         }
+    }
+
+    /// A directive or the opening of a section, with its words; faults of its line are told.
+    fn directive(
+        &mut self,
+        file: &Arc<str>,
+        line: &Logical,
+        name: &str,
+        arguments: &str,
+        rest: usize,
+    ) -> Directive {
+        let (lower, place) = (name.to_ascii_lowercase(), line.place(file, 0));
+        let is_section = name.starts_with('<');
+        let cut = if is_section { arguments.rfind('>') } else { Some(arguments.len()) };
+        let found = words(&arguments[..cut.unwrap_or(arguments.len())], 0, WORDS_MAX + 1);
+        if found.len() > WORDS_MAX {
+            self.wrong(place.clone(), format!("more than {WORDS_MAX} words"));
+        }
+        let values = found.into_iter().take(WORDS_MAX).map(|word| Placed {
+            value: word.text,
+            place: line.place(file, rest + word.at),
+            text: String::new(),
+        });
+        let known = find(&lower);
+        let shown = known.first().map_or(name, |known| known.name);
+        let directive = Directive {
+            name: shown.trim_start_matches('<').to_string(),
+            place: place.clone(),
+            arguments: values.collect(),
+            block: is_section.then(Vec::new),
+        };
+        if is_section && cut.is_none() {
+            self.wrong(place, format!("`{name}>` lacks its closing `>`"));
+        } else if is_section && let Some(message) = section_fault(&lower, &directive) {
+            self.wrong(place, message);
+        }
+        self.pend(name, &directive, known);
+        directive
     }
 
     #[expect(clippy::too_many_arguments, reason = "the state of one reading, not an interface")]
