@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod apt;
+#[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
 mod logrotate;

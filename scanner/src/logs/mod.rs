@@ -14,6 +14,7 @@ pub mod conceal;
 pub mod content;
 pub mod context;
 pub mod coverage;
+mod digits;
 pub mod event;
 pub mod extract;
 pub mod fail2ban;

@@ -7,19 +7,15 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::logs::digits::run_end;
+
 /// Hash of a shape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Key(pub(super) u64, pub(super) u64);
+pub(super) use crate::logs::digits::Key;
 
 /// Hashes shapes; all hashers of one [`RandomState`] alike.
 pub struct Hasher {
     secret: [u64; 4],
 }
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-/// Bytes of a word.
-const WORD: usize = 8;
 
 /// Longest run of digits of the first and second bucket.
 pub(super) const BUCKETS: [usize; 2] = [3, 5];
@@ -36,80 +32,13 @@ impl Hasher {
         let mut state = Key(one ^ seed, other).mix(seed, third, fourth);
         let mut at = 0;
         loop {
-            // The text up to the next digit, in words; the last one cut to what belongs to it.
-            let digit = loop {
-                let word = word_at(line, at);
-                let digits = digits_of(word);
-                let left = line.len() - at;
-                if digits == 0 && left >= WORD {
-                    state = state.mix(word, third, fourth);
-                    at += WORD;
-                    continue;
-                }
-                let length = (digits.trailing_zeros() as usize / 8).min(left);
-                let kept = if length == WORD { word } else { word & ((1 << (length * 8)) - 1) };
-                // Where a text ends is part of it; words of whole texts have no such mark.
-                state = state.mix(kept ^ (length as u64 + 1) << 56, fourth, third);
-                break at + length;
-            };
+            let digit = state.mix_to_digit(line, at, [third, fourth]);
             if digit >= line.len() {
                 return state;
             }
             at = run_end(line, digit);
             state = state.mix(bucket(at - digit), other, one);
         }
-    }
-}
-
-impl Key {
-    #[inline(always)]
-    fn mix(self, word: u64, one: u64, other: u64) -> Self {
-        Self(folded(self.0 ^ word, one), folded(self.1.rotate_left(29) ^ word, other))
-    }
-}
-
-/// Both halves of a product.
-#[inline(always)]
-fn folded(one: u64, other: u64) -> u64 {
-    let product = u128::from(one) * u128::from(other);
-    #[allow(clippy::cast_possible_truncation)] // the two halves
-    {
-        (product as u64) ^ (product >> 64) as u64
-    }
-}
-
-/// The next eight bytes; zeros behind the end.
-#[inline(always)]
-fn word_at(line: &[u8], at: usize) -> u64 {
-    match line.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
-        Some(bytes) => u64::from_le_bytes(*bytes),
-        None => {
-            let mut bytes = [0; WORD];
-            let rest = line.get(at..).unwrap_or_default();
-            bytes[..rest.len()].copy_from_slice(rest);
-            u64::from_le_bytes(bytes)
-        }
-    }
-}
-
-/// The high bit of each byte that is an ASCII digit.
-#[inline(always)]
-fn digits_of(word: u64) -> u64 {
-    let low = word ^ (ONES * 0x30);
-    let over = (low & !HIGHS) + ONES * (0x7f - 9);
-    !(over | low) & HIGHS
-}
-
-/// Where the run of digits that begins here ends.
-#[inline(always)]
-fn run_end(line: &[u8], from: usize) -> usize {
-    let mut at = from;
-    loop {
-        let others = !digits_of(word_at(line, at)) & HIGHS;
-        if others != 0 {
-            return (at + others.trailing_zeros() as usize / 8).min(line.len());
-        }
-        at += WORD;
     }
 }
 
@@ -169,19 +98,6 @@ mod tests {
             keys.values().map(|key| (key.0, key.1)).collect();
         assert_eq!(distinct.len(), shapes.len());
         assert!(shapes.len() > 10_000);
-    }
-
-    #[test]
-    fn every_byte_is_a_digit_or_is_none_at_every_place() {
-        for byte in 0..=255_u8 {
-            for place in 0..WORD {
-                let mut bytes = *b"x\x2f\x3a~\xb0\xff\0y";
-                bytes[place] = byte;
-                let found = digits_of(u64::from_le_bytes(bytes));
-                let wanted = if byte.is_ascii_digit() { 0x80_u64 << (place * 8) } else { 0 };
-                assert_eq!(found, wanted, "{byte} at {place}");
-            }
-        }
     }
 
     #[test]
