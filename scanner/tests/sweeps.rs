@@ -284,8 +284,8 @@ fn a_line_that_two_rules_match_counts_once_where_both_are_counted() {
     }
 }
 
-/// A file that is read once is mapped. Whoever cuts it meanwhile makes a gap, and no line that was not
-/// there: zeros would be lines that no grammar accepts.
+/// Whoever cuts a file while it is swept makes a gap, and no line that was not there: zeros would be
+/// lines that no grammar accepts.
 #[test]
 fn a_file_that_is_cut_while_it_is_swept_is_a_gap_and_gives_no_line_that_was_not_there() {
     let rules = content::rules();

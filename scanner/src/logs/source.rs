@@ -14,8 +14,6 @@ use parsers::tree::{FileKind, Links, LookError, Stat, Tree, Why};
 use super::rotation::{Age, family};
 use crate::RootedTree;
 
-pub use super::rotation::is_live;
-
 /// Most files of one sweep.
 pub const FILES_MAX: usize = 10_000;
 

@@ -15,8 +15,8 @@ use super::super::features::SourceId;
 use super::super::gather::Sweeper;
 use super::super::part::{Manner, Part};
 use super::super::pool::{Bytes, Source, Unpacking};
-use super::super::source::{LogFile, is_live};
-use super::super::view::{View, Way};
+use super::super::source::LogFile;
+use super::super::view::View;
 use super::super::years;
 use super::{Given, Hall};
 
@@ -130,8 +130,7 @@ fn opened(
         let year = years::of_archive(view.reader_at(start.from)?, stat.modified, options);
         (Bytes::Packed(Unpacking::new(view.reader_at(start.from)?, start.from).into()), year)
     } else {
-        let way = if keeps && is_live(path) { Way::Copied } else { Way::Mapped };
-        let blocks = view.blocks(way)?;
+        let blocks = view.blocks()?;
         let year = years::of_file(&blocks, first, stat.modified, options)?;
         (Bytes::Plain(blocks), year)
     };
@@ -284,7 +283,7 @@ impl FileReading {
                 self.looked_back.pop_front();
             }
         }
-        // What is mapped was not asked about while it was copied.
+        // Lines of a file that was cut meanwhile are not believed.
         self.view.holds(self.source.new_from)?;
         let mut part = hall.pool.spare();
         part.old = true;
