@@ -57,6 +57,8 @@ pub(super) struct Sweeper<'a> {
     conceal: Concealer,
     learnt: HashSet<u64, Hashed>,
     feeds: u32,
+    /// Groups and subjects that gave way since this was last asked.
+    gave_way: u64,
     /// What watches the lines over time, where that is wanted.
     pub(super) observer: Option<Observer>,
     /// New requests of each client, also those that no rule named.
@@ -123,6 +125,7 @@ impl<'a> Sweeper<'a> {
             conceal: Concealer::new(options.known_users.iter().cloned()),
             learnt: HashSet::default(),
             feeds: 0,
+            gave_way: 0,
             observer: None,
             census: Census::default(),
             outcome: SweepOutcome::default(),
@@ -250,6 +253,7 @@ impl<'a> Sweeper<'a> {
             self.singles.insert(key, (subject, tally));
         } else {
             self.outcome.summary.evicted += 1;
+            self.gave_way += 1;
         }
     }
 
@@ -332,8 +336,15 @@ impl<'a> Sweeper<'a> {
         if all > GROUPS_BYTES_MAX
             && let Some(largest) = self.windows.iter_mut().max_by_key(|window| window.bytes())
         {
+            let before = largest.evicted;
             largest.make_room();
+            self.gave_way += largest.evicted - before;
         }
+    }
+
+    /// How much gave way since this was last asked.
+    pub(super) fn gave_way(&mut self) -> u64 {
+        std::mem::take(&mut self.gave_way)
     }
 
     /// Whether another stream gave the same message within a second.

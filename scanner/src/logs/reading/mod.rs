@@ -233,6 +233,11 @@ impl<'a> Stream<'a> {
         }
         given.rule = hit.rules_end;
         given.hit += 1;
+        // Counted where the line stands that found no room any more.
+        let gave_way = sweeper.gave_way();
+        if let Some(Reading::File(file)) = &mut self.reading {
+            file.coverage.evicted += gave_way;
+        }
     }
 }
 
