@@ -10,7 +10,7 @@ use super::{BYTES_MAX, DEPTH_MAX, FILES_MAX, LINE_BYTES_MAX, conf_files};
 use crate::config::lines::{Joined, numbered};
 use crate::config::problems::{Problems, note_unread};
 use crate::place::Place;
-use crate::tree::{CONFIG_BYTES_MAX, LookError, Tree, Why};
+use crate::tree::{CONFIG_BYTES_MAX, LookError, MemoryTree, Tree, Why};
 
 /// Most bytes of one word, as in PostgreSQL up to 15.
 pub const TOKEN_BYTES_MAX: usize = 10_238;
@@ -46,19 +46,41 @@ pub(super) struct Fields {
     pub text: String,
 }
 
-/// Reads the lines of a file, with those of included ones in their place.
-pub(super) struct Reader<'a> {
-    pub tree: &'a dyn Tree,
+/// The lines of a configuration, those of included files in their place.
+pub(super) struct Lines {
     pub files: Vec<Arc<str>>,
     pub problems: Problems,
     pub unread: Vec<LookError>,
     pub lines: Vec<Fields>,
+}
+
+impl Lines {
+    /// Reads a file with what it includes; fails when the file itself cannot be read.
+    pub fn read(tree: &dyn Tree, path: &str) -> Result<Self, LookError> {
+        let mut reader = Reader::new(tree);
+        let bytes = reader.bytes(Path::new(path))?;
+        Ok(reader.all(path, &bytes))
+    }
+
+    /// Reads the text of one file alone.
+    pub fn parse(file: &str, bytes: &[u8]) -> Self {
+        Reader::new(&MemoryTree::new()).all(file, bytes)
+    }
+}
+
+/// Reads the lines of a file, with those of included ones in their place.
+struct Reader<'a> {
+    tree: &'a dyn Tree,
+    files: Vec<Arc<str>>,
+    problems: Problems,
+    unread: Vec<LookError>,
+    lines: Vec<Fields>,
     bytes_left: usize,
     words: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(tree: &'a dyn Tree) -> Self {
+    fn new(tree: &'a dyn Tree) -> Self {
         Self {
             tree,
             files: Vec::new(),
@@ -70,7 +92,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, LookError> {
+    fn all(mut self, file: &str, bytes: &[u8]) -> Lines {
+        self.text(Path::new(file), bytes, 0, None);
+        let Self { files, problems, unread, lines, .. } = self;
+        Lines { files, problems, unread, lines }
+    }
+
+    fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, LookError> {
         if self.files.len() == FILES_MAX {
             return Err(LookError::new(path, Why::TooMany(FILES_MAX)));
         }
@@ -80,13 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes in a file's lines; those of `@file` go to `words` instead.
-    pub fn text(
-        &mut self,
-        path: &Path,
-        bytes: &[u8],
-        depth: usize,
-        mut words: Option<&mut Vec<Word>>,
-    ) {
+    fn text(&mut self, path: &Path, bytes: &[u8], depth: usize, mut words: Option<&mut Vec<Word>>) {
         let file: Arc<str> = path.to_string_lossy().into();
         self.files.push(Arc::clone(&file));
         for joined in logical(bytes) {

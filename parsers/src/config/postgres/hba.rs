@@ -1,16 +1,15 @@
 //! pg_hba.conf: who may connect, from where, and how they prove it; the first rule that fits decides.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::address::{Address, numeric, prefix_mask};
-use super::fields::{Fields, Reader, Word};
+use super::fields::{Fields, Lines, Word};
 use crate::config::problems::Problems;
 use crate::place::Place;
-use crate::tree::{LookError, MemoryTree, Tree};
+use crate::tree::{LookError, Tree};
 
 /// Which connections a rule is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,22 +72,16 @@ impl Hba {
     /// # Errors
     /// When the file itself cannot be read.
     pub fn read(tree: &dyn Tree, path: &str) -> Result<Self, LookError> {
-        let mut reader = Reader::new(tree);
-        let bytes = reader.bytes(Path::new(path))?;
-        reader.text(Path::new(path), &bytes, 0, None);
-        Ok(Self::of(reader))
+        Lines::read(tree, path).map(Self::of)
     }
 
     /// Reads the text of one file alone.
     pub fn parse(file: &str, bytes: &[u8]) -> Self {
-        let nothing = MemoryTree::new();
-        let mut reader = Reader::new(&nothing);
-        reader.text(Path::new(file), bytes, 0, None);
-        Self::of(reader)
+        Self::of(Lines::parse(file, bytes))
     }
 
-    fn of(reader: Reader<'_>) -> Self {
-        let Reader { files, mut problems, unread, lines, .. } = reader;
+    fn of(read: Lines) -> Self {
+        let Lines { files, mut problems, unread, lines } = read;
         let mut rules = Vec::with_capacity(lines.len());
         for line in lines {
             match rule(line) {

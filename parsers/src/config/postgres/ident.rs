@@ -1,15 +1,14 @@
 //! pg_ident.conf: which system user may be which database user. A name that starts with `/` is a
 //! regular expression; it is kept as written and not compiled.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::fields::{Reader, Word};
+use super::fields::{Lines, Word};
 use crate::config::problems::Problems;
 use crate::place::Place;
-use crate::tree::{LookError, MemoryTree, Tree};
+use crate::tree::{LookError, Tree};
 
 /// One line of a map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,22 +53,16 @@ impl Ident {
     /// # Errors
     /// When the file itself cannot be read.
     pub fn read(tree: &dyn Tree, path: &str) -> Result<Self, LookError> {
-        let mut reader = Reader::new(tree);
-        let bytes = reader.bytes(Path::new(path))?;
-        reader.text(Path::new(path), &bytes, 0, None);
-        Ok(Self::of(reader))
+        Lines::read(tree, path).map(Self::of)
     }
 
     /// Reads the text of one file alone.
     pub fn parse(file: &str, bytes: &[u8]) -> Self {
-        let nothing = MemoryTree::new();
-        let mut reader = Reader::new(&nothing);
-        reader.text(Path::new(file), bytes, 0, None);
-        Self::of(reader)
+        Self::of(Lines::parse(file, bytes))
     }
 
-    fn of(reader: Reader<'_>) -> Self {
-        let Reader { files, mut problems, unread, lines, .. } = reader;
+    fn of(read: Lines) -> Self {
+        let Lines { files, mut problems, unread, lines } = read;
         let mut mappings = Vec::with_capacity(lines.len());
         for line in lines {
             // What stands after the third field is passed over, as the server does.

@@ -147,3 +147,18 @@ fn maps_are_read() {
     assert_eq!((ident.mappings.len(), ident.problems.len()), (2, 2));
     assert!(ident.mappings[1].is_regex() && !ident.mappings[0].is_regex());
 }
+
+#[test]
+fn a_list_from_an_empty_file_is_a_problem_and_no_panic() {
+    let tree = MemoryTree::new()
+        .file("/p/ident.conf", "@empty root postgres\nm @empty postgres\nm root @empty\n")
+        .file(
+            "/p/hba.conf",
+            "local @empty all trust\nlocal all @empty trust\n@empty all all trust\n",
+        )
+        .file("/p/empty", "");
+    let ident = Ident::read(&tree, "/p/ident.conf").unwrap();
+    assert_eq!(ident.mappings.len() + ident.problems.len(), 3, "{ident:?}");
+    let hba = Hba::read(&tree, "/p/hba.conf").unwrap();
+    assert_eq!(hba.rules.len() + hba.problems.len(), 3, "{hba:?}");
+}
