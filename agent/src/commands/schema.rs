@@ -37,7 +37,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let schema = match args.name {
         Name::Audit => schema_for!(crate::report::Report),
         Name::Finding => schema_for!(crate::report::Finding),
-        Name::Scan => schema_for!(scanner::ports::connect::Report),
+        Name::Scan => schema_for!(scanner::ports::report::Report),
         Name::Evidence => schema_for!(consensus::Evidence),
         Name::Verdict => schema_for!(consensus::Verdict),
         Name::Settings => schema_for!(crate::settings::Settings),

@@ -27,6 +27,7 @@ pub mod firewall;
 pub mod inventory;
 pub mod netlink;
 pub mod owner;
+pub mod report;
 pub mod service;
 pub mod targets;
 

@@ -2,7 +2,8 @@
 //!
 //! nmap knows open, closed and filtered; ports that this host could not ask, or did not, are `unknown`.
 
-use scanner::ports::connect::{HostReport, PortReport, Report, Request};
+use scanner::ports::connect::Request;
+use scanner::ports::report::{HostReport, PortReport, Report};
 
 /// `nmap -oX`.
 pub fn xml(report: &Report, request: &Request) -> String {

@@ -1,6 +1,6 @@
 //! The scan for people.
 
-use scanner::ports::connect::{Counts, HostReport, PortReport, Report};
+use scanner::ports::report::{Counts, HostReport, PortReport, Report};
 
 /// The whole report.
 pub fn render(report: &Report) -> String {

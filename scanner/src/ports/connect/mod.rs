@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::addresses::{OwnAddresses, unmapped};
-use super::{Inventory, Listener, Owner, targets};
+use super::report::{Counts, HostReport, OwnerReport, PortReport, Report, ServiceReport};
+use super::{Inventory, Listener, targets};
 
 pub mod own;
 pub mod remote;
@@ -119,129 +118,6 @@ pub struct Request {
     pub limits: Limits,
 }
 
-/// The scan's report, as the contract has it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Report {
-    /// `wardmote.scan/1`.
-    pub schema: String,
-    /// When it began (RFC 3339).
-    pub started: String,
-    /// How long it took, in milliseconds.
-    pub elapsed_ms: f64,
-    /// One per address.
-    pub hosts: Vec<HostReport>,
-    /// How many ports had which state.
-    pub counts: Counts,
-    /// What could not be examined.
-    pub incomplete: Vec<String>,
-}
-
-/// One address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HostReport {
-    /// Its address.
-    pub address: IpAddr,
-    /// The name that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Whether it is this host's own: a probe then passed no firewall.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub own: bool,
-    /// Open ports, or all that were asked.
-    pub ports: Vec<PortReport>,
-    /// How many ports of it had which state.
-    pub counts: Counts,
-}
-
-/// One port.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PortReport {
-    /// Port.
-    pub port: u16,
-    /// `open`, `closed`, `filtered`, `local_error` or `not_probed`.
-    pub state: String,
-    /// Why it is neither open nor closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Time to the answer, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rtt_us: Option<u32>,
-    /// Where the state is from: `probe` or `kernel`.
-    pub source: String,
-    /// Age of the state in seconds.
-    pub age_s: u64,
-    /// What is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceReport>,
-    /// Who holds it, on this host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<OwnerReport>,
-}
-
-/// What is behind a port.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ServiceReport {
-    /// Canonical name.
-    pub name: String,
-    /// 0.3 for a name that only the port number suggests, 0.9 for one that the executable or unit has.
-    pub confidence: f64,
-}
-
-/// Who holds a port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct OwnerReport {
-    /// Process id.
-    pub pid: u32,
-    /// Executable.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exe: Option<String>,
-    /// systemd unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-    /// Package and version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub package: Option<String>,
-    /// Effective uid.
-    pub uid: u32,
-}
-
-/// How many ports had which state; they add up to what was asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Counts {
-    /// Accepted.
-    pub open: u64,
-    /// Refused.
-    pub closed: u64,
-    /// No answer, or neither.
-    pub filtered: u64,
-    /// This host could not ask.
-    pub local_error: u64,
-    /// Not asked.
-    pub not_probed: u64,
-}
-
-impl Counts {
-    fn add(&mut self, state: State) {
-        *match state {
-            State::Open(_) => &mut self.open,
-            State::Closed => &mut self.closed,
-            State::Filtered(_) => &mut self.filtered,
-            State::LocalError(_) => &mut self.local_error,
-            State::NotProbed => &mut self.not_probed,
-        } += 1;
-    }
-
-    fn sum(hosts: &[HostReport]) -> Self {
-        hosts.iter().fold(Self::default(), |sum, host| Self {
-            open: sum.open + host.counts.open,
-            closed: sum.closed + host.counts.closed,
-            filtered: sum.filtered + host.counts.filtered,
-            local_error: sum.local_error + host.counts.local_error,
-            not_probed: sum.not_probed + host.counts.not_probed,
-        })
-    }
-}
-
 /// How many ports will be asked, and of how many hosts; the caller refuses more than [`PROBES_MAX`].
 pub fn probes(request: &Request, own: &OwnAddresses) -> usize {
     request
@@ -333,10 +209,12 @@ fn host(
         let service = match (listener, by_port) {
             (Some(listener), _) if !listener.service.starts_with("port-") => {
                 let confidence = if listener.owners.is_empty() { 0.3 } else { 0.9 };
-                Some(ServiceReport { name: listener.service.clone(), confidence })
+                let name = listener.service.clone();
+                Some(ServiceReport { name, confidence, ..ServiceReport::default() })
             }
             (_, Some((_, name))) if matches!(state, State::Open(_)) => {
-                Some(ServiceReport { name: (*name).to_string(), confidence: 0.3 })
+                let name = (*name).to_string();
+                Some(ServiceReport { name, confidence: 0.3, ..ServiceReport::default() })
             }
             _ => None,
         };
@@ -348,6 +226,7 @@ fn host(
             source: "probe".to_string(),
             age_s: 0,
             service,
+            tls: None,
             owner: listener.and_then(|one| one.owners.first()).map(OwnerReport::from),
         });
     }
@@ -375,16 +254,4 @@ fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Listen
             wild && (one.address.is_ipv4() == address.is_ipv4() || one.dual_stack)
         })
     })
-}
-
-impl From<&Owner> for OwnerReport {
-    fn from(owner: &Owner) -> Self {
-        Self {
-            pid: owner.pid,
-            exe: owner.exe.clone(),
-            unit: owner.unit.clone(),
-            package: owner.package.clone(),
-            uid: owner.uid,
-        }
-    }
 }

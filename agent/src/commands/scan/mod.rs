@@ -1,8 +1,6 @@
 //! `wardmote scan`: asks TCP ports of hosts. The scanning itself is `scanner::ports::connect`; this
-//! file reads the command line, resolves names and chooses the format.
+//! file reads the command line and chooses the format.
 
-use std::io::Read;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,23 +8,19 @@ use clap::ValueEnum;
 use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::addresses::{self, OwnAddresses};
-use scanner::ports::connect::{self, Limits, Report, Request};
+use scanner::ports::connect::{self, Limits, Request};
 use scanner::ports::firewall::Span;
-use scanner::ports::targets::{self, Target, WORDS_MAX};
+use scanner::ports::report::Report;
+use scanner::ports::targets as words;
 
 use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 
 mod nmap;
+mod targets;
 mod text;
 
-/// Most bytes of an `@file`.
-const FILE_BYTES_MAX: u64 = 16 << 20;
-/// Longest wait for a name.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
-/// Most names that are resolved.
-const NAMES_MAX: usize = 4096;
 /// Longest wait for one answer that may be asked for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
@@ -70,23 +64,23 @@ enum Format {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let ports = args.ports.as_deref().map(targets::ports).transpose().map_err(usage)?;
+    let ports = args.ports.as_deref().map(words::ports).transpose().map_err(targets::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let wanted = words(&args.targets)?;
-    let excluded = words(&args.exclude)?;
-    let (mut excluded, named, mut incomplete) = runtime.block_on(resolve(&excluded))?;
+    let wanted = targets::words(&args.targets)?;
+    let excluded = targets::words(&args.exclude)?;
+    let (mut excluded, named, mut incomplete) = runtime.block_on(targets::resolve(&excluded))?;
     if let Some(line) = incomplete.first() {
         // What cannot be excluded for sure must not be probed.
         return Err(hinted(format!("--exclude: {line}"), "write the address instead of the name"));
     }
     excluded.extend(named.iter().filter_map(|(address, _)| Span::between(*address, *address)));
-    let (spans, named, unresolved) = runtime.block_on(resolve(&wanted))?;
+    let (spans, named, unresolved) = runtime.block_on(targets::resolve(&wanted))?;
     incomplete.extend(unresolved);
 
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
     let limits = Limits { timeout: args.timeout, retries: args.retries, rate: args.rate };
-    let addresses = pick(&spans, named, &excluded)?;
+    let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
         let hint = incomplete.first().cloned();
         let hint = hint.unwrap_or_else(|| "everything named is excluded".to_string());
@@ -133,85 +127,6 @@ fn scan(
     Ok(report)
 }
 
-/// The words of the command line with `@FILE` replaced by the words of that file.
-fn words(given: &[String]) -> anyhow::Result<Vec<String>> {
-    let mut words = Vec::new();
-    for word in given {
-        match word.strip_prefix('@') {
-            None => words.push(word.clone()),
-            Some(path) => words.extend(words_of_file(Path::new(path))?),
-        }
-        if words.len() > WORDS_MAX {
-            return Err(hinted(format!("more than {WORDS_MAX} targets"), "write networks"));
-        }
-    }
-    Ok(words)
-}
-
-/// Words of a file; `#` starts a comment.
-fn words_of_file(path: &Path) -> anyhow::Result<Vec<String>> {
-    let told = |why: String| hinted(format!("{}: {why}", path.display()), "one target a line");
-    let file = crate::secrets::open_regular(path)?;
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    if read.map_err(|error| told(error.to_string()))? as u64 > FILE_BYTES_MAX {
-        return Err(told(format!("larger than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(text
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default())
-        .flat_map(str::split_ascii_whitespace)
-        .take(WORDS_MAX + 1)
-        .map(str::to_string)
-        .collect())
-}
-
-type Named = Vec<(IpAddr, String)>;
-
-/// Spans, addresses of names, and names that do not resolve.
-async fn resolve(words: &[String]) -> anyhow::Result<(Vec<Span>, Named, Vec<String>)> {
-    let (mut spans, mut named, mut unresolved) = (Vec::new(), Vec::new(), Vec::new());
-    let mut names = 0;
-    for word in words {
-        let name = match targets::target(word).map_err(usage)? {
-            Target::Span(span) => {
-                spans.push(span);
-                continue;
-            }
-            Target::Name(name) => name,
-        };
-        names += 1;
-        if names > NAMES_MAX {
-            return Err(hinted(format!("more than {NAMES_MAX} names"), "write addresses"));
-        }
-        let asked = tokio::net::lookup_host((name.as_str(), 0));
-        match tokio::time::timeout(RESOLVE_WITHIN, asked).await {
-            Ok(Ok(found)) => named.extend(found.map(|found| (found.ip(), name.clone()))),
-            Ok(Err(error)) => unresolved.push(format!("{name}: not resolved: {error}")),
-            Err(_) => unresolved.push(format!("{name}: not resolved in {RESOLVE_WITHIN:?}")),
-        }
-    }
-    Ok((spans, named, unresolved))
-}
-
-/// The addresses to scan, each once: of the names first, with them.
-fn pick(
-    spans: &[Span],
-    named: Named,
-    excluded: &[Span],
-) -> anyhow::Result<Vec<(IpAddr, Option<String>)>> {
-    let mut seen = std::collections::HashSet::new();
-    let plain = targets::addresses(spans, excluded).map_err(usage)?;
-    let named = named
-        .into_iter()
-        .filter(|(address, _)| !excluded.iter().any(|span| span.contains(*address)))
-        .map(|(address, name)| (address, Some(name)));
-    Ok(named
-        .chain(plain.into_iter().map(|address| (address, None)))
-        .filter(|(address, _)| seen.insert(*address))
-        .collect())
-}
-
 /// One port a line, with its address first.
 fn jsonl(report: &Report) -> anyhow::Result<Vec<u8>> {
     let mut out = Vec::new();
@@ -236,13 +151,4 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(wait) if !wait.is_zero() && wait <= TIMEOUT_MAX => Ok(wait),
         _ => Err("between 1ms and 60s".to_string()),
     }
-}
-
-fn usage(error: targets::TargetError) -> anyhow::Error {
-    let hint = match error {
-        targets::TargetError::Word(_) => "write 192.0.2.1, 192.0.2.0/24, 192.0.2.1-20 or a name",
-        targets::TargetError::TooMany => "scan it in parts",
-        targets::TargetError::Port(_) => "write 22,80,8000-8010, or - for all",
-    };
-    hinted(error.to_string(), hint)
 }
