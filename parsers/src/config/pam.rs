@@ -274,29 +274,33 @@ impl Reader<'_> {
 }
 
 /// Joins continued lines and takes comments off; blank lines are left out.
-fn logical(bytes: &[u8]) -> Vec<Joined> {
-    let mut all = Vec::new();
-    let mut current: Option<Joined> = None;
-    for line in numbered(bytes) {
-        let whole = line.text();
-        let code = whole.split('#').next().unwrap_or_default();
-        let (code, continues) = match code.trim_end().strip_suffix('\\') {
-            Some(rest) => (rest, true),
-            None => (code, false),
-        };
-        let joined =
-            current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
-        if joined.text.len() <= LINE_BYTES_MAX {
-            joined.segments.push((joined.text.len(), line.number, line.shown()));
-            joined.text.push_str(code);
-            joined.text.push(' ');
+fn logical(bytes: &[u8]) -> impl Iterator<Item = Joined> {
+    let mut lines = numbered(bytes);
+    std::iter::from_fn(move || {
+        let mut current: Option<Joined> = None;
+        for line in lines.by_ref() {
+            let whole = line.text();
+            let code = whole.split('#').next().unwrap_or_default();
+            let (code, continues) = match code.trim_end().strip_suffix('\\') {
+                Some(rest) => (rest, true),
+                None => (code, false),
+            };
+            let joined =
+                current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
+            if joined.text.len() <= LINE_BYTES_MAX {
+                joined.segments.push((joined.text.len(), line.number, line.shown()));
+                joined.text.push_str(code);
+                joined.text.push(' ');
+            }
+            if !continues {
+                let done = current.take().filter(|line| !line.text.trim().is_empty());
+                if done.is_some() {
+                    return done;
+                }
+            }
         }
-        if !continues {
-            all.extend(current.take().filter(|line| !line.text.trim().is_empty()));
-        }
-    }
-    all.extend(current.filter(|line| !line.text.trim().is_empty()));
-    all
+        current.filter(|line| !line.text.trim().is_empty())
+    })
 }
 
 /// Splits at blanks; a word that starts with `[` runs to its `]` (`\]` does not end it).
