@@ -9,6 +9,7 @@ mod apt;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
+mod folders;
 mod logrotate;
 mod my_cnf;
 mod peer;
