@@ -331,7 +331,7 @@ fn resolve(link: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::MemoryTree;
+    use crate::tree::{FileKind, MemoryTree};
 
     fn at(all: &Sysctl, key: &str) -> (String, String) {
         let setting = all.effective(key).unwrap();

@@ -7,7 +7,7 @@ use parsers::config::settings::Settings;
 use parsers::config::{
     accounts, apache, apt_sources, certificates, cron, docker, dpkg, iptables, json, keyvalue,
     limits, logrotate, mounts, my_cnf, nftables, nginx, os_release, pam, postgres, redis, sshd,
-    sudoers, sysctl, systemd_unit, yaml,
+    sudoers, sysctl, systemd_conf, systemd_unit, yaml,
 };
 use parsers::place::Problem;
 use parsers::tree::{LookError, Tree};
@@ -565,6 +565,31 @@ fn daemons() -> Vec<Grammar> {
         },
         systemd_unit(),
         Grammar {
+            module: "systemd_conf",
+            name: "systemd conf",
+            reader: Reader::Tree {
+                path: "/etc/systemd/journald.conf",
+                most_bytes: 0,
+                read: |tree| {
+                    settings(Ok(systemd_conf::Conf::read(tree, "systemd/journald.conf").settings))
+                },
+            },
+            long: b"[Journal]\nStorage=",
+            entry: b"[Journal]\nStorage=a\n",
+            nuls: Silence::Right("systemd ends a line at a NUL: empty lines"),
+            unfinished: &["[Journal", "[Journal]\nStorage"],
+            shared: Some(Shared {
+                include: None,
+                missing: Missing::Allowed,
+                folder: Some(Folder {
+                    path: "/etc/systemd/journald.conf.d",
+                    suffix: ".conf",
+                    include: "",
+                }),
+            }),
+            ..PLAIN
+        },
+        Grammar {
             module: "logrotate",
             name: "logrotate",
             reader: Reader::Tree {
@@ -839,20 +864,31 @@ fn servers() -> Vec<Grammar> {
             reader: Reader::Tree {
                 path: "/etc/fail2ban/jail.conf",
                 most_bytes: 1 << 20,
-                read: |tree| match parsers::rules::fail2ban::jail::load(
-                    tree,
-                    Path::new("/etc/fail2ban"),
-                ) {
-                    Err(problem) => refused(&problem),
-                    Ok(jails) => list(jails.problems.iter().map(|(_, p)| p), jails.jails.len()),
+                read: |tree| {
+                    let base = Path::new("/etc/fail2ban");
+                    let jails = parsers::rules::fail2ban::jail::load(tree, base);
+                    match parsers::rules::fail2ban::effective::effective(tree, base) {
+                        Err(problem) => refused(&problem),
+                        Ok(all) => {
+                            let mut told = outcome(&all.problems, &[], 0);
+                            let all = all.jails.iter().flat_map(|jail| jail.settings.values());
+                            told.kept = all.map(|s| s.values.len() + s.overrides.len()).sum();
+                            told.told.extend(jails.err().map(|problem| problem.to_string()));
+                            told
+                        }
+                    }
                 },
             },
-            entry: b"[DEFAULT]\na = 1\n",
+            entry: b"[j]\na = 1\n",
             long: b"[a]\nenabled = ",
             nul: Silence::Right("the NUL is kept in the value"),
             unfinished: &["[a", "[a]\nenabled"],
             nests: &[(b"%(a)s", "[a]\nenabled = ")],
-            shared: None,
+            shared: Some(Shared {
+                include: None,
+                missing: Missing::Allowed,
+                folder: Some(Folder { path: "/etc/fail2ban/jail.d", suffix: ".conf", include: "" }),
+            }),
             ..PLAIN
         },
     ]
