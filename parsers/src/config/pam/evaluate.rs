@@ -110,7 +110,7 @@ impl Stack {
         }
         let steps: Vec<&Step> = self.steps.iter().filter(|step| step.kind == kind).collect();
         let mut state = (Impression::Undecided, Return::PERM_DENIED);
-        let mut entered = vec![state; super::DEPTH_MAX + 2];
+        let mut entered = [state; super::DEPTH_MAX + 2];
         let (mut at, mut above) = (0, 0);
         while let Some(step) = steps.get(at) {
             let level = step.level;
