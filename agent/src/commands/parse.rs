@@ -24,6 +24,7 @@ mod blocks;
 mod daemons;
 mod shape;
 mod source;
+mod system;
 
 use source::Source;
 
@@ -113,6 +114,15 @@ enum Kind {
     Nftables,
     /// Docker's daemon.json
     Docker,
+    /// fstab(5)
+    Fstab,
+    /// The kernel's table of mounts, such as /proc/self/mountinfo
+    Mountinfo,
+    /// journald.conf, logind.conf and others of systemd; with --effective all that the program reads
+    SystemdConf,
+    /// The jails of fail2ban, with every file beside jail.conf
+    #[value(alias = "jails")]
+    Fail2ban,
     /// Certificates and keys in PEM or DER; nothing secret is printed
     Certificate,
 }
@@ -168,6 +178,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Kind::Yaml | Kind::Json => documents(&source, &args)?,
         Kind::Sshd => sshd(&source, &args)?,
         kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
+        kind if system::handles(kind) => system::read(&source, kind, args.effective)?,
         kind if daemons::handles(kind) => daemons::read(&source, kind, args.effective)?,
         _ if args.effective => effective(&source, args.kind)?,
         _ => entries(&source, args.kind)?,
@@ -183,7 +194,9 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     let name = args.kind.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     let has_effective =
         matches!(args.kind, Kind::Sshd | Kind::Sysctl | Kind::LoginDefs | Kind::Keyvalue);
-    let elsewhere = blocks::has_effective(args.kind) || daemons::has_effective(args.kind);
+    let elsewhere = blocks::has_effective(args.kind)
+        || daemons::has_effective(args.kind)
+        || system::has_effective(args.kind);
     if args.effective && !has_effective && !elsewhere {
         let hint =
             "leave it out, or use --as sshd, sysctl, login.defs, keyvalue or a daemon's kind";

@@ -29,5 +29,6 @@ pub mod settings;
 pub mod sshd;
 pub mod sudoers;
 pub mod sysctl;
+pub mod systemd_conf;
 pub mod systemd_unit;
 pub mod yaml;

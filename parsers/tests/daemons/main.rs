@@ -9,8 +9,11 @@ mod apt;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
+mod fail2ban;
+mod folders;
 mod logrotate;
 mod my_cnf;
+mod pam;
 mod peer;
 mod postgres;
 mod redis;

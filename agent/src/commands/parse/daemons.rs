@@ -120,7 +120,7 @@ fn unit(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
 }
 
 /// What holds by key, or every value that was written, in the order of reading.
-fn flat(mut settings: Settings, effective: bool) -> Parsed {
+pub(super) fn flat(mut settings: Settings, effective: bool) -> Parsed {
     let problems = std::mem::take(&mut settings.problems);
     let unread = std::mem::take(&mut settings.unread);
     if effective {
@@ -145,7 +145,7 @@ fn flat(mut settings: Settings, effective: bool) -> Parsed {
 }
 
 /// Hides secrets in `{KEY:{"value","overrides":[{"value"}]}}`.
-fn hide(settings: &mut Value) {
+pub(super) fn hide(settings: &mut Value) {
     let Value::Object(settings) = settings else { return };
     for (key, setting) in settings {
         hide_value(key, &mut setting["value"]);
