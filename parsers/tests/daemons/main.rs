@@ -6,11 +6,13 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod apt;
+mod cloud_init;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
 mod logrotate;
 mod my_cnf;
+mod netplan;
 mod peer;
 mod postgres;
 mod redis;

@@ -3,6 +3,7 @@ use clap::Parser;
 
 mod blocks;
 mod daemons;
+mod manifests;
 
 #[derive(Debug, Parser)]
 struct Line {
