@@ -120,6 +120,12 @@ enum Kind {
     Netplan,
     /// cloud.cfg or user data of cloud-init; with --effective with its drop-ins
     CloudInit,
+    /// A Compose file; with --effective with the override file beside it
+    Compose,
+    /// The kubelet's configuration; with --effective with /etc/kubernetes/kubelet.conf.d
+    Kubelet,
+    /// Kubernetes manifests: objects, and the containers that they run
+    Kubernetes,
 }
 
 /// Outputs.

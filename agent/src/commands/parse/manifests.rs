@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use parsers::config::cloud_init::{self, CLOUD_CFG, CloudInit};
+use parsers::config::compose::Compose;
 use parsers::config::document::{Data, Documents, Node};
+use parsers::config::kubernetes::kubelet::{self, CONFIG_DIR, Kubelet};
+use parsers::config::kubernetes::manifests::Manifests;
 use parsers::config::netplan::{self, Netplan};
 use parsers::config::problems::Problems;
 use parsers::tree::LookError;
@@ -12,16 +15,16 @@ use serde_json::{Value, json};
 
 use super::daemons::{hide, shown};
 use super::source::Source;
-use super::{Args, Kind, Parsed};
+use super::{Args, Kind, Parsed, unreadable};
 
 /// Whether a kind is read here.
 pub(super) fn handles(kind: Kind) -> bool {
-    has_effective(kind)
+    has_effective(kind) || kind == Kind::Kubernetes
 }
 
 /// Whether a kind that is read here has an effective view.
 pub(super) fn has_effective(kind: Kind) -> bool {
-    matches!(kind, Kind::Netplan | Kind::CloudInit)
+    matches!(kind, Kind::Netplan | Kind::CloudInit | Kind::Compose | Kind::Kubelet)
 }
 
 /// Reads a file: its structure, or what holds in the end.
@@ -39,10 +42,59 @@ pub(super) fn read(source: &Source, kind: Kind, args: &Args) -> anyhow::Result<P
             hide_secrets(read.root.as_mut());
             Ok(merged(read.to_json(), problems, unread))
         }
+        (Kind::Kubelet, true) => {
+            let read = Kubelet::read(source.tree(), source.path(), CONFIG_DIR);
+            let mut read = read.map_err(|e| unreadable(&e))?;
+            let (problems, unread) = taken(&mut read.settings);
+            hide_secrets(read.root.as_mut());
+            Ok(merged(read.to_json(), problems, unread))
+        }
+        (Kind::Compose, true) => {
+            let read = Compose::read(source.tree(), source.path());
+            let mut read = read.map_err(|e| unreadable(&e))?;
+            let (problems, unread) = taken(&mut read.settings);
+            let mut value = compose_value(&mut read);
+            let settings = read.settings.to_json();
+            value["settings"] = settings["settings"].clone();
+            Ok(merged(value, problems, unread))
+        }
+        (Kind::Compose, false) => {
+            let mut read = Compose::parse(source.name(), &source.bytes()?);
+            let (problems, _) = taken(&mut read.settings);
+            let mut value = compose_value(&mut read);
+            if args.spans {
+                let places = read.root.as_ref().map_or(Value::Null, Node::to_places);
+                value["spans"] = json!({ "document": places });
+            }
+            Ok(Parsed::new(value, "document", problems))
+        }
+        (Kind::Kubernetes, _) => {
+            let mut read = Manifests::parse(source.name(), &source.bytes()?);
+            let problems = std::mem::take(&mut read.problems);
+            read.documents.iter_mut().for_each(|node| hide_secrets(Some(node)));
+            let mut value = read.to_json();
+            if args.spans {
+                let places: Vec<Value> = read.documents.iter().map(Node::to_places).collect();
+                value["spans"] = json!({ "documents": places });
+            }
+            Ok(Parsed::new(value, "documents", problems))
+        }
+        (Kind::Kubelet, false) => one(source, args, kubelet::parse),
         (Kind::Netplan, false) => one(source, args, netplan::parse),
         (Kind::CloudInit, false) => one(source, args, cloud_init::parse),
         _ => anyhow::bail!("this kind is not read here"),
     }
+}
+
+/// A project without its secrets.
+fn compose_value(read: &mut Compose) -> Value {
+    hide_secrets(read.root.as_mut());
+    for variable in &mut read.variables {
+        if let Some(default) = &mut variable.default {
+            *default = shown(&variable.name, default);
+        }
+    }
+    read.to_json()
 }
 
 fn taken(settings: &mut parsers::config::settings::Settings) -> (Problems, Vec<LookError>) {

@@ -19,7 +19,7 @@ pub enum Choice {
     AppendNew,
     /// The later list follows the earlier one; an item takes the place of the one that it is a later form of.
     AppendOver,
-    /// Neither holds.
+    /// Neither holds: the key goes.
     Remove,
 }
 
@@ -50,7 +50,8 @@ pub struct Lost {
 /// Takes a later document into an earlier one. Depth is bounded by that of the documents.
 pub fn merge(old: &mut Node, new: Node, rules: &dyn Rules, lost: &mut Vec<Lost>) {
     let mut merger = Merger { rules, lost, path: Vec::new() };
-    merger.both(old, new);
+    let choice = rules.choose(&[], old, &new);
+    merger.apply(choice, old, new);
 }
 
 /// What holds by key, with what was overridden. Parts of a key are joined by dots (a dot inside of one is
@@ -75,8 +76,8 @@ struct Merger<'a> {
 }
 
 impl Merger<'_> {
-    fn both(&mut self, old: &mut Node, new: Node) {
-        match self.rules.choose(&self.path, old, &new) {
+    fn apply(&mut self, choice: Choice, old: &mut Node, new: Node) {
+        match choice {
             Choice::Deep => match (&mut old.data, new.data) {
                 (Data::Map(entries), Data::Map(more)) => self.mappings(entries, more),
                 (_, data) => {
@@ -89,10 +90,8 @@ impl Merger<'_> {
             Choice::Keep => self.lose(&new, self.rules.kept_by()),
             Choice::AppendNew => self.append(old, new, false),
             Choice::AppendOver => self.append(old, new, true),
-            Choice::Remove => {
-                self.lose(old, Rule::EmptyResets);
-                old.data = Data::Null;
-            }
+            // Only a key of a mapping can go; there is one.
+            Choice::Remove => {}
         }
     }
 
@@ -104,11 +103,19 @@ impl Merger<'_> {
     fn mappings(&mut self, entries: &mut Vec<Entry>, more: Vec<Entry>) {
         let mut known: HashMap<String, usize> =
             entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+        let mut removed = Vec::new();
         for entry in more {
             match known.get(&entry.key) {
                 Some(index) => {
                     self.path.push(entry.key);
-                    self.both(&mut entries[*index].value, entry.value);
+                    let old = &mut entries[*index].value;
+                    match self.rules.choose(&self.path, old, &entry.value) {
+                        Choice::Remove => {
+                            self.lose(old, Rule::EmptyResets);
+                            removed.push(*index);
+                        }
+                        choice => self.apply(choice, old, entry.value),
+                    }
                     self.path.pop();
                 }
                 None => {
@@ -116,6 +123,11 @@ impl Merger<'_> {
                     entries.push(entry);
                 }
             }
+        }
+        removed.sort_unstable();
+        removed.dedup();
+        for index in removed.into_iter().rev() {
+            entries.remove(index);
         }
     }
 
