@@ -126,6 +126,8 @@ enum Kind {
     Kubelet,
     /// Kubernetes manifests: objects, and the containers that they run
     Kubernetes,
+    /// rsyslog.conf with its includes
+    Rsyslog,
 }
 
 /// Outputs.

@@ -30,6 +30,7 @@ pub mod pam;
 pub mod postgres;
 pub mod problems;
 pub mod redis;
+pub mod rsyslog;
 pub mod settings;
 pub mod sshd;
 pub mod sudoers;

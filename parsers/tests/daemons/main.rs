@@ -16,5 +16,6 @@ mod netplan;
 mod peer;
 mod postgres;
 mod redis;
+mod rsyslog;
 mod systemd;
 mod tables;
