@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod apt;
+mod cloud_init;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
@@ -14,8 +15,10 @@ mod folders;
 mod logrotate;
 mod my_cnf;
 mod pam;
+mod netplan;
 mod peer;
 mod postgres;
 mod redis;
+mod rsyslog;
 mod systemd;
 mod tables;

@@ -164,7 +164,7 @@ fn hide_value(key: &str, value: &mut Value) {
 }
 
 /// A value as it may be shown: hidden where its key announces a secret.
-fn shown(key: &str, value: &str) -> String {
+pub(super) fn shown(key: &str, value: &str) -> String {
     // A short word stands for the value: a secret with blanks in it would be hidden in part only.
     let announces = |probe: String| redact::secrets(&probe).contains(redact::HIDDEN);
     let is_secret = announces(format!("{key}=a1b2c3")) || announces(format!("{key} a1b2c3"));

@@ -4,6 +4,7 @@ use clap::Parser;
 mod blocks;
 mod daemons;
 mod system;
+mod manifests;
 
 #[derive(Debug, Parser)]
 struct Line {
