@@ -12,6 +12,7 @@ pub mod mac;
 pub mod password;
 pub mod phc;
 pub mod seal;
+pub mod shadow;
 
 pub use batch::ordered;
 pub use error::Error;
