@@ -30,6 +30,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    secrets::shield();
     let output_path = out(global)?;
     let secret = args.with.secret()?;
     let input = Input::open(&args.input)?;

@@ -69,6 +69,7 @@ impl With {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    secrets::shield();
     if let Some(path) = &args.new_key {
         return new_key(path);
     }

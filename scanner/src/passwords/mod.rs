@@ -36,7 +36,6 @@ pub struct Fault {
     /// Stable name.
     pub id: &'static str,
     /// How bad.
-    #[schemars(with = "String")]
     pub severity: Severity,
     /// In words.
     pub title: String,
