@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod chain;
 mod error;
+pub mod journal;
 mod lines;
 pub mod mac;
 pub mod password;
