@@ -10,3 +10,5 @@
 //! so that a segment is read without the others.
 
 pub mod codec;
+pub mod frame;
+pub mod verify;
