@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 /// Most names that are numbered at a time.
 pub const NAMES_MAX: usize = 1 << 16;
@@ -125,8 +126,6 @@ impl Quick {
     }
 }
 
-type Table<K> = HashMap<K, u32, Seed>;
-
 /// What both sides remember of a field of a key's last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
@@ -136,17 +135,29 @@ enum Kept {
     Text,
 }
 
+/// What both sides know of a key.
+struct Key {
+    kind: u32,
+    level: u8,
+    /// Name and sort of each field.
+    fields: Box<[(u32, u8)]>,
+    /// The first value, where it is a name.
+    first: Option<u32>,
+    last: Box<[Kept]>,
+}
+
 /// Makes bytes of records. One encoder a segment.
 #[derive(Default)]
 pub struct Encoder {
-    names: Table<Box<str>>,
-    /// Key by its numbers: kind, level, names of fields, first value.
-    keys: Table<Box<[u32]>>,
-    last: Vec<Vec<Kept>>,
+    numbers: HashMap<Arc<str>, u32, Seed>,
+    names: Vec<Arc<str>>,
+    /// Keys by a hash of all that makes them; one that collides takes the other's place here.
+    by_hash: HashMap<u64, u32, Seed>,
+    keys: Vec<Key>,
+    seed: Seed,
     /// As the decoder counts them.
     kept_bytes: usize,
     time_us: i64,
-    scratch: Vec<u32>,
 }
 
 /// Marks of a record's first number.
@@ -166,75 +177,82 @@ impl Encoder {
             return false;
         }
         if self.names.len() + RECORD_NAMES_MAX > NAMES_MAX
-            || self.last.len() >= KEYS_MAX
+            || self.keys.len() >= KEYS_MAX
             || self.kept_bytes + RECORD_NAMES_MAX * (NAME_COST + NAME_BYTES_MAX) > KEPT_BYTES_MAX
         {
             put(out, EMPTY_TABLES);
+            self.numbers.clear();
             self.names.clear();
+            self.by_hash.clear();
             self.keys.clear();
-            self.last.clear();
             self.kept_bytes = 0;
         }
-        match self.known_key(record) {
-            Some(key) => self.changed(key, record, out),
-            None => self.new_key(record, out),
+        let hash = self.hash(record);
+        match self.by_hash.get(&hash).filter(|key| self.is(&self.keys[**key as usize], record)) {
+            Some(key) => self.changed(*key, record, out),
+            None => self.new_key(hash, record, out),
         }
         true
     }
 
-    /// The key of a record whose names all have numbers.
-    fn known_key(&mut self, record: &Record<'_>) -> Option<u32> {
-        self.scratch.clear();
-        self.scratch.push(*self.names.get(record.kind)?);
-        self.scratch.push(record.level.into());
+    fn hash(&self, record: &Record<'_>) -> u64 {
+        let mut hash = self.seed.build_hasher();
+        hash.write(record.kind.as_bytes());
+        hash.write_u8(record.level);
         for (name, value) in record.fields {
-            self.scratch.push(*self.names.get(*name)?);
-            self.scratch.push(sort(value));
+            hash.write(name.as_bytes());
+            hash.write_u8(sort(value));
         }
         if let Some((_, Value::Name(first))) = record.fields.first() {
-            self.scratch.push(*self.names.get(*first)?);
+            hash.write(first.as_bytes());
         }
-        self.keys.get(self.scratch.as_slice()).copied()
+        hash.finish()
     }
 
-    fn new_key(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    /// Whether a key is that of a record.
+    fn is(&self, key: &Key, record: &Record<'_>) -> bool {
+        let name = |number: u32| &*self.names[number as usize];
+        let same = |((number, kind), (text, value)): (&(u32, u8), &(&str, Value<'_>))| {
+            *kind == sort(value) && name(*number) == *text
+        };
+        let first = match (key.first, record.fields.first()) {
+            (Some(number), Some((_, Value::Name(text)))) => name(number) == *text,
+            (first, _) => first.is_none(),
+        };
+        first
+            && key.level == record.level
+            && key.fields.len() == record.fields.len()
+            && name(key.kind) == record.kind
+            && key.fields.iter().zip(record.fields).all(same)
+    }
+
+    fn new_key(&mut self, hash: u64, record: &Record<'_>, out: &mut Vec<u8>) {
         put(out, NEW_KEY);
-        self.scratch.clear();
         let kind = self.name(record.kind, out);
-        self.scratch.push(kind);
-        self.scratch.push(record.level.into());
         out.push(record.level);
         put(out, record.fields.len() as u64);
+        let mut fields = Vec::with_capacity(record.fields.len());
         for (name, value) in record.fields {
-            let name = self.name(name, out);
-            self.scratch.push(name);
-            self.scratch.push(sort(value));
-            out.push(sort(value) as u8);
+            fields.push((self.name(name, out), sort(value)));
+            out.push(sort(value));
         }
         self.time(record.time_us, out);
-        let mut kept = Vec::with_capacity(record.fields.len());
-        for (_, value) in record.fields {
-            kept.push(self.value(value, None, out));
-        }
-        if let (Some(Kept::Name(first)), Some((_, Value::Name(_)))) =
-            (kept.first(), record.fields.first())
-        {
-            self.scratch.push(*first);
-        }
-        let number = self.last.len() as u32;
-        self.kept_bytes += key_cost(record.fields.len());
-        self.keys.insert(self.scratch.as_slice().into(), number);
-        self.last.push(kept);
+        let last: Box<[Kept]> =
+            record.fields.iter().map(|(_, value)| self.value(value, None, out)).collect();
+        let first = if let Some(Kept::Name(first)) = last.first() { Some(*first) } else { None };
+        self.kept_bytes += key_cost(fields.len());
+        self.by_hash.insert(hash, self.keys.len() as u32);
+        self.keys.push(Key { kind, level: record.level, fields: fields.into(), first, last });
     }
 
     fn changed(&mut self, key: u32, record: &Record<'_>, out: &mut Vec<u8>) {
         put(out, KEYS_FROM + u64::from(key));
         self.time(record.time_us, out);
-        let mut kept = std::mem::take(&mut self.last[key as usize]);
+        let mut kept = std::mem::take(&mut self.keys[key as usize].last);
         let mut mask = 0_u64;
         for (at, ((_, value), old)) in record.fields.iter().zip(&kept).enumerate() {
             let same = match (value, old) {
-                (Value::Name(text), Kept::Name(number)) => self.names.get(*text) == Some(number),
+                (Value::Name(text), Kept::Name(number)) => *self.names[*number as usize] == **text,
                 (Value::Number(value), Kept::Number(old)) => value == old,
                 _ => false,
             };
@@ -246,7 +264,7 @@ impl Encoder {
             mask &= mask - 1;
             kept[at] = self.value(&record.fields[at].1, Some(kept[at]), out);
         }
-        self.last[key as usize] = kept;
+        self.keys[key as usize].last = kept;
     }
 
     fn time(&mut self, time_us: i64, out: &mut Vec<u8>) {
@@ -280,7 +298,7 @@ impl Encoder {
 
     /// A name's number, written with the name itself when it is new.
     fn name(&mut self, name: &str, out: &mut Vec<u8>) -> u32 {
-        if let Some(number) = self.names.get(name) {
+        if let Some(number) = self.numbers.get(name) {
             put(out, u64::from(*number) + 1);
             return *number;
         }
@@ -288,8 +306,10 @@ impl Encoder {
         put(out, 0);
         put(out, name.len() as u64);
         out.extend_from_slice(name.as_bytes());
-        self.names.insert(name.into(), number);
+        let name: Arc<str> = name.into();
+        self.names.push(Arc::clone(&name));
         self.kept_bytes += NAME_COST + name.len();
+        self.numbers.insert(name, number);
         number
     }
 }
@@ -308,7 +328,7 @@ fn is_bounded(record: &Record<'_>) -> bool {
         && record.fields.iter().all(bounded)
 }
 
-fn sort(value: &Value<'_>) -> u32 {
+fn sort(value: &Value<'_>) -> u8 {
     match value {
         Value::Name(_) => 0,
         Value::Text(_) => 1,
@@ -338,14 +358,6 @@ enum Slot {
     Name(u32),
     Text(usize, usize),
     Number(i64),
-}
-
-struct Key {
-    kind: u32,
-    level: u8,
-    /// Name and sort of each field.
-    fields: Box<[(u32, u8)]>,
-    last: Box<[Kept]>,
 }
 
 /// Makes records of bytes. One decoder a segment; its frames' bytes in order.
@@ -469,7 +481,7 @@ impl Decoder {
             last.push(kept);
         }
         self.keep(key_cost(fields.len()))?;
-        self.keys.push(Key { kind, level, fields: fields.into(), last: last.into() });
+        self.keys.push(Key { kind, level, fields: fields.into(), first: None, last: last.into() });
         Ok(self.keys.len() - 1)
     }
 
