@@ -31,6 +31,7 @@ fn listener(service: &str, port: u16, exposure: Exposure, exe: &str) -> Listener
         service: service.into(),
         exposure,
         because: "bound to 0.0.0.0".into(),
+        namespace: None,
     }
 }
 
@@ -45,7 +46,7 @@ fn result<'r>(all: &'r [Ran], id: &str) -> &'r Ran {
 }
 
 fn inventory(listeners: Vec<Listener>) -> Inventory {
-    Inventory { listeners, incomplete: Vec::new() }
+    Inventory { listeners, ..Inventory::default() }
 }
 
 #[test]
