@@ -32,6 +32,8 @@ pub mod compare;
 pub const DISAGREEMENTS_MAX: usize = 1_000;
 /// Wait for an answer of this host's own listeners.
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
+/// How often more what seems to be hidden is looked at.
+const DOUBTS: usize = 3;
 /// Pause before a disagreement is looked at again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -186,6 +188,7 @@ pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -
         }
         let stands = |one: &Disagreement| found.iter().any(|before| before.is_again(one));
         truth.disagreements = compare::compare(&again).into_iter().filter(stands).collect();
+        doubt(tree, again, &mut truth.disagreements);
     }
     if truth.disagreements.len() > DISAGREEMENTS_MAX {
         let more = truth.disagreements.len() - DISAGREEMENTS_MAX;
@@ -193,6 +196,24 @@ pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -
         truth.unseen.push(format!("{more} more disagreements of the views"));
     }
     truth
+}
+
+/// Looks again at what seems to be hidden: a table of `/proc/net` is read in parts, and a row may slip
+/// through while others come and go.
+fn doubt(tree: &dyn Tree, known: Views, found: &mut Vec<Disagreement>) {
+    for _ in 0..DOUBTS {
+        let hidden: Vec<Disagreement> =
+            found.iter().filter(|one| one.cause == Cause::Hidden).cloned().collect();
+        if hidden.is_empty() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+        let mut again = views(tree, &suspects(&hidden), &mut Vec::new());
+        again.firewall = known.firewall.clone();
+        again.beyond = known.beyond.clone();
+        let stands = compare::compare(&again);
+        found.retain(|one| one.cause != Cause::Hidden || stands.iter().any(|now| now == one));
+    }
 }
 
 /// What has to be asked again.
