@@ -22,14 +22,17 @@ use self::owner::Holders;
 
 pub mod addresses;
 pub mod connect;
+pub mod dial;
 pub mod exposure;
 pub mod firewall;
 pub mod inventory;
+pub mod ledger;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
+pub mod tls;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
