@@ -21,6 +21,7 @@ use self::inventory::{Socket, Transport};
 use self::owner::Holders;
 
 pub mod addresses;
+pub mod cache;
 pub mod connect;
 pub mod dial;
 pub mod exposure;
