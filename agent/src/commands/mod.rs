@@ -27,7 +27,7 @@ mod parse;
 mod replay;
 mod rule_files;
 mod rules;
-mod scan;
+pub(crate) mod scan;
 mod schema;
 mod seal;
 mod sweep;

@@ -1,23 +1,52 @@
 //! Connections that are to be spoken on: to loopback from an address of our own (127.77.1.x), so that
-//! whoever reads a service's log can tell them from a guest's, and each of them noted in [`ledger`].
+//! whoever reads a service's log can tell them from a guest's, and each of them noted in [`ledger`] with
+//! its begin and end.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::connect::own::SOURCES;
 use super::ledger;
 
-/// Connects, waiting no longer than `within`. The connection is in the ledger of this process when this
-/// returns; call [`ledger::note`] again when it ends, if that is seconds later.
-pub async fn dial(target: SocketAddr, within: Duration) -> io::Result<TcpStream> {
+/// The loopback addresses that conversations come from, the same as those of the connect scan.
+const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
+
+/// A connection; it is noted in the ledger of this process when it is dropped.
+#[derive(Debug)]
+pub struct Dialed {
+    stream: TcpStream,
+    source: SocketAddr,
+    target: SocketAddr,
+    began: Instant,
+}
+
+impl Deref for Dialed {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl Drop for Dialed {
+    fn drop(&mut self) {
+        ledger::note(self.source, self.target, self.began);
+    }
+}
+
+/// Connects, waiting no longer than `within`.
+pub async fn dial(target: SocketAddr, within: Duration) -> io::Result<Dialed> {
     let began = Instant::now();
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
     let stream = tokio::time::timeout(within, connect(target)).await.map_err(|_| late())??;
-    ledger::note(stream.local_addr()?, target, began);
-    Ok(stream)
+    let source = stream.local_addr()?;
+    Ok(Dialed { stream, source, target, began })
 }
 
 async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
@@ -38,6 +67,34 @@ fn source(target: IpAddr) -> Option<IpAddr> {
     other.filter(|_| address.is_loopback()).map(IpAddr::V4)
 }
 
+impl AsyncRead for Dialed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Dialed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,7 +106,9 @@ mod tests {
         let stream = dial(target, Duration::from_secs(5)).await.unwrap();
         let source = stream.local_addr().unwrap();
         assert!(SOURCES.map(IpAddr::V4).contains(&source.ip()), "{source}");
-        assert!(ledger::noted().iter().any(|one| (one.source, one.target) == (source, target)));
+        drop(stream);
+        let noted = ledger::tests::noted();
+        assert!(noted.iter().any(|one| (one.source, one.target) == (source, target)));
         let (accepted, _) = listener.accept().await.unwrap();
         drop(accepted);
         assert_ne!(super::source(SOURCES[0].into()), Some(SOURCES[0].into()));

@@ -211,6 +211,8 @@ mod tests {
             inode: 1,
             queue: (0, 128),
             cgroup: None,
+            cookie: None,
+            mark: None,
         }
     }
 

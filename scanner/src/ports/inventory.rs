@@ -21,8 +21,11 @@ const IPPROTO_UDP: u8 = 17;
 const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 const INET_DIAG_SKV6ONLY: u16 = 11;
+const INET_DIAG_MARK: u16 = 15;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 const INET_DIAG_MSG_BYTES: usize = 72;
+/// `INET_DIAG_NOCOOKIE`: the kernel gave none.
+const NO_COOKIE: u64 = u64::MAX;
 /// Most bytes of one `/proc/net` table (about 200,000 sockets).
 const TABLE_BYTES_MAX: usize = 32 << 20;
 
@@ -78,6 +81,23 @@ pub struct Socket {
     pub queue: (u32, u32),
     /// Control group the socket was made in, where the kernel tells.
     pub cgroup: Option<u64>,
+    /// The kernel's name for the socket, never used twice until the next boot; `None` from `/proc/net`.
+    pub cookie: Option<u64>,
+    /// Firewall mark (`SO_MARK`), where there is one.
+    pub mark: Option<u32>,
+}
+
+impl Socket {
+    /// Whether the accept queue is full; see [`saturated`].
+    pub fn is_saturated(&self) -> bool {
+        self.cookie.is_some() && saturated(self.queue)
+    }
+}
+
+/// Whether an accept queue of so many of at most so many is full. The kernel lets one more in than the
+/// backlog says (`sk_acceptq_is_full`), so that at the backlog the next connection is the last.
+pub fn saturated((waiting, most): (u32, u32)) -> bool {
+    waiting > 0 && waiting >= most
 }
 
 /// Every listening socket sorted by transport, port and address, and what could not be looked at.
@@ -152,12 +172,14 @@ pub fn decode(transport: Transport, message: &[u8]) -> Option<Seen> {
         Transport::Tcp => (u32_at(fixed, 56)?, u32_at(fixed, 60)?),
         Transport::Udp => (0, 0),
     };
+    let cookie = u64::from(u32_at(fixed, 44)?) | u64::from(u32_at(fixed, 48)?) << 32;
     let mut v6_only = false;
-    let mut cgroup = None;
+    let (mut cgroup, mut mark) = (None, None);
     for (kind, value) in attributes(&message[INET_DIAG_MSG_BYTES..]) {
         match kind {
             INET_DIAG_SKV6ONLY => v6_only = value.first() == Some(&1),
             INET_DIAG_CGROUP_ID => cgroup = value.try_into().ok().map(u64::from_ne_bytes),
+            INET_DIAG_MARK => mark = value.try_into().ok().map(u32::from_ne_bytes),
             _ => {}
         }
     }
@@ -170,6 +192,8 @@ pub fn decode(transport: Transport, message: &[u8]) -> Option<Seen> {
         inode: u32_at(fixed, 68)?,
         queue,
         cgroup,
+        cookie: Some(cookie).filter(|cookie| *cookie != NO_COOKIE),
+        mark: mark.filter(|mark| *mark != 0),
     }))
 }
 
@@ -245,6 +269,8 @@ fn row(transport: Transport, text: &str) -> Option<Seen> {
         inode,
         queue: if transport == Transport::Tcp { (waiting, 0) } else { (0, 0) },
         cgroup: None,
+        cookie: None,
+        mark: None,
     }))
 }
 
@@ -281,6 +307,8 @@ mod tests {
         message[1] = state;
         message[4..6].copy_from_slice(&port.to_be_bytes());
         message[8..8 + address.len()].copy_from_slice(address);
+        message[44..48].copy_from_slice(&0x9abc_def0_u32.to_ne_bytes());
+        message[48..52].copy_from_slice(&0x12_u32.to_ne_bytes());
         message[56..60].copy_from_slice(&3_u32.to_ne_bytes());
         message[60..64].copy_from_slice(&128_u32.to_ne_bytes());
         message[64..68].copy_from_slice(&111_u32.to_ne_bytes());
@@ -317,6 +345,27 @@ mod tests {
         six.extend(attribute(INET_DIAG_CGROUP_ID, &77_u64.to_ne_bytes()));
         let socket = listening(Transport::Tcp, &six);
         assert_eq!((socket.dual_stack, socket.cgroup), (false, Some(77)));
+        assert_eq!((socket.cookie, socket.mark), (Some(0x12_9abc_def0), None));
+        for (mark, told) in [(0_u32, None), (9, Some(9))] {
+            let mut marked = six.clone();
+            marked.extend(attribute(INET_DIAG_MARK, &mark.to_ne_bytes()));
+            assert_eq!(listening(Transport::Tcp, &marked).mark, told);
+        }
+        six[44..52].fill(0xff);
+        assert_eq!(listening(Transport::Tcp, &six).cookie, None);
+    }
+
+    #[test]
+    fn a_queue_is_full_at_its_backlog_and_never_when_nobody_waits() {
+        for (queue, full) in [
+            ((0, 0), false),
+            ((1, 0), true),
+            ((127, 128), false),
+            ((128, 128), true),
+            ((129, 128), true),
+        ] {
+            assert_eq!(saturated(queue), full, "{queue:?}");
+        }
     }
 
     #[test]

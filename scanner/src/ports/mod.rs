@@ -22,6 +22,7 @@ use self::owner::Holders;
 
 pub mod addresses;
 pub mod cache;
+pub mod cgroup;
 pub mod connect;
 pub mod dial;
 pub mod exposure;
@@ -50,6 +51,12 @@ pub struct Listener {
     pub uid: u32,
     /// Socket inode.
     pub inode: u32,
+    /// The kernel's name for the socket, never used twice until the next boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
+    /// Firewall mark of the socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
     /// Connections waiting to be accepted, and the most that may wait (TCP).
     pub queue: (u32, u32),
     /// Every process that holds the socket; empty where that could not be seen (see `owner_unknown`).
@@ -79,6 +86,9 @@ pub struct Owner {
     /// systemd unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Container, as its control group names it: `docker 0123456789ab`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Package and version that owns the executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
@@ -136,7 +146,7 @@ fn listeners(
     });
     let units = if activated { owner::socket_units(tree) } else { Vec::new() };
     let groups = match &holders.blind {
-        Some(_) => owner::cgroup_units(tree),
+        Some(_) => cgroup::units(tree),
         None => Default::default(),
     };
     let mut listeners = Vec::with_capacity(sockets.len());
@@ -162,6 +172,8 @@ fn listeners(
             dual_stack: socket.dual_stack,
             uid: socket.uid,
             inode: socket.inode,
+            cookie: socket.cookie,
+            mark: socket.mark,
             queue: socket.queue,
             service: service::name(&owners, unit, socket.transport, socket.port),
             owners,
@@ -191,9 +203,8 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
     for (transport, first, last) in rules.redirects.iter().flat_map(firewall::Redirect::ports) {
         for port in first..=last.min(first.saturating_add(PUBLISHED_MAX - 1)) {
             let address = std::net::Ipv6Addr::UNSPECIFIED.into();
-            let (uid, inode, queue, cgroup) = (0, 0, (0, 0), None);
-            let socket =
-                Socket { transport, port, address, dual_stack: true, uid, inode, queue, cgroup };
+            let (uid, inode, queue) = (0, 0, (0, 0));
+            let socket = nowhere(transport, port);
             if exposure::redirection(&socket, own, firewall).is_none()
                 || !taken.insert((transport, port))
             {
@@ -207,6 +218,8 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
                 dual_stack: true,
                 uid,
                 inode,
+                cookie: None,
+                mark: None,
                 queue,
                 owners: Vec::new(),
                 owner_unknown: Some(FORWARDED.to_string()),
@@ -217,6 +230,22 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
         }
     }
     found
+}
+
+/// What a port without a socket is judged as: open on every address.
+fn nowhere(transport: Transport, port: u16) -> Socket {
+    Socket {
+        transport,
+        port,
+        address: std::net::Ipv6Addr::UNSPECIFIED.into(),
+        dual_stack: true,
+        uid: 0,
+        inode: 0,
+        queue: (0, 0),
+        cgroup: None,
+        cookie: None,
+        mark: None,
+    }
 }
 
 /// The host's packet filter from what its tools said, and what could not be read of it.

@@ -193,6 +193,7 @@ mod tests {
             exe: Some(exe.to_string()),
             deleted: false,
             unit: (!unit.is_empty()).then(|| unit.to_string()),
+            container: None,
             package: None,
             uid: 0,
         }

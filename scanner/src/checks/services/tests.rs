@@ -12,6 +12,7 @@ fn listener(service: &str, port: u16, exposure: Exposure, exe: &str) -> Listener
         exe: Some(exe.to_string()),
         deleted: false,
         unit: Some(format!("{service}.service")),
+        container: None,
         package: None,
         uid: 111,
     };
@@ -22,6 +23,8 @@ fn listener(service: &str, port: u16, exposure: Exposure, exe: &str) -> Listener
         dual_stack: false,
         uid: 111,
         inode: 1,
+        cookie: None,
+        mark: None,
         queue: (0, 128),
         owners: vec![owner],
         owner_unknown: None,

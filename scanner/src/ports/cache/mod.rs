@@ -22,6 +22,7 @@ use super::report::{ServiceReport, TlsReport};
 use super::tls::{Start, facts};
 
 mod codec;
+pub mod live;
 
 pub use codec::{CACHE_BYTES_MAX, CacheError, SCHEMA};
 
@@ -164,17 +165,16 @@ impl Cache {
         self.epoch = epoch;
     }
 
-    /// The owners of a socket, if each of them is still the same process; `started` tells the start time
-    /// that a process id has now.
+    /// The owners of a socket, if each of them is still the same process with the same executable, as
+    /// `same` tells.
     pub fn owners(
         &self,
         (cookie, inode): (u64, u32),
         now: i64,
-        mut started: impl FnMut(u32) -> Option<u64>,
+        same: impl FnMut(&Holder) -> bool,
     ) -> Option<(&Owners, u64)> {
         let kept = self.owners.get(&cookie).filter(|kept| kept.inode == inode)?;
         let age = age(kept.at, now, OWNERS_AGE_MAX_S)?;
-        let same = |holder: &Holder| started(holder.pid) == Some(holder.started);
         kept.holders.iter().all(same).then_some((kept, age))
     }
 

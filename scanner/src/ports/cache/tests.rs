@@ -70,7 +70,7 @@ fn what_was_kept_is_found_with_source_and_age() {
     let asked = (Some("a.example.org"), Start::Direct);
     let tls = cache.tls(&key, asked, at, i64::MAX).unwrap();
     assert_eq!((tls.source.as_str(), tls.age_s), ("cache", 60));
-    let (owners, age) = cache.owners((11, 21), NOW + 60, |_| Some(900)).unwrap();
+    let (owners, age) = cache.owners((11, 21), NOW + 60, |_| true).unwrap();
     assert_eq!((owners.owners[0].pid, age), (5, 60));
     let package = cache.package(&holder(5).binary, &Stamp::default());
     assert_eq!(package, Some(Some("nginx 1.22.1-9")));
@@ -86,7 +86,7 @@ fn each_layer_ends_at_its_age() {
     assert_eq!(service(NOW + SERVICE_AGE_MAX_S + 1, i64::MAX), None);
     assert_eq!((service(NOW + 60, 60), service(NOW + 61, 60)), (Some(60), None));
     assert_eq!((service(NOW - 2, 60), service(NOW - 3, 60)), (Some(0), None), "clock set back");
-    let owners = |now| cache.owners((11, 21), now, |_| Some(900)).is_some();
+    let owners = |now| cache.owners((11, 21), now, |_| true).is_some();
     assert!(owners(NOW + OWNERS_AGE_MAX_S) && !owners(NOW + OWNERS_AGE_MAX_S + 1));
     let tls = |now: i64| {
         let now = Timestamp::from_second(now).unwrap();
@@ -125,7 +125,7 @@ fn another_boot_namespace_or_fingerprints_forget_what_depends_on_them() {
         let mut cache = known();
         cache.enter(other.clone());
         assert_eq!(cache.service(&key, NOW, i64::MAX).is_some(), other == epoch());
-        assert_eq!(cache.owners((11, 21), NOW, |_| Some(900)).is_some(), owners);
+        assert_eq!(cache.owners((11, 21), NOW, |_| true).is_some(), owners);
         assert!(cache.package(&holder(5).binary, &Stamp::default()).is_some());
     }
 }
@@ -209,10 +209,8 @@ proptest! {
         let gone = Key { holders: &holders[..1], cookie: 11, place: super::tests::place() };
         prop_assert!(cache.service(&gone, NOW, i64::MAX).is_none(), "a holder that left");
         if part == 4 {
-            let changed = |pid| Some(if pid == holders[which].pid { by ^ 900 } else { 900 });
-            prop_assert!(cache.owners((11, 21), NOW, changed).is_none());
-            prop_assert!(cache.owners((11, 21), NOW, |_| None).is_none());
-            prop_assert!(cache.owners((11, 21 ^ narrow), NOW, |_| Some(900)).is_none());
+            prop_assert!(cache.owners((11, 21), NOW, |kept| holders.contains(kept)).is_none());
+            prop_assert!(cache.owners((11, 21 ^ narrow), NOW, |_| true).is_none());
         }
         if part > 4 {
             let package = cache.package(&holders[which].binary, &Stamp::default());

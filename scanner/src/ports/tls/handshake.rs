@@ -12,11 +12,11 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, sign};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::facts::Shown;
 use super::{Stage, TlsError, spoken};
+use crate::ports::dial::Dialed;
 
 /// First bytes of an answer that are kept.
 const FIRST_BYTES: usize = 16;
@@ -37,7 +37,7 @@ pub(super) enum Outcome {
 }
 
 /// Shakes hands. `name` is for SNI, which only takes DNS names.
-pub(super) async fn shake(stream: TcpStream, name: Option<&str>, address: IpAddr) -> Outcome {
+pub(super) async fn shake(stream: Dialed, name: Option<&str>, address: IpAddr) -> Outcome {
     let seen = Arc::new(Seen::default());
     let asked = name.and_then(|name| ServerName::try_from(name.to_string()).ok());
     let asked = asked.unwrap_or_else(|| ServerName::IpAddress(address.into()));
@@ -185,7 +185,7 @@ impl ResolvesClientCert for Seen {
 /// A stream whose first bytes are remembered: they tell an answer in the clear from TLS.
 #[derive(Debug)]
 pub struct Watched {
-    stream: TcpStream,
+    stream: Dialed,
     seen: Arc<Seen>,
 }
 

@@ -5,16 +5,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use parsers::tls::{Flight, Progress, TlsParseError, client_hello};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::facts::Shown;
 use super::{Stage, TlsError, spoken};
+use crate::ports::dial::Dialed;
 
 /// Alert close_notify, as a warning.
 const GOODBYE: [u8; 7] = [21, 3, 1, 0, 2, 1, 0];
 
 /// Sends the hello and reads the server's part.
-pub(super) async fn ask(mut stream: TcpStream, name: Option<&str>) -> Result<Shown, TlsError> {
+pub(super) async fn ask(mut stream: Dialed, name: Option<&str>) -> Result<Shown, TlsError> {
     let closed = |_| TlsError::Closed(Stage::Handshake);
     stream.write_all(&client_hello(name, &random())).await.map_err(closed)?;
     let mut flight = Flight::default();

@@ -13,9 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parsers::tls::alert_name;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::dial::dial;
+use super::dial::{Dialed, dial};
 use super::report::TlsReport;
 
 pub mod facts;
@@ -147,7 +146,7 @@ impl Ask<'_> {
     }
 
     /// Connects and talks until TLS begins.
-    async fn begin(&self, within: Duration, stage: &mut Stage) -> Result<TcpStream, TlsError> {
+    async fn begin(&self, within: Duration, stage: &mut Stage) -> Result<Dialed, TlsError> {
         *stage = Stage::Connect;
         let mut stream = dial(self.address, within).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::TimedOut => TlsError::Late(Stage::Connect),
@@ -166,7 +165,7 @@ impl Ask<'_> {
     }
 }
 
-async fn converse(stream: &mut TcpStream, talk: &mut Talk) -> Result<(), TlsError> {
+async fn converse(stream: &mut Dialed, talk: &mut Talk) -> Result<(), TlsError> {
     let closed = |_| TlsError::Closed(Stage::Talk);
     stream.write_all(talk.opening()).await.map_err(closed)?;
     let mut buffer = [0; 4096];
