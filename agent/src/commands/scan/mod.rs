@@ -86,7 +86,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
-    let limits = Limits { timeout: args.timeout, retries: args.retries, rate: args.rate };
+    let limits = Limits {
+        timeout: args.timeout,
+        retries: args.retries,
+        rate: args.rate,
+        ..Limits::default()
+    };
     let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
         let hint = incomplete.first().cloned();
