@@ -28,7 +28,7 @@ mod passwords;
 mod replay;
 mod rule_files;
 mod rules;
-mod scan;
+pub(crate) mod scan;
 mod schema;
 mod seal;
 mod sweep;

@@ -24,19 +24,23 @@ use self::owner::Holders;
 use self::truth::Disagreement;
 
 pub mod addresses;
+pub mod cache;
 pub mod cgroup;
 pub mod connect;
+pub mod dial;
 pub mod exposure;
 pub mod firewall;
 pub mod inventory;
 pub mod kernel;
 pub mod namespaces;
+pub mod ledger;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
 pub mod truth;
+pub mod tls;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

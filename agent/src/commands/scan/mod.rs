@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use scanner::RootedTree;
 use scanner::facts::Spoken;
+use scanner::ports::Inventory;
 use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Limits, Request};
 use scanner::ports::firewall::Span;
@@ -14,9 +15,13 @@ use scanner::ports::report::Report;
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
+use crate::commands::audit::{note, tell};
 use crate::exit::{Exit, hinted};
 use crate::output;
+use crate::settings::state_directory;
 
+mod cache;
+pub(crate) mod ledger;
 mod nmap;
 mod targets;
 mod text;
@@ -48,6 +53,8 @@ pub struct Args {
     /// How often a silent port is asked again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: u32,
+    #[command(flatten)]
+    cache: cache::Flags,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -79,7 +86,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
-    let limits = Limits { timeout: args.timeout, retries: args.retries, rate: args.rate };
+    let limits = Limits {
+        timeout: args.timeout,
+        retries: args.retries,
+        rate: args.rate,
+        ..Limits::default()
+    };
     let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
         let hint = incomplete.first().cloned();
@@ -87,7 +99,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         return Err(hinted("there is nothing to scan", hint));
     }
     let request = Request { addresses, ports, all: args.all, limits };
-    let report = scan(&runtime, &request, &own, &tree, incomplete)?;
+    let report = scan(&runtime, &request, &own, &tree, (&args.cache, global), incomplete)?;
 
     let bytes = match args.format {
         Format::Text => text::render(&report).into_bytes(),
@@ -108,6 +120,7 @@ fn scan(
     request: &Request,
     own: &OwnAddresses,
     tree: &RootedTree,
+    (flags, global): (&cache::Flags, &Global),
     incomplete: Vec<String>,
 ) -> anyhow::Result<Report> {
     let probes = connect::probes(request, own);
@@ -121,10 +134,28 @@ fn scan(
     let inventory = here.then(|| scanner::ports::look(tree, &Spoken::default()));
     let (started, since) = (jiff::Timestamp::now(), Instant::now());
     let mut report = runtime.block_on(connect::scan(request, own, inventory.as_ref()));
+    if let Some(inventory) = &inventory {
+        recall(&mut report, inventory, flags, global);
+    }
     report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     report.started = format!("{started:.0}");
     report.incomplete.splice(0..0, incomplete);
     Ok(report)
+}
+
+/// Joins what earlier scans found, and keeps what this one did: services in the cache, probes in the ledger.
+fn recall(report: &mut Report, inventory: &Inventory, flags: &cache::Flags, global: &Global) {
+    let state = state_directory(global.state_dir.as_deref());
+    match cache::Kept::open(flags, global.state_dir.as_deref(), &state, &[]) {
+        Err(why) => tell(global, Some(why)),
+        Ok((mut kept, notice)) => {
+            note(global, notice);
+            kept.fill(report, inventory);
+            kept.learn(report, inventory);
+            tell(global, kept.save(inventory));
+        }
+    }
+    tell(global, ledger::keep(&state));
 }
 
 /// One port a line, with its address first.
