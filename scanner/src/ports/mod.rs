@@ -24,6 +24,7 @@ pub mod addresses;
 pub mod connect;
 pub mod exposure;
 pub mod firewall;
+pub mod identify;
 pub mod inventory;
 pub mod netlink;
 pub mod owner;
