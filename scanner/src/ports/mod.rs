@@ -21,16 +21,20 @@ use self::inventory::{Socket, Transport};
 use self::owner::Holders;
 
 pub mod addresses;
+pub mod cache;
 pub mod connect;
+pub mod dial;
 pub mod exposure;
 pub mod firewall;
 pub mod identify;
 pub mod inventory;
+pub mod ledger;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
+pub mod tls;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -148,6 +148,13 @@ pub struct TlsReport {
     /// Certificates presented.
     #[serde(default)]
     pub chain: u32,
+    /// First end of validity among the other certificates of the chain, but for self-signed ones (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_not_after: Option<String>,
+    /// `requested` where the service asks for a certificate of the client, `required` where it ended the
+    /// handshake without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
     /// What is wrong with it, one line each: expired, a weak key, a name that does not fit …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,

@@ -34,7 +34,8 @@ const BARREN_MAX: usize = 100;
 /// Silent ports without any answer at all after which the rest is not probed.
 const SILENT_MAX: usize = 2_000;
 /// The loopback addresses that connections come from, unless they are the target.
-const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
+pub(in crate::ports) const SOURCES: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
 
 /// Scans ports of one own address; the states are in the order of the ports.
 pub fn scan(address: IpAddr, ports: &[u16], limits: &Limits) -> Vec<State> {
