@@ -30,6 +30,7 @@ pub mod connect;
 pub mod dial;
 pub mod exposure;
 pub mod firewall;
+pub mod identify;
 pub mod inventory;
 pub mod kernel;
 pub mod namespaces;
