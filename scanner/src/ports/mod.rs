@@ -33,15 +33,15 @@ pub mod firewall;
 pub mod identify;
 pub mod inventory;
 pub mod kernel;
-pub mod namespaces;
 pub mod ledger;
+pub mod namespaces;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
-pub mod truth;
 pub mod tls;
+pub mod truth;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,8 +3,8 @@ use clap::Parser;
 
 mod blocks;
 mod daemons;
-mod system;
 mod manifests;
+mod system;
 
 #[derive(Debug, Parser)]
 struct Line {
