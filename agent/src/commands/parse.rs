@@ -20,6 +20,7 @@ use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 
+mod auto;
 mod blocks;
 mod daemons;
 mod manifests;
@@ -58,6 +59,8 @@ pub struct Args {
 /// Grammars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// What its path or its text tells; said on stderr
+    Auto,
     /// OpenSSH server configuration
     Sshd,
     /// YAML, one or more documents
@@ -128,6 +131,9 @@ enum Kind {
     Kubernetes,
     /// rsyslog.conf with its includes
     Rsyslog,
+    /// apt.conf or a drop-in; with --effective all that apt reads
+    #[value(name = "apt.conf")]
+    AptConf,
 }
 
 /// Outputs.
@@ -168,9 +174,17 @@ impl Parsed {
 }
 
 /// Runs the command.
-pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    refuse_nonsense(&args)?;
+pub fn run(mut args: Args, global: &Global) -> anyhow::Result<Exit> {
+    if args.kind != Kind::Auto {
+        refuse_nonsense(&args)?;
+    }
     let source = Source::open(&args.file, args.root.as_deref())?;
+    if args.kind == Kind::Auto {
+        args.kind = auto::kind(&source)?;
+        refuse_nonsense(&args)?;
+        let name = scanner::redact::printable(source.name());
+        say!("wardmote: {name} is read as {}", auto::name(args.kind));
+    }
     if args.format == Format::Events {
         let bytes = source.bytes()?;
         let tree = yaml::config_tree(&bytes).map_err(|error| unread(&source, args.kind, &error))?;
