@@ -505,10 +505,16 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Tells on stderr what could not be understood or read; the exit code that it means.
 fn report(parsed: &Parsed, source: &Source, kind: Kind) -> Exit {
     // Malformed account lines may hold a hash in any field: only their place is told.
-    // So may a line of a key.
+    // So may a line of a key, a list of passwords or a Secret.
     let is_secret = matches!(
         kind,
-        Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow | Kind::Certificate
+        Kind::Passwd
+            | Kind::Shadow
+            | Kind::Group
+            | Kind::Gshadow
+            | Kind::Certificate
+            | Kind::CloudInit
+            | Kind::Kubernetes
     );
     for problem in parsed.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         let shown = match is_secret {

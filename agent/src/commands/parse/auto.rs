@@ -86,8 +86,11 @@ const PATHS: &[(&str, Kind)] = &[
     ("*.socket.d/*.conf", Kind::SystemdUnit),
 ];
 
+/// A question to a text.
+type Fits = fn(&Content<'_>) -> bool;
+
 /// What a text holds; the first that fits is taken.
-const CONTENTS: &[(fn(&Content<'_>) -> bool, Kind)] = &[
+const CONTENTS: &[(Fits, Kind)] = &[
     (|c| c.has_line(|line| line.starts_with("-----BEGIN ")), Kind::Certificate),
     (
         |c| c.has_line(|line| TABLES.contains(&line)) && c.has_line(|l| l == "COMMIT"),
