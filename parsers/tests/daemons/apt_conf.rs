@@ -136,7 +136,7 @@ fn generated_files_make_the_tree_that_apt_makes() {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
-    let (accepted, refused) = peer::agree(peer::seeds(300), |seed| one(scratch.path(), seed));
+    let (accepted, refused) = peer::agree(peer::seeds(120), |seed| one(scratch.path(), seed));
     eprintln!("{} configurations agree, {accepted} of them accepted", accepted + refused);
-    assert!(accepted > 50 && refused > 50, "both sorts are needed");
+    assert!(accepted > 20 && refused > 20, "both sorts are needed");
 }
