@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod apt;
+mod apt_conf;
 mod cloud_init;
 #[path = "../differential/dice.rs"]
 mod dice;
