@@ -9,6 +9,7 @@ mod apt;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
+mod enabled;
 mod fail2ban;
 mod folders;
 mod logrotate;
