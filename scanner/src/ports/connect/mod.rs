@@ -172,6 +172,9 @@ pub async fn scan(request: &Request, own: &OwnAddresses, inventory: Option<&Inve
         counts: Counts::sum(&hosts),
         incomplete: hosts.iter().flat_map(incomplete).collect(),
         hosts,
+        truth: Vec::new(),
+        unseen: Vec::new(),
+        drift: None,
     }
 }
 
@@ -234,7 +237,7 @@ fn host(
 }
 
 fn why(state: State, listener: Option<&Listener>) -> Option<String> {
-    let full = |one: &Listener| one.queue.1 > 0 && one.queue.0 >= one.queue.1;
+    let full = |one: &Listener| super::inventory::saturated(one.queue);
     match state {
         State::Filtered(TIMEOUT) if listener.is_some_and(full) => Some(SATURATED.to_string()),
         State::Filtered(reason) => Some(reason.to_string()),
