@@ -3,7 +3,7 @@
 //! its begin and end.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,10 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::connect::own::SOURCES;
 use super::ledger;
-
-/// The loopback addresses that conversations come from, the same as those of the connect scan.
-const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
 
 /// A connection; it is noted in the ledger of this process when it is dropped.
 #[derive(Debug)]
