@@ -1,14 +1,15 @@
 //! `wardmote scan`: asks TCP ports of hosts. The scanning itself is `scanner::ports::connect`; this
 //! file reads the command line and chooses the format.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::addresses::{self, OwnAddresses};
-use scanner::ports::connect::{self, Limits, Request};
+use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::firewall::Span;
 use scanner::ports::report::Report;
 use scanner::ports::targets as words;
@@ -16,13 +17,18 @@ use scanner::ports::targets as words;
 use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
+use crate::progress::Progress;
 
+mod bar;
 mod nmap;
+mod resume;
 mod targets;
 mod text;
 
 /// Longest wait for one answer that may be asked for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Longest time for one host that may be asked for.
+const HOST_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -45,9 +51,18 @@ pub struct Args {
     /// Wait for one answer (500ms, 2s)
     #[arg(long, value_name = "DUR", default_value = "1500ms", value_parser = duration)]
     timeout: Duration,
+    /// Longest time for one other host (30s, 10m); what is left of it then is not probed
+    #[arg(long, value_name = "DUR", value_parser = long_duration)]
+    host_timeout: Option<Duration>,
     /// How often a silent port is asked again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: u32,
+    /// Go on from FILE, if it is there; an interrupted scan (Ctrl-C) writes it
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Ask other hosts' ports in the order of an earlier scan (`seed` of its JSON report)
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -68,22 +83,29 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let wanted = targets::words(&args.targets)?;
     let excluded = targets::words(&args.exclude)?;
-    let (mut excluded, named, mut incomplete) = runtime.block_on(targets::resolve(&excluded))?;
-    if let Some(line) = incomplete.first() {
+    let unwanted = runtime.block_on(targets::resolve(&excluded))?;
+    if let Some(line) = unwanted.unresolved.first() {
         // What cannot be excluded for sure must not be probed.
         return Err(hinted(format!("--exclude: {line}"), "write the address instead of the name"));
     }
-    excluded.extend(named.iter().filter_map(|(address, _)| Span::between(*address, *address)));
-    let (spans, named, unresolved) = runtime.block_on(targets::resolve(&wanted))?;
-    incomplete.extend(unresolved);
+    let mut excluded = unwanted.spans;
+    let named = unwanted.named.iter();
+    excluded.extend(named.filter_map(|(address, _)| Span::between(*address, *address)));
+    let targets::Resolved { spans, named, zones, unresolved: incomplete } =
+        runtime.block_on(targets::resolve(&wanted))?;
 
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
+    connect::descriptors::raise();
     let limits = Limits {
         timeout: args.timeout,
         retries: args.retries,
         rate: args.rate,
-        ..Limits::default()
+        host_timeout: args.host_timeout,
+        // Any number will do; it is told in the report.
+        seed: args
+            .seed
+            .unwrap_or_else(|| jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()),
     };
     let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
@@ -91,8 +113,32 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         let hint = hint.unwrap_or_else(|| "everything named is excluded".to_string());
         return Err(hinted("there is nothing to scan", hint));
     }
+    targets::check_zones(&addresses, &zones)?;
     let request = Request { addresses, ports, all: args.all, limits };
-    let report = scan(&runtime, &request, &own, &tree, incomplete)?;
+    let mut beside = Beside { zones, ..Beside::default() };
+    let earlier = match &args.resume {
+        Some(path) => resume::read(path, &request, &own)?,
+        None => Default::default(),
+    };
+    beside.earlier = earlier.states.clone();
+    if args.resume.is_some() {
+        resume::stop_on_signals(&beside.watch)?;
+    }
+    let (mut report, asked) = {
+        let _progress = progress(&request, &own, &beside, global.quiet);
+        scan(&runtime, &request, &own, &tree, &beside)?
+    };
+    report.incomplete.splice(0..0, incomplete);
+    if let Some(path) = &args.resume {
+        resume::date(&mut report, &request, &earlier);
+        if beside.watch.is_stopped() {
+            resume::write(path, &request, &asked)?;
+            let path = path.display();
+            report.incomplete.push(format!("interrupted; the same with --resume {path} goes on"));
+        } else if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+    }
 
     let bytes = match args.format {
         Format::Text => text::render(&report).into_bytes(),
@@ -113,8 +159,8 @@ fn scan(
     request: &Request,
     own: &OwnAddresses,
     tree: &RootedTree,
-    incomplete: Vec<String>,
-) -> anyhow::Result<Report> {
+    beside: &Beside,
+) -> anyhow::Result<(Report, Vec<Asked>)> {
     let probes = connect::probes(request, own);
     if probes > connect::PROBES_MAX {
         let most = connect::PROBES_MAX;
@@ -125,11 +171,21 @@ fn scan(
     // Only who holds a port is joined: the firewall does not matter for a probe from within.
     let inventory = here.then(|| scanner::ports::look(tree, &Spoken::default()));
     let (started, since) = (jiff::Timestamp::now(), Instant::now());
-    let mut report = runtime.block_on(connect::scan(request, own, inventory.as_ref()));
+    let asked = runtime.block_on(connect::ask(request, own, beside));
+    let mut report = connect::report(request, &asked, inventory.as_ref());
     report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     report.started = format!("{started:.0}");
-    report.incomplete.splice(0..0, incomplete);
-    Ok(report)
+    Ok((report, asked))
+}
+
+/// A line on a terminal while a scan takes longer than a moment.
+fn progress(request: &Request, own: &OwnAddresses, beside: &Beside, quiet: bool) -> Progress {
+    let known =
+        |states: &Vec<State>| states.iter().filter(|state| **state != State::NotProbed).count();
+    let known: usize = beside.earlier.values().map(known).sum();
+    let total = connect::probes(request, own).saturating_sub(known) as u64;
+    let watch = Arc::clone(&beside.watch);
+    Progress::telling(quiet, move |elapsed| bar::line(watch.settled(), total, elapsed))
 }
 
 /// One port a line, with its address first.
@@ -150,10 +206,14 @@ fn jsonl(report: &Report) -> anyhow::Result<Vec<u8>> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration =
-        text.parse().map_err(|_| "write a duration such as 500ms or 2s".to_string())?;
-    match Duration::try_from(parsed) {
-        Ok(wait) if !wait.is_zero() && wait <= TIMEOUT_MAX => Ok(wait),
-        _ => Err("between 1ms and 60s".to_string()),
-    }
+    bounded(text, TIMEOUT_MAX).ok_or_else(|| "between 1ms and 60s, such as 500ms or 2s".to_string())
+}
+
+fn long_duration(text: &str) -> Result<Duration, String> {
+    bounded(text, HOST_TIMEOUT_MAX).ok_or_else(|| "up to 168h, such as 30s or 10m".to_string())
+}
+
+fn bounded(text: &str, most: Duration) -> Option<Duration> {
+    let wait = Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()?;
+    (!wait.is_zero() && wait <= most).then_some(wait)
 }
