@@ -102,14 +102,14 @@ pub fn scan_rest(
         window: (descriptors::budget() / threads).clamp(1, WINDOW_MAX),
         watch,
     };
-    let done: Vec<(u32, State)> = std::thread::scope(|scope| {
+    let done: Vec<Vec<(u32, State)>> = std::thread::scope(|scope| {
         let others: Vec<_> =
             (1..threads).map(|_| scope.spawn(|| Worker::new(&shared).run())).collect();
-        let mut done = Worker::new(&shared).run();
-        done.extend(others.into_iter().flat_map(|worker| worker.join().unwrap_or_default()));
-        done
+        let first = Worker::new(&shared).run();
+        let others = others.into_iter().map(|worker| worker.join().unwrap_or_default());
+        std::iter::once(first).chain(others).collect()
     });
-    for (index, state) in done {
+    for (index, state) in done.into_iter().flatten() {
         states[index as usize] = state;
     }
 }
