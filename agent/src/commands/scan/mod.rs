@@ -17,6 +17,7 @@ use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 
+mod identify;
 mod nmap;
 mod targets;
 mod text;
@@ -36,6 +37,8 @@ pub struct Args {
     /// Leave these out (written like TARGET)
     #[arg(long, value_name = "TARGET")]
     exclude: Vec<String>,
+    #[command(flatten)]
+    identify: identify::Options,
     /// List every port that was asked, not only the open ones
     #[arg(long)]
     all: bool,
@@ -86,8 +89,15 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         let hint = hint.unwrap_or_else(|| "everything named is excluded".to_string());
         return Err(hinted("there is nothing to scan", hint));
     }
+    let fingerprints =
+        args.identify.identify.then(|| identify::known(&args.identify)).transpose()?;
     let request = Request { addresses, ports, all: args.all, limits };
-    let report = scan(&runtime, &request, &own, &tree, incomplete)?;
+    let mut report = scan(&runtime, &request, &own, &tree, incomplete)?;
+    if let Some(fingerprints) = &fingerprints {
+        let since = Instant::now();
+        runtime.block_on(identify::add(&mut report, fingerprints));
+        report.elapsed_ms += millis(since);
+    }
 
     let bytes = match args.format {
         Format::Text => text::render(&report).into_bytes(),
@@ -121,10 +131,15 @@ fn scan(
     let inventory = here.then(|| scanner::ports::look(tree, &Spoken::default()));
     let (started, since) = (jiff::Timestamp::now(), Instant::now());
     let mut report = runtime.block_on(connect::scan(request, own, inventory.as_ref()));
-    report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+    report.elapsed_ms = millis(since);
     report.started = format!("{started:.0}");
     report.incomplete.splice(0..0, incomplete);
     Ok(report)
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// One port a line, with its address first.

@@ -60,9 +60,15 @@ fn xml_host(out: &mut String, host: &HostReport) {
         if let Some(service) = &port.service {
             let (method, confidence) =
                 if service.confidence < 0.5 { ("table", 3) } else { ("probed", 10) };
-            let name = escaped(&service.name);
+            let told = |name: &str, value: &Option<String>| {
+                let value = value.as_deref().map(escaped);
+                value.map(|value| format!(" {name}=\"{value}\"")).unwrap_or_default()
+            };
             out.push_str(&format!(
-                "<service name=\"{name}\" method=\"{method}\" conf=\"{confidence}\"/>"
+                "<service name=\"{}\"{}{} method=\"{method}\" conf=\"{confidence}\"/>",
+                escaped(&service.name),
+                told("product", &service.product),
+                told("version", &service.version),
             ));
         }
         out.push_str("</port>\n");
@@ -77,9 +83,11 @@ pub fn grepable(report: &Report) -> String {
         let place = format!("Host: {} ({})", host.address, host.name.as_deref().unwrap_or(""));
         out.push_str(&format!("{place}\tStatus: {}\n", if is_up(host) { "Up" } else { "Unknown" }));
         let one = |port: &PortReport| {
-            let service = port.service.as_ref().map_or("", |service| &service.name);
-            let service = service.replace(['/', ',', '\t'], "|");
-            format!("{}/{}/tcp//{service}///", port.port, nmap_state(port))
+            let plain = |text: &str| text.replace(['/', ',', '\t'], "|");
+            let service = port.service.as_ref();
+            let name = service.map_or(String::new(), |service| plain(&service.name));
+            let product = service.map_or(String::new(), |service| plain(&service.what()));
+            format!("{}/{}/tcp//{name}//{product}/", port.port, nmap_state(port))
         };
         let ports: Vec<String> = host.ports.iter().map(one).collect();
         let rest: Vec<String> =

@@ -49,6 +49,10 @@ fn line(port: &PortReport, own: bool) -> String {
         None => String::new(),
     };
     let mut details: Vec<String> = Vec::new();
+    if let Some(service) = &port.service {
+        details.extend(Some(service.what()).filter(|what| !what.is_empty()));
+        details.extend(service.disagreement.clone());
+    }
     if let Some(owner) = &port.owner {
         let name = owner.exe.as_deref().and_then(|exe| exe.rsplit('/').next()).unwrap_or("?");
         details.push(format!("{name} pid {}", owner.pid));
