@@ -73,7 +73,7 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     let live = wanted.live();
     let spoken = if live { ask::everything() } else { Spoken::default() };
     let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
-    let inventory = live.then(|| ports::look(&tree, &spoken));
+    let inventory = live.then(|| ports::look_closely(&tree, &spoken));
     let files = wanted.files.look(&tree, wanted.now);
     let facts = Facts::new(&files, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
     let areas_wanted = wanted.only.is_empty() || wanted.only.iter().any(|name| name != "logs");

@@ -18,7 +18,12 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
-const TCP_CLOSE: u8 = 7;
+/// `TCP_TIME_WAIT`.
+pub const TCP_TIME_WAIT: u8 = 6;
+/// `TCP_CLOSE`.
+pub const TCP_CLOSE: u8 = 7;
+/// `TCP_BOUND_INACTIVE` (Linux 6.8): bound, and neither listening nor connected.
+pub const TCP_BOUND_INACTIVE: u8 = 13;
 const TCP_LISTEN: u8 = 10;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 const INET_DIAG_MARK: u16 = 15;
@@ -121,6 +126,97 @@ pub fn sockets(tree: &dyn Tree) -> (Vec<Socket>, Vec<String>) {
     (sockets, incomplete)
 }
 
+/// Every listening socket from the kernel's dump alone: of the network namespace of this thread.
+pub fn from_netlink() -> Result<Vec<Socket>, NetlinkError> {
+    let mut sockets = Vec::new();
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for family in [AF_INET, AF_INET6] {
+            sockets.extend(from_kernel(transport, family)?);
+        }
+    }
+    Ok(sockets)
+}
+
+/// Every listening socket from `/proc/net` alone, or why it could not be read whole. A kernel without
+/// IPv6 has no tables of it.
+pub fn from_tables(tree: &dyn Tree) -> Result<Vec<Socket>, String> {
+    let mut sockets = Vec::new();
+    for (name, transport) in [
+        ("tcp", Transport::Tcp),
+        ("tcp6", Transport::Tcp),
+        ("udp", Transport::Udp),
+        ("udp6", Transport::Udp),
+    ] {
+        let path = format!("/proc/net/{name}");
+        match tree.read(Path::new(&path), TABLE_BYTES_MAX) {
+            Ok(bytes) => {
+                let (found, malformed) = table(transport, &bytes);
+                if malformed > 0 {
+                    return Err(format!("{path}: {malformed} lines were not understood"));
+                }
+                sockets.extend(found);
+            }
+            Err(absent) if absent.not_found() && name.ends_with('6') => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(sockets)
+}
+
+/// TCP sockets that do not listen: local address, port, state.
+pub fn not_listening() -> Result<Vec<(IpAddr, u16, u8)>, NetlinkError> {
+    let mut found = Vec::new();
+    for family in [AF_INET, AF_INET6] {
+        let states = !(1_u32 << TCP_LISTEN);
+        let request = request_states(Transport::Tcp, family, states);
+        let answers =
+            dump(Some(netlink::SOCK_DIAG), SOCK_DIAG_BY_FAMILY, &request, SOCK_DIAG_BY_FAMILY)?;
+        found.extend(answers.iter().filter_map(|answer| place(answer)));
+    }
+    Ok(found)
+}
+
+/// Whether this kernel shows sockets that are bound and inactive: one is made, and looked for.
+pub fn shows_inactive() -> bool {
+    let Ok(bound) = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        Some(rustix::net::ipproto::TCP),
+    ) else {
+        return false;
+    };
+    let any = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let port = rustix::net::bind(&bound, &any)
+        .and_then(|()| rustix::net::getsockname(&bound))
+        .ok()
+        .and_then(|name| std::net::SocketAddr::try_from(name).ok())
+        .map(|address| address.port());
+    let shown = not_listening().unwrap_or_default();
+    let is_ours = |&(address, at, state): &(IpAddr, u16, u8)| {
+        address == any.ip() && Some(at) == port && state_is_inactive(state)
+    };
+    shown.iter().any(is_ours)
+}
+
+fn state_is_inactive(state: u8) -> bool {
+    matches!(state, TCP_CLOSE | TCP_BOUND_INACTIVE)
+}
+
+/// Local address, port and state of any `struct inet_diag_msg`.
+pub fn place(message: &[u8]) -> Option<(IpAddr, u16, u8)> {
+    let fixed = message.get(..INET_DIAG_MSG_BYTES)?;
+    let port = u16::from_be_bytes([fixed[4], fixed[5]]);
+    (port != 0).then_some((local_address(fixed)?, port, fixed[1]))
+}
+
+fn local_address(fixed: &[u8]) -> Option<IpAddr> {
+    match fixed[0] {
+        AF_INET => Some(Ipv4Addr::new(fixed[8], fixed[9], fixed[10], fixed[11]).into()),
+        AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(&fixed[8..24]).ok()?).into()),
+        _ => None,
+    }
+}
+
 fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkError> {
     let request = request(transport, family);
     let answers =
@@ -138,10 +234,15 @@ fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkE
 
 /// `struct inet_diag_req_v2` for all sockets of one state.
 fn request(transport: Transport, family: u8) -> [u8; 56] {
+    request_states(transport, family, 1 << transport.state())
+}
+
+/// The same for a set of states, one bit each.
+fn request_states(transport: Transport, family: u8, states: u32) -> [u8; 56] {
     let mut request = [0; 56];
     request[0] = family;
     request[1] = transport.number();
-    request[4..8].copy_from_slice(&(1_u32 << transport.state()).to_ne_bytes());
+    request[4..8].copy_from_slice(&states.to_ne_bytes());
     request
 }
 
@@ -157,17 +258,13 @@ pub enum Seen {
 /// Decodes `struct inet_diag_msg` and its attributes; `None` when it is cut short.
 pub fn decode(transport: Transport, message: &[u8]) -> Option<Seen> {
     let fixed = message.get(..INET_DIAG_MSG_BYTES)?;
-    let (family, state) = (fixed[0], fixed[1]);
+    let state = fixed[1];
     let port = u16::from_be_bytes([fixed[4], fixed[5]]);
     let peer_port = u16::from_be_bytes([fixed[6], fixed[7]]);
     if state != transport.state() || peer_port != 0 || port == 0 {
         return Some(Seen::Other);
     }
-    let address = match family {
-        AF_INET => IpAddr::V4(Ipv4Addr::new(fixed[8], fixed[9], fixed[10], fixed[11])),
-        AF_INET6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&fixed[8..24]).ok()?)),
-        _ => return Some(Seen::Other),
-    };
+    let Some(address) = local_address(fixed) else { return Some(Seen::Other) };
     let queue = match transport {
         Transport::Tcp => (u32_at(fixed, 56)?, u32_at(fixed, 60)?),
         Transport::Udp => (0, 0),

@@ -18,7 +18,10 @@ use self::addresses::OwnAddresses;
 use self::exposure::Firewall;
 use self::firewall::{Ruleset, iptables, nft};
 use self::inventory::{Socket, Transport};
+use self::kernel::KernelServices;
+use self::namespaces::Namespace;
 use self::owner::Holders;
+use self::truth::Disagreement;
 
 pub mod addresses;
 pub mod cache;
@@ -27,14 +30,18 @@ pub mod connect;
 pub mod dial;
 pub mod exposure;
 pub mod firewall;
+pub mod identify;
 pub mod inventory;
+pub mod kernel;
 pub mod ledger;
+pub mod namespaces;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
 pub mod tls;
+pub mod truth;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +77,9 @@ pub struct Listener {
     pub exposure: Exposure,
     /// What decided that.
     pub because: String,
+    /// Network namespace, where it is not this process's own: `net:[4026532281] (web)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// A process that holds a listening socket.
@@ -101,6 +111,13 @@ pub struct Owner {
 pub struct Inventory {
     /// Sorted by protocol, port, address.
     pub listeners: Vec<Listener>,
+    /// What listens in other network namespaces: containers and sandboxes. Their own firewalls are not
+    /// read: the address alone says from where they can be reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Listener>,
+    /// Where the views of what listens disagree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagreements: Vec<Disagreement>,
     /// What could not be looked at, with the reason.
     pub incomplete: Vec<String>,
 }
@@ -111,13 +128,36 @@ const PUBLISHED_MAX: u16 = 64;
 /// Looks at everything that listens on this host. `tree` is the live host's `/`; `spoken` holds what
 /// `nft` and `iptables-save` said.
 pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
+    look_with(tree, spoken, &[])
+}
+
+/// The same with other network namespaces and a comparison of the views that make no noise: netlink,
+/// `/proc/net` and the holders. Ports are neither bound nor connected to: an audit runs by itself, and
+/// shall neither take a port for a moment nor leave lines in the daemons' logs (`wardmote scan` of an
+/// own address does both).
+pub fn look_closely(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
+    let (namespaces, unseen) = namespaces::others(tree);
+    let mut found = look_with(tree, spoken, &namespaces);
+    found.incomplete.extend(unseen);
+    let truth = truth::look(tree, &truth::Request::default(), &|| spoken.clone());
+    found.disagreements = truth.disagreements;
+    // The inventory has said already whose descriptors could not be seen, and that netlink refused.
+    let views = truth.unseen.into_iter().filter(|why| why.starts_with("/proc/net"));
+    found.incomplete.extend(views);
+    found
+}
+
+fn look_with(tree: &dyn Tree, spoken: &Spoken, namespaces: &[Namespace]) -> Inventory {
     let (sockets, mut incomplete) = inventory::sockets(tree);
     let (own, unread) = addresses::own(tree);
     incomplete.extend(unread);
     let (firewall, unread) = read_firewall(tree, spoken);
     incomplete.extend(unread);
-    let holders = owner::holders(tree, &sockets);
+    let beyond = namespaces.iter().flat_map(|one| one.sockets.iter().cloned());
+    let all: Vec<Socket> = sockets.iter().cloned().chain(beyond).collect();
+    let holders = owner::holders(tree, &all);
     let mut listeners = listeners(tree, &sockets, &own, &firewall, &holders);
+    let mut elsewhere = elsewhere(tree, namespaces, &holders);
     if let Some(blind) = &holders.blind {
         let hidden = listeners.iter().filter(|listener| listener.owners.is_empty()).count();
         if hidden > 0 {
@@ -131,7 +171,22 @@ pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
         incomplete.push(format!("firewall rules: not read ({why})"));
     }
     add_packages(tree, &mut listeners, &holders.contained);
-    Inventory { listeners, incomplete }
+    add_packages(tree, &mut elsewhere, &holders.contained);
+    Inventory { listeners, elsewhere, disagreements: Vec::new(), incomplete }
+}
+
+/// What listens in other namespaces.
+fn elsewhere(tree: &dyn Tree, namespaces: &[Namespace], holders: &Holders) -> Vec<Listener> {
+    let firewall = Firewall::Unread("of another network namespace".to_string());
+    let mut found = Vec::new();
+    for one in namespaces {
+        let inside = listeners(tree, &one.sockets, &one.addresses, &firewall, holders);
+        let label = one.label();
+        let named =
+            inside.into_iter().map(|found| Listener { namespace: Some(label.clone()), ..found });
+        found.extend(named);
+    }
+    found
 }
 
 fn listeners(
@@ -149,6 +204,11 @@ fn listeners(
         Some(_) => cgroup::units(tree),
         None => Default::default(),
     };
+    let orphans = sockets.iter().any(|socket| !holders.by_inode.contains_key(&socket.inode));
+    let kernel = match orphans {
+        true => KernelServices::read(tree),
+        false => KernelServices::default(),
+    };
     let mut listeners = Vec::with_capacity(sockets.len());
     for socket in sockets {
         let mut owners = holders.by_inode.get(&socket.inode).cloned().unwrap_or_default();
@@ -161,7 +221,10 @@ fn listeners(
         let owner_unknown = owners.is_empty().then(|| match (&holders.blind, unit) {
             (Some(blind), Some(unit)) => format!("{blind}; made in {unit}"),
             (Some(blind), None) => blind.clone(),
-            (None, _) => BEYOND.to_string(),
+            (None, _) => match kernel.holder(socket.transport, socket.port) {
+                Some(name) => format!("{KERNEL} ({name})"),
+                None => BEYOND.to_string(),
+            },
         });
         let (exposure, because) = exposure::judge(socket, own, firewall);
         let unit = unit.map(String::as_str);
@@ -180,6 +243,7 @@ fn listeners(
             owner_unknown,
             exposure,
             because,
+            namespace: None,
         });
     }
     listeners.extend(published(sockets, own, firewall));
@@ -190,6 +254,8 @@ fn listeners(
 
 /// Why a socket has no owner although every process could be looked into.
 pub const BEYOND: &str = "held by the kernel or in another namespace";
+/// Why a socket of the kernel's own services has no owner; the service follows.
+pub const KERNEL: &str = "the kernel itself listens";
 /// Why a published port has no owner.
 pub const FORWARDED: &str = "no socket: the firewall hands the port on";
 
@@ -226,6 +292,7 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
                 service: service::name(&[], None, transport, port),
                 exposure,
                 because,
+                namespace: None,
             });
         }
     }

@@ -101,6 +101,14 @@ pub struct ServiceReport {
     pub disagreement: Option<String>,
 }
 
+impl ServiceReport {
+    /// Product and version in one: `OpenSSH 9.2p1`; empty where neither is known.
+    pub fn what(&self) -> String {
+        let parts = [self.product.as_deref(), self.version.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// What one TLS handshake showed. Nothing in it was verified against a trust store: it is what the
 /// service presents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -57,8 +57,9 @@ fn running(pid: u32) -> Inventory {
         service: "ssh".into(),
         exposure: Exposure::World,
         because: String::new(),
+        namespace: None,
     };
-    Inventory { listeners: vec![listener], incomplete: Vec::new() }
+    Inventory { listeners: vec![listener], ..Inventory::default() }
 }
 
 #[test]

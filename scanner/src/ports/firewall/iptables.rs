@@ -83,6 +83,9 @@ fn declare(program: Program, table: &str, text: &str, ruleset: &mut Ruleset) {
     if on_the_way_in {
         let sees = (program == Program::Four, program == Program::Six);
         ruleset.bases.push(Base { chain: key, sees, accepts: policy != "DROP" });
+    } else if matches!((table, name), ("mangle" | "filter" | "security", "OUTPUT")) {
+        let sees = (program == Program::Four, program == Program::Six);
+        ruleset.sending.push(Base { chain: key, sees, accepts: policy != "DROP" });
     }
 }
 
@@ -113,11 +116,15 @@ fn rule_of(program: Program, table: &str, text: &str, ruleset: &mut Ruleset) {
             }
         }
     }
-    let redirects = matches!(rule.jump.as_deref(), Some("DNAT" | "REDIRECT")) && chain != "OUTPUT";
+    let redirects = matches!(rule.jump.as_deref(), Some("DNAT" | "REDIRECT"));
     if let Some((address, port)) = rule.destination.filter(|_| redirects) {
         let mut conditions = rule.conditions.clone();
         conditions.push(Condition::is(Test::Six(program == Program::Six)));
-        ruleset.redirects.push(Redirect { label: label.clone(), conditions, address, port });
+        let redirect = Redirect { label: label.clone(), conditions, address, port };
+        match chain == "OUTPUT" {
+            true => ruleset.sent.push(redirect),
+            false => ruleset.redirects.push(redirect),
+        }
     }
     let conditions = rule.conditions;
     let rules = ruleset.chains.entry(key(program, table, &chain)).or_default();

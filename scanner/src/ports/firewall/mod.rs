@@ -220,6 +220,10 @@ pub struct Ruleset {
     pub bases: Vec<Base>,
     /// Redirections before the filter.
     pub redirects: Vec<Redirect>,
+    /// Where the kernel enters with what this host itself sends.
+    pub sending: Vec<Base>,
+    /// Redirections of what this host itself sends.
+    pub sent: Vec<Redirect>,
 }
 
 /// What becomes of a probe, with what decided it. Ordered: a packet must pass every base chain, so the
@@ -239,8 +243,17 @@ pub enum Outcome {
 impl Ruleset {
     /// What becomes of a probe.
     pub fn admits(&self, probe: &Probe) -> Outcome {
+        self.through(&self.bases, probe)
+    }
+
+    /// What becomes of a probe of this host's own on its way out.
+    pub fn sends(&self, probe: &Probe) -> Outcome {
+        self.through(&self.sending, probe)
+    }
+
+    fn through(&self, bases: &[Base], probe: &Probe) -> Outcome {
         let six = probe.to.is_ipv6();
-        self.bases
+        bases
             .iter()
             .filter(|base| if six { base.sees.1 } else { base.sees.0 })
             .map(|base| self.enter(base, probe))
@@ -250,11 +263,12 @@ impl Ruleset {
 
     /// The redirection that such a packet meets, if one surely or perhaps does.
     pub fn redirects(&self, probe: &Probe) -> Option<&Redirect> {
-        self.redirects.iter().find(|redirect| {
-            hit(&redirect.conditions, probe) >= Share::Few
-                || (hit(&redirect.conditions, probe) == Share::Unknown
-                    && names_port(&redirect.conditions))
-        })
+        self.redirects.iter().find(|redirect| redirect.meets(probe))
+    }
+
+    /// The same for a packet of this host's own. Chains that several hooks jump to count as incoming.
+    pub fn redirects_from_here(&self, probe: &Probe) -> Option<&Redirect> {
+        self.sent.iter().find(|redirect| redirect.meets(probe)).or_else(|| self.redirects(probe))
     }
 
     /// Adds what another program said.
@@ -264,6 +278,8 @@ impl Ruleset {
         }
         self.bases.extend(other.bases);
         self.redirects.extend(other.redirects);
+        self.sending.extend(other.sending);
+        self.sent.extend(other.sent);
     }
 
     fn enter(&self, base: &Base, probe: &Probe) -> Outcome {
@@ -289,6 +305,12 @@ fn stricter(one: Outcome, other: Outcome) -> Outcome {
 }
 
 impl Redirect {
+    /// Whether such a packet surely or perhaps meets it.
+    fn meets(&self, probe: &Probe) -> bool {
+        let share = hit(&self.conditions, probe);
+        share >= Share::Few || (share == Share::Unknown && names_port(&self.conditions))
+    }
+
     /// The ports that it takes, as (transport, first, last); empty where it takes them all.
     pub fn ports(&self) -> Vec<(Transport, u16, u16)> {
         let udp = self.conditions.iter().any(|condition| {
@@ -450,7 +472,7 @@ mod tests {
         Ruleset {
             chains: chains.into_iter().map(|(name, rules)| (name.to_string(), rules)).collect(),
             bases: vec![Base { chain: "input".into(), sees: (true, true), accepts }],
-            redirects: Vec::new(),
+            ..Ruleset::default()
         }
     }
 
