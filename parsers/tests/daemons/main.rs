@@ -11,6 +11,7 @@ mod cloud_init;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
+mod enabled;
 mod fail2ban;
 mod folders;
 mod logrotate;

@@ -15,7 +15,7 @@ use crate::facts::Spoken;
 use crate::packages::Packages;
 
 use self::addresses::OwnAddresses;
-use self::exposure::Firewall;
+use self::exposure::{Firewall, Listening};
 use self::firewall::{Ruleset, iptables, nft};
 use self::inventory::{Socket, Transport};
 use self::kernel::KernelServices;
@@ -28,6 +28,7 @@ pub mod cache;
 pub mod cgroup;
 pub mod connect;
 pub mod dial;
+pub mod expect;
 pub mod exposure;
 pub mod firewall;
 pub mod identify;
@@ -156,7 +157,8 @@ fn look_with(tree: &dyn Tree, spoken: &Spoken, namespaces: &[Namespace]) -> Inve
     let beyond = namespaces.iter().flat_map(|one| one.sockets.iter().cloned());
     let all: Vec<Socket> = sockets.iter().cloned().chain(beyond).collect();
     let holders = owner::holders(tree, &all);
-    let mut listeners = listeners(tree, &sockets, &own, &firewall, &holders);
+    let listening = Listening { here: Some(&sockets), elsewhere: namespaces };
+    let mut listeners = listeners_among(tree, listening, &own, &firewall, &holders);
     let mut elsewhere = elsewhere(tree, namespaces, &holders);
     if let Some(blind) = &holders.blind {
         let hidden = listeners.iter().filter(|listener| listener.owners.is_empty()).count();
@@ -196,6 +198,18 @@ fn listeners(
     firewall: &Firewall,
     holders: &Holders,
 ) -> Vec<Listener> {
+    let listening = Listening { here: Some(sockets), elsewhere: &[] };
+    listeners_among(tree, listening, own, firewall, holders)
+}
+
+fn listeners_among(
+    tree: &dyn Tree,
+    listening: Listening<'_>,
+    own: &OwnAddresses,
+    firewall: &Firewall,
+    holders: &Holders,
+) -> Vec<Listener> {
+    let sockets = listening.here.unwrap_or_default();
     let activated = sockets.iter().any(|socket| {
         holders.by_inode.get(&socket.inode).is_some_and(|all| all.iter().any(|one| one.pid == 1))
     });
@@ -226,7 +240,7 @@ fn listeners(
                 None => BEYOND.to_string(),
             },
         });
-        let (exposure, because) = exposure::judge(socket, own, firewall);
+        let (exposure, because) = exposure::judge_among(socket, own, firewall, listening);
         let unit = unit.map(String::as_str);
         listeners.push(Listener {
             protocol: socket.transport.name().to_string(),
@@ -246,7 +260,7 @@ fn listeners(
             namespace: None,
         });
     }
-    listeners.extend(published(sockets, own, firewall));
+    listeners.extend(published(listening, own, firewall));
     listeners
         .sort_by(|a, b| (&a.protocol, a.port, a.address).cmp(&(&b.protocol, b.port, b.address)));
     listeners
@@ -261,7 +275,8 @@ pub const FORWARDED: &str = "no socket: the firewall hands the port on";
 
 /// Ports that a redirection takes although nothing listens on them: what Docker publishes without its
 /// proxy, and forwards to other machines.
-fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec<Listener> {
+fn published(listening: Listening<'_>, own: &OwnAddresses, firewall: &Firewall) -> Vec<Listener> {
+    let sockets = listening.here.unwrap_or_default();
     let Firewall::Known(rules) = firewall else { return Vec::new() };
     let mut taken: BTreeSet<(Transport, u16)> =
         sockets.iter().map(|socket| (socket.transport, socket.port)).collect();
@@ -276,7 +291,7 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
             {
                 continue;
             }
-            let (exposure, because) = exposure::judge(&socket, own, firewall);
+            let (exposure, because) = exposure::judge_among(&socket, own, firewall, listening);
             found.push(Listener {
                 protocol: transport.name().to_string(),
                 address,

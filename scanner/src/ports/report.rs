@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Owner;
 use super::connect::State;
+use super::expect::Drift;
+use super::truth::Disagreement;
 
 /// The scan's report, as the contract has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +28,15 @@ pub struct Report {
     pub counts: Counts,
     /// What could not be examined.
     pub incomplete: Vec<String>,
+    /// Where the views of what listens on this host disagree, the gravest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truth: Vec<Disagreement>,
+    /// Views of this host that could not be compared, or not whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+    /// How it differs from what `--expect` declares; absent where nothing is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Vec<Drift>>,
 }
 
 /// One address.

@@ -127,7 +127,10 @@ fn unit(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
     let mut unit = Unit::load(source.tree(), &files, &name);
     let problems = std::mem::take(&mut unit.settings.problems);
     let unread = std::mem::take(&mut unit.settings.unread);
+    let enabled = files.enabled(&name, &unit);
     let mut value = unit.to_json();
+    value["enabled"] = json!(enabled);
+    value["enabled_by"] = files.links_to(&name, &unit).map(|link| json!(link)).collect();
     hide(&mut value["settings"]);
     Ok(Parsed::new(value, "settings", problems).unread(unread))
 }

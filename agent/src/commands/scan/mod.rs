@@ -1,7 +1,7 @@
 //! `wardmote scan`: asks TCP ports of hosts. The scanning itself is `scanner::ports::connect`; this
 //! file reads the command line and chooses the format.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -10,8 +10,9 @@ use scanner::facts::Spoken;
 use scanner::ports::Inventory;
 use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Limits, Request};
+use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::Report;
+use scanner::ports::report::{HostReport, Report};
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
@@ -22,9 +23,11 @@ use crate::settings::state_directory;
 
 mod cache;
 pub(crate) mod ledger;
+mod expect;
 mod nmap;
 mod targets;
 mod text;
+mod truth;
 
 /// Longest wait for one answer that may be asked for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -55,6 +58,9 @@ pub struct Args {
     retries: u32,
     #[command(flatten)]
     cache: cache::Flags,
+    /// Compare with a declared list of listeners (YAML; `--format expect` prints one): 1 if they differ
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -67,11 +73,13 @@ enum Format {
     Jsonl,
     NmapXml,
     Grepable,
+    Expect,
 }
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let ports = args.ports.as_deref().map(words::ports).transpose().map_err(targets::usage)?;
+    let expected = args.expect.as_deref().map(expect::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let wanted = targets::words(&args.targets)?;
     let excluded = targets::words(&args.exclude)?;
@@ -99,7 +107,17 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         return Err(hinted("there is nothing to scan", hint));
     }
     let request = Request { addresses, ports, all: args.all, limits };
-    let report = scan(&runtime, &request, &own, &tree, (&args.cache, global), incomplete)?;
+    let (mut report, inventory) = scan(&runtime, &request, &own, &tree, (&args.cache, global), incomplete)?;
+    truth::compare(&mut report, &request, &tree);
+    if let Some(expected) = &expected {
+        let asked = |host: &HostReport, port| match &request.ports {
+            Some(ports) => ports.contains(&port),
+            None => host.own || words::common().iter().any(|(common, _)| *common == port),
+        };
+        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        report.drift = Some(compared.drift);
+        report.incomplete.extend(compared.incomplete);
+    }
 
     let bytes = match args.format {
         Format::Text => text::render(&report).into_bytes(),
@@ -107,10 +125,18 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Format::Jsonl => jsonl(&report)?,
         Format::NmapXml => nmap::xml(&report, &request).into_bytes(),
         Format::Grepable => nmap::grepable(&report).into_bytes(),
+        Format::Expect => declared::write(&report, inventory.as_ref()).into_bytes(),
     };
     output::write(global.output.as_deref(), &bytes)?;
     for line in report.incomplete.iter().filter(|_| args.format != Format::Text && !global.quiet) {
         say!("wardmote: incomplete: {line}");
+    }
+    let drift = report.drift.as_deref().unwrap_or_default();
+    for one in drift.iter().filter(|_| args.format != Format::Text && !global.quiet) {
+        say!("wardmote: {}", expect::line(one));
+    }
+    if !drift.is_empty() || truth::is_hidden(&report) {
+        return Ok(Exit::Found);
     }
     Ok(if report.incomplete.is_empty() { Exit::Clean } else { Exit::Incomplete })
 }
@@ -122,7 +148,7 @@ fn scan(
     tree: &RootedTree,
     (flags, global): (&cache::Flags, &Global),
     incomplete: Vec<String>,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, Option<Inventory>)> {
     let probes = connect::probes(request, own);
     if probes > connect::PROBES_MAX {
         let most = connect::PROBES_MAX;
@@ -140,7 +166,7 @@ fn scan(
     report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     report.started = format!("{started:.0}");
     report.incomplete.splice(0..0, incomplete);
-    Ok(report)
+    Ok((report, inventory))
 }
 
 /// Joins what earlier scans found, and keeps what this one did: services in the cache, probes in the ledger.

@@ -240,6 +240,9 @@ pub fn report(request: &Request, asked: &[Asked], inventory: Option<&Inventory>)
         counts: Counts::sum(&hosts),
         incomplete,
         hosts,
+        truth: Vec::new(),
+        unseen: Vec::new(),
+        drift: None,
     }
 }
 

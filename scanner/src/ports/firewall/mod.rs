@@ -101,6 +101,8 @@ pub enum Test {
     Interfaces(Vec<String>),
     /// A fact about every new connection that either holds or not.
     Always(bool),
+    /// Holds for packets that a redirection has changed: none that comes to this host's own port.
+    Redirected,
     /// Holds at times: rate limits.
     AtTimes,
     /// Holds for sources on a list that could not be read: few of them for a rule that drops.
@@ -137,6 +139,7 @@ impl Test {
             Self::Destinations(spans) => all(spans.iter().any(|span| span.contains(probe.to))),
             Self::Interfaces(patterns) => interfaces(patterns, probe.interface.as_deref()),
             Self::Always(holds) => all(*holds),
+            Self::Redirected => Share::None,
             Self::AtTimes => Share::Many,
             Self::Listed(_) => Share::Few,
             Self::Other(_) => Share::Unknown,
@@ -220,6 +223,8 @@ pub struct Ruleset {
     pub bases: Vec<Base>,
     /// Redirections before the filter.
     pub redirects: Vec<Redirect>,
+    /// Where the kernel enters with what is handed on to others.
+    pub forwarding: Vec<Base>,
     /// Where the kernel enters with what this host itself sends.
     pub sending: Vec<Base>,
     /// Redirections of what this host itself sends.
@@ -244,6 +249,17 @@ impl Ruleset {
     /// What becomes of a probe.
     pub fn admits(&self, probe: &Probe) -> Outcome {
         self.through(&self.bases, probe)
+    }
+
+    /// What becomes of a probe that is handed on to another address. Interfaces that it leaves by are not
+    /// followed: rules that ask for them are not understood. Where rules ask whether a packet has been
+    /// redirected, as firewalld's do, it is taken as let in.
+    pub fn forwards(&self, probe: &Probe) -> Outcome {
+        let asks = |rule: &Rule| rule.conditions.iter().any(|one| one.test == Test::Redirected);
+        if self.chains.values().flatten().any(asks) {
+            return Outcome::Open(NO_CHAIN.to_string());
+        }
+        self.through(&self.forwarding, probe)
     }
 
     /// What becomes of a probe of this host's own on its way out.
@@ -278,6 +294,7 @@ impl Ruleset {
         }
         self.bases.extend(other.bases);
         self.redirects.extend(other.redirects);
+        self.forwarding.extend(other.forwarding);
         self.sending.extend(other.sending);
         self.sent.extend(other.sent);
     }

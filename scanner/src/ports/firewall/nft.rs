@@ -77,6 +77,10 @@ impl<'a> Reader<'a> {
                 let accepts = text(chain, "policy") != "drop";
                 self.ruleset.bases.push(Base { chain: key, sees, accepts });
             }
+            ("filter", "forward") => {
+                let accepts = text(chain, "policy") != "drop";
+                self.ruleset.forwarding.push(Base { chain: key, sees, accepts });
+            }
             (kind, hook @ ("output" | "postrouting")) => {
                 if kind == "filter" && hook == "output" {
                     let accepts = text(chain, "policy") != "drop";
@@ -224,7 +228,7 @@ impl<'a> Reader<'a> {
                     Some(Test::Always(original))
                 }
                 // A packet that a redirection has changed: not one that goes to this host's own port.
-                "status" => Some(Test::Always(false)),
+                "status" => Some(Test::Redirected),
                 _ => None,
             };
             return test.map_or_else(other, |test| (Vec::new(), test));
