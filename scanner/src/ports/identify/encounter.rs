@@ -6,11 +6,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::ports::dial::dial;
-use crate::ports::ledger;
+use crate::ports::dial::{dial, near};
 use crate::ports::report::TlsReport;
 use crate::ports::tls::{self, Start, TalkError, TlsError};
 
@@ -90,15 +88,6 @@ async fn plainly(endpoint: &Endpoint, plan: Plan, within: Duration) -> Met {
     let answer = talk(&mut stream, plan, waits(endpoint, within), &host(endpoint)).await;
     let why = answer.is_none().then(|| silence(plan));
     Met { answer, from, why, tls: None }
-}
-
-/// Connects from the address that the kernel chooses: Redis without a password answers 127.0.0.1 only,
-/// and no other address of the loopback device. It logs no connections.
-async fn near(target: SocketAddr, within: Duration) -> std::io::Result<TcpStream> {
-    let began = std::time::Instant::now();
-    let stream = timeout(within, TcpStream::connect(target)).await??;
-    ledger::note(stream.local_addr()?, target, began);
-    Ok(stream)
 }
 
 /// Speaks inside TLS; in the clear, where the service turned out to speak so.
