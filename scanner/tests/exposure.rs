@@ -18,6 +18,7 @@ use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::{self, Inventory};
 
+#[path = "own_namespace/mod.rs"]
 mod namespace;
 
 use namespace::Namespace;

@@ -49,12 +49,12 @@ pub(super) fn add(
     }
     if let Some(fingerprints) = &known.fingerprints {
         let mut spent = Vec::new();
-        let may_ask = |place: SocketAddr| match &mut kept {
-            Some((kept, _)) if !kept.spend(place) => {
+        let may_ask = |place: SocketAddr| {
+            let may = kept.as_mut().is_none_or(|(kept, _)| kept.spend(place));
+            if !may {
                 spent.push(place);
-                false
             }
-            _ => true,
+            may
         };
         runtime.block_on(identify::add(report, fingerprints, may_ask));
         report.incomplete.extend(spent.iter().map(|place| {
