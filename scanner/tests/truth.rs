@@ -16,6 +16,7 @@ use scanner::ports::inventory;
 use scanner::ports::namespaces;
 use scanner::ports::truth::{self, Asked, Cause, Disagreement, Request, Truth, View};
 
+#[path = "own_namespace/mod.rs"]
 mod namespace;
 
 use namespace::inside;

@@ -5,6 +5,7 @@
 mod crowd;
 mod figures;
 mod logs;
+mod ports;
 mod yaml;
 
 use std::process::Command;
@@ -18,11 +19,12 @@ fn main() -> Result<()> {
         ["figures"] => figures::all(),
         ["figures", "logs", inputs @ ..] => logs::measure(inputs),
         ["figures", "yaml", files @ ..] => yaml::measure(files),
+        ["figures", "ports"] => ports::measure(),
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
         _ => bail!(
-            "usage: cargo xtask figures [NAME | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | fuzz SECONDS"
+            "usage: cargo xtask figures [NAME | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | fuzz SECONDS"
         ),
     }
 }

@@ -24,10 +24,11 @@ mod matches;
 mod open;
 mod panel;
 mod parse;
+mod passwords;
 mod replay;
 mod rule_files;
 mod rules;
-mod scan;
+pub(crate) mod scan;
 mod schema;
 mod seal;
 mod sweep;
@@ -114,6 +115,8 @@ pub enum Command {
     Hash(hash::Args),
     /// Verify lines of `PHC<TAB>password` from stdin
     Verify(verify::Args),
+    /// Judge the shadow file; guess passwords when asked
+    Passwords(passwords::Args),
     /// Encrypt and authenticate a file
     Seal(seal::Args),
     /// Open a sealed file
@@ -172,6 +175,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Triage(args) => triage::run(args, &global),
         Command::Hash(args) => hash::run(args, &global),
         Command::Verify(args) => verify::run(args, &global),
+        Command::Passwords(args) => passwords::run(args, &global),
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),

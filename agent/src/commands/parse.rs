@@ -22,8 +22,10 @@ use crate::output;
 
 mod blocks;
 mod daemons;
+mod manifests;
 mod shape;
 mod source;
+mod system;
 
 use source::Source;
 
@@ -113,8 +115,29 @@ enum Kind {
     Nftables,
     /// Docker's daemon.json
     Docker,
+    /// fstab(5)
+    Fstab,
+    /// The kernel's table of mounts, such as /proc/self/mountinfo
+    Mountinfo,
+    /// journald.conf, logind.conf and others of systemd; with --effective all that the program reads
+    SystemdConf,
+    /// The jails of fail2ban, with every file beside jail.conf
+    #[value(alias = "jails")]
+    Fail2ban,
     /// Certificates and keys in PEM or DER; nothing secret is printed
     Certificate,
+    /// A file of netplan; with --effective all of them, merged
+    Netplan,
+    /// cloud.cfg or user data of cloud-init; with --effective with its drop-ins
+    CloudInit,
+    /// A Compose file; with --effective with the override file beside it
+    Compose,
+    /// The kubelet's configuration; with --effective with /etc/kubernetes/kubelet.conf.d
+    Kubelet,
+    /// Kubernetes manifests: objects, and the containers that they run
+    Kubernetes,
+    /// rsyslog.conf with its includes
+    Rsyslog,
 }
 
 /// Outputs.
@@ -168,11 +191,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Kind::Yaml | Kind::Json => documents(&source, &args)?,
         Kind::Sshd => sshd(&source, &args)?,
         kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
+        kind if system::handles(kind) => system::read(&source, kind, args.effective)?,
+        kind if manifests::handles(kind) => manifests::read(&source, kind, &args)?,
         kind if daemons::handles(kind) => daemons::read(&source, kind, args.effective)?,
         _ if args.effective => effective(&source, args.kind)?,
         _ => entries(&source, args.kind)?,
     };
-    if !matches!(args.kind, Kind::Yaml | Kind::Json | Kind::Sshd) && !args.effective {
+    let has_own_spans = matches!(args.kind, Kind::Yaml | Kind::Json | Kind::Sshd);
+    if !has_own_spans && !manifests::handles(args.kind) && !args.effective {
         parsed.value = shape::placed(parsed.value, args.spans);
     }
     output::write(global.output.as_deref(), text(&parsed, args.format)?.as_bytes())?;
@@ -183,7 +209,10 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     let name = args.kind.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     let has_effective =
         matches!(args.kind, Kind::Sshd | Kind::Sysctl | Kind::LoginDefs | Kind::Keyvalue);
-    let elsewhere = blocks::has_effective(args.kind) || daemons::has_effective(args.kind);
+    let elsewhere = blocks::has_effective(args.kind)
+        || daemons::has_effective(args.kind)
+        || system::has_effective(args.kind)
+        || manifests::has_effective(args.kind);
     if args.effective && !has_effective && !elsewhere {
         let hint =
             "leave it out, or use --as sshd, sysctl, login.defs, keyvalue or a daemon's kind";

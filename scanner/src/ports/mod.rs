@@ -24,19 +24,24 @@ use self::owner::Holders;
 use self::truth::Disagreement;
 
 pub mod addresses;
+pub mod cache;
 pub mod cgroup;
 pub mod connect;
+pub mod dial;
 pub mod expect;
 pub mod exposure;
 pub mod firewall;
+pub mod identify;
 pub mod inventory;
 pub mod kernel;
+pub mod ledger;
 pub mod namespaces;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
+pub mod tls;
 pub mod truth;
 
 /// One listening socket, as the kernel shows it.
@@ -372,6 +377,7 @@ fn read_firewall(tree: &dyn Tree, spoken: &Spoken) -> (Firewall, Vec<String>) {
         }
     }
     if known {
+        rules.age_s = spoken.firewall_age_s;
         (Firewall::Known(rules), unread)
     } else {
         (Firewall::Unread(silent(spoken)), unread)

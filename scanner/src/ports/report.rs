@@ -112,6 +112,14 @@ pub struct ServiceReport {
     pub disagreement: Option<String>,
 }
 
+impl ServiceReport {
+    /// Product and version in one: `OpenSSH 9.2p1`; empty where neither is known.
+    pub fn what(&self) -> String {
+        let parts = [self.product.as_deref(), self.version.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// What one TLS handshake showed. Nothing in it was verified against a trust store: it is what the
 /// service presents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +159,13 @@ pub struct TlsReport {
     /// Certificates presented.
     #[serde(default)]
     pub chain: u32,
+    /// First end of validity among the other certificates of the chain, but for self-signed ones (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_not_after: Option<String>,
+    /// `requested` where the service asks for a certificate of the client, `required` where it ended the
+    /// handshake without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
     /// What is wrong with it, one line each: expired, a weak key, a name that does not fit …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,

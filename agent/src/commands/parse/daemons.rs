@@ -120,7 +120,7 @@ fn unit(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
 }
 
 /// What holds by key, or every value that was written, in the order of reading.
-fn flat(mut settings: Settings, effective: bool) -> Parsed {
+pub(super) fn flat(mut settings: Settings, effective: bool) -> Parsed {
     let problems = std::mem::take(&mut settings.problems);
     let unread = std::mem::take(&mut settings.unread);
     if effective {
@@ -145,7 +145,7 @@ fn flat(mut settings: Settings, effective: bool) -> Parsed {
 }
 
 /// Hides secrets in `{KEY:{"value","overrides":[{"value"}]}}`.
-fn hide(settings: &mut Value) {
+pub(super) fn hide(settings: &mut Value) {
     let Value::Object(settings) = settings else { return };
     for (key, setting) in settings {
         hide_value(key, &mut setting["value"]);
@@ -164,7 +164,7 @@ fn hide_value(key: &str, value: &mut Value) {
 }
 
 /// A value as it may be shown: hidden where its key announces a secret.
-fn shown(key: &str, value: &str) -> String {
+pub(super) fn shown(key: &str, value: &str) -> String {
     // A short word stands for the value: a secret with blanks in it would be hidden in part only.
     let announces = |probe: String| redact::secrets(&probe).contains(redact::HIDDEN);
     let is_secret = announces(format!("{key}=a1b2c3")) || announces(format!("{key} a1b2c3"));

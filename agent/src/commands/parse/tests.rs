@@ -3,6 +3,8 @@ use clap::Parser;
 
 mod blocks;
 mod daemons;
+mod manifests;
+mod system;
 
 #[derive(Debug, Parser)]
 struct Line {

@@ -12,14 +12,18 @@ use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Limits, Request};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::{HostReport, Report};
+use scanner::ports::report::Report;
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
+use crate::commands::audit::{note, tell};
 use crate::exit::{Exit, hinted};
 use crate::output;
+use crate::settings::state_directory;
 
+mod cache;
 mod expect;
+pub(crate) mod ledger;
 mod nmap;
 mod targets;
 mod text;
@@ -55,6 +59,8 @@ pub struct Args {
     /// Compare with a declared list of listeners (YAML; `--format expect` prints one): 1 if they differ
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
+    #[command(flatten)]
+    cache: cache::Flags,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -88,7 +94,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
-    let limits = Limits { timeout: args.timeout, retries: args.retries, rate: args.rate };
+    let limits = Limits {
+        timeout: args.timeout,
+        retries: args.retries,
+        rate: args.rate,
+        ..Limits::default()
+    };
     let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
         let hint = incomplete.first().cloned();
@@ -96,16 +107,11 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         return Err(hinted("there is nothing to scan", hint));
     }
     let request = Request { addresses, ports, all: args.all, limits };
-    let (mut report, inventory) = scan(&runtime, &request, &own, &tree, incomplete)?;
+    let (mut report, inventory) =
+        scan(&runtime, &request, &own, &tree, (&args.cache, global), incomplete)?;
     truth::compare(&mut report, &request, &tree);
     if let Some(expected) = &expected {
-        let asked = |host: &HostReport, port| match &request.ports {
-            Some(ports) => ports.contains(&port),
-            None => host.own || words::common().iter().any(|(common, _)| *common == port),
-        };
-        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
-        report.drift = Some(compared.drift);
-        report.incomplete.extend(compared.incomplete);
+        expect::compare(expected, &mut report, inventory.as_ref(), &request);
     }
 
     let bytes = match args.format {
@@ -135,6 +141,7 @@ fn scan(
     request: &Request,
     own: &OwnAddresses,
     tree: &RootedTree,
+    (flags, global): (&cache::Flags, &Global),
     incomplete: Vec<String>,
 ) -> anyhow::Result<(Report, Option<Inventory>)> {
     let probes = connect::probes(request, own);
@@ -148,10 +155,28 @@ fn scan(
     let inventory = here.then(|| scanner::ports::look(tree, &Spoken::default()));
     let (started, since) = (jiff::Timestamp::now(), Instant::now());
     let mut report = runtime.block_on(connect::scan(request, own, inventory.as_ref()));
+    if let Some(inventory) = &inventory {
+        recall(&mut report, inventory, flags, global);
+    }
     report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     report.started = format!("{started:.0}");
     report.incomplete.splice(0..0, incomplete);
     Ok((report, inventory))
+}
+
+/// Joins what earlier scans found, and keeps what this one did: services in the cache, probes in the ledger.
+fn recall(report: &mut Report, inventory: &Inventory, flags: &cache::Flags, global: &Global) {
+    let state = state_directory(global.state_dir.as_deref());
+    match cache::Kept::open(flags, global.state_dir.as_deref(), &state, &[]) {
+        Err(why) => tell(global, Some(why)),
+        Ok((mut kept, notice)) => {
+            note(global, notice);
+            kept.fill(report, inventory);
+            kept.learn(report, inventory);
+            tell(global, kept.save(inventory));
+        }
+    }
+    tell(global, ledger::keep(&state));
 }
 
 /// One port a line, with its address first.

@@ -181,7 +181,7 @@ fn may_be_alias(link: &str, to: &str) -> bool {
 }
 
 /// A link's target as an absolute path, `..` resolved by name.
-pub(super) fn resolved(link: &Path, to: &Path) -> PathBuf {
+pub(crate) fn resolved(link: &Path, to: &Path) -> PathBuf {
     let joined = link.parent().unwrap_or(Path::new("/")).join(to);
     let mut out = PathBuf::from("/");
     for part in joined.components() {

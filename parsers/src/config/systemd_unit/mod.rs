@@ -31,6 +31,7 @@ pub use names::{NAME_BYTES_MAX, Name, TYPES};
 pub use syntax::{ASSIGNMENTS_MAX, Assignment, LINE_BYTES_MAX, Text};
 
 use files::Target;
+pub(crate) use files::resolved;
 
 /// Most drop-ins of one unit.
 pub const DROPINS_MAX: usize = 10_000;

@@ -5,17 +5,27 @@
 //! up to what was asked. This host's own addresses go through [`own`], others through [`remote`]. A
 //! probe from the host itself passes no firewall: "open" then means that something answers.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+use self::own::Manner;
 use super::addresses::{OwnAddresses, unmapped};
 use super::report::{Counts, HostReport, OwnerReport, PortReport, Report, ServiceReport};
 use super::{Inventory, Listener, targets};
 
+mod ask;
+pub mod descriptors;
+pub mod kernel;
+pub mod order;
 pub mod own;
+pub mod pace;
 pub mod remote;
+mod watch;
+
+pub use watch::Watch;
 
 /// Most (address, port) pairs of one scan.
 pub const PROBES_MAX: usize = 8_000_000;
@@ -29,11 +39,16 @@ pub struct Limits {
     pub retries: u32,
     /// Connections a second to other hosts.
     pub rate: u32,
+    /// Longest time for one other host, if there is one.
+    pub host_timeout: Option<Duration>,
+    /// Decides the order in which other hosts' ports are asked.
+    pub seed: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { timeout: Duration::from_millis(1_500), retries: 1, rate: 500 }
+        let timeout = Duration::from_millis(1_500);
+        Self { timeout, retries: 1, rate: 500, host_timeout: None, seed: 0 }
     }
 }
 
@@ -131,38 +146,91 @@ pub fn probes(request: &Request, own: &OwnAddresses) -> usize {
         .sum()
 }
 
+/// What came of one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether it is this host's own.
+    pub own: bool,
+    /// In the order of [`ports`].
+    pub states: Vec<State>,
+    /// Why some of its ports were not probed.
+    pub gave_up: Option<String>,
+}
+
+/// What a scan may be given besides the request.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Who looks on, and may stop it.
+    pub watch: Watch,
+    /// Interfaces of link-local addresses (RFC 4007).
+    pub zones: BTreeMap<Ipv6Addr, u32>,
+    /// What an earlier, interrupted scan of the same request found, by address; where the length is that
+    /// of [`ports`], only what is not probed there is asked.
+    pub earlier: BTreeMap<IpAddr, Vec<State>>,
+}
+
+/// The ports that an address is asked for.
+pub fn ports(request: &Request, own: bool) -> Vec<u16> {
+    match &request.ports {
+        Some(ports) => ports.clone(),
+        None if own => (1..=u16::MAX).collect(),
+        None => targets::common().into_iter().map(|(port, _)| port).collect(),
+    }
+}
+
 /// Scans; `inventory` is joined to own addresses. `started` and `elapsed_ms` are the caller's.
 pub async fn scan(request: &Request, own: &OwnAddresses, inventory: Option<&Inventory>) -> Report {
-    let everything: Vec<u16>;
-    let common: Vec<u16>;
-    let (own_ports, other_ports): (&[u16], &[u16]) = match &request.ports {
-        Some(ports) => (ports, ports),
-        None => {
-            everything = (1..=u16::MAX).collect();
-            common = targets::common().into_iter().map(|(port, _)| port).collect();
-            (&everything, &common)
-        }
+    let asked = ask(request, own, &Beside::default()).await;
+    report(request, &asked, inventory)
+}
+
+/// The first half of a scan: asks, in the order of the request's addresses.
+pub async fn ask(request: &Request, own: &OwnAddresses, beside: &Beside) -> Vec<Asked> {
+    let (own_ports, other_ports) = (ports(request, true), ports(request, false));
+    let begun = |address: IpAddr, ports: &[u16]| match beside.earlier.get(&address) {
+        Some(states) if states.len() == ports.len() => states.clone(),
+        _ => vec![State::NotProbed; ports.len()],
     };
-    let is_own: Vec<bool> =
-        request.addresses.iter().map(|(address, _)| own.contains(*address)).collect();
-    let others: Vec<IpAddr> = request
+    let zone = |address: IpAddr| match address {
+        IpAddr::V6(six) => beside.zones.get(&six).copied().unwrap_or(0),
+        IpAddr::V4(_) => 0,
+    };
+    let all: Vec<(IpAddr, bool)> = request
         .addresses
         .iter()
-        .zip(&is_own)
-        .filter(|(_, own)| !**own)
-        .map(|((address, _), _)| *address)
+        .map(|(address, _)| (*address, own.contains(*address) && zone(*address) == 0))
         .collect();
-    let mut elsewhere = remote::scan(&others, other_ports, &request.limits).await.into_iter();
-    let mut hosts = Vec::with_capacity(request.addresses.len());
-    for ((address, name), own) in request.addresses.iter().zip(is_own) {
-        let (ports, states) = if own {
-            (own_ports, own::scan(*address, own_ports, &request.limits))
-        } else {
-            (other_ports, elsewhere.next().unwrap_or_default())
-        };
-        let inventory = inventory.filter(|_| own);
-        let mut host = host(*address, ports, &states, request.all, inventory);
-        (host.name, host.own) = (name.clone(), own);
+    let elsewhere = all.iter().filter(|(_, own)| !own).map(|(address, _)| remote::Target {
+        address: *address,
+        zone: zone(*address),
+        states: begun(*address, &other_ports),
+    });
+    let (limits, watch) = (&request.limits, &beside.watch);
+    let outcomes = remote::run(elsewhere.collect(), &other_ports, limits, watch).await;
+    let mut outcomes = outcomes.into_iter();
+    let one = |(address, own): (IpAddr, bool)| {
+        if own {
+            let mut states = begun(address, &own_ports);
+            own::scan_rest(address, &own_ports, limits, Manner::default(), watch, &mut states);
+            return Asked { own, states, gave_up: None };
+        }
+        let outcome = outcomes.next().unwrap_or_default();
+        Asked { own, states: outcome.states, gave_up: outcome.gave_up }
+    };
+    all.into_iter().map(one).collect()
+}
+
+/// The second half: what was found, with what the inventory knows of own addresses.
+pub fn report(request: &Request, asked: &[Asked], inventory: Option<&Inventory>) -> Report {
+    let (own_ports, other_ports) = (ports(request, true), ports(request, false));
+    let mut hosts = Vec::with_capacity(asked.len());
+    let mut incomplete = Vec::new();
+    for ((address, name), asked) in request.addresses.iter().zip(asked) {
+        let ports = if asked.own { &own_ports } else { &other_ports };
+        let inventory = inventory.filter(|_| asked.own);
+        let mut host = host(*address, ports, &asked.states, request.all, inventory);
+        (host.name, host.own) = (name.clone(), asked.own);
+        incomplete.extend(unexamined(&host, asked));
         hosts.push(host);
     }
     Report {
@@ -170,7 +238,7 @@ pub async fn scan(request: &Request, own: &OwnAddresses, inventory: Option<&Inve
         started: String::new(),
         elapsed_ms: 0.0,
         counts: Counts::sum(&hosts),
-        incomplete: hosts.iter().flat_map(incomplete).collect(),
+        incomplete,
         hosts,
         truth: Vec::new(),
         unseen: Vec::new(),
@@ -178,15 +246,16 @@ pub async fn scan(request: &Request, own: &OwnAddresses, inventory: Option<&Inve
     }
 }
 
-fn incomplete(host: &HostReport) -> Vec<String> {
+fn unexamined(host: &HostReport, asked: &Asked) -> Vec<String> {
     let mut lines = Vec::new();
     if host.counts.local_error > 0 {
         let count = host.counts.local_error;
         lines.push(format!("{}: {count} ports could not be asked by this host", host.address));
     }
-    if host.counts.not_probed > 0 {
-        let count = host.counts.not_probed;
-        lines.push(format!("{}: {count} ports not probed, the host never answered", host.address));
+    if let Some(why) = &asked.gave_up {
+        lines.push(format!("{}: {why}", host.address));
+    } else if host.counts.not_probed > 0 {
+        lines.push(format!("{}: {} ports not probed", host.address, host.counts.not_probed));
     }
     lines
 }
@@ -224,7 +293,7 @@ fn host(
         listed.push(PortReport {
             port: *port,
             state: state.name().to_string(),
-            reason: why(*state, listener),
+            reason: why(*state),
             rtt_us: if let State::Open(took) = state { Some(*took) } else { None },
             source: "probe".to_string(),
             age_s: 0,
@@ -236,10 +305,8 @@ fn host(
     HostReport { address, name: None, own: false, ports: listed, counts }
 }
 
-fn why(state: State, listener: Option<&Listener>) -> Option<String> {
-    let full = |one: &Listener| super::inventory::saturated(one.queue);
+fn why(state: State) -> Option<String> {
     match state {
-        State::Filtered(TIMEOUT) if listener.is_some_and(full) => Some(SATURATED.to_string()),
         State::Filtered(reason) => Some(reason.to_string()),
         State::LocalError(number) => Some(std::io::Error::from_raw_os_error(number).to_string()),
         _ => None,
@@ -247,7 +314,7 @@ fn why(state: State, listener: Option<&Listener>) -> Option<String> {
 }
 
 /// The listener that answers on an own address: bound to it, or to a wildcard that includes it.
-fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Listener> {
+pub fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Listener> {
     let of_port =
         || inventory.listeners.iter().filter(move |one| one.protocol == "tcp" && one.port == port);
     let exact = of_port().find(|one| unmapped(one.address) == unmapped(address));

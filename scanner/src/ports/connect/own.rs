@@ -4,10 +4,14 @@
 //! non-blocking socket tells open, closed or still pending. After a refusal the same socket connects
 //! again (Linux keeps it bound). Connections are made from an address of 127/8 that is not the target,
 //! so that a socket can never connect to itself; where no other address exists (`::1`), a socket never
-//! asks for a port that one of ours is bound to, and what it reports is checked.
+//! asks for a port that one of ours is bound to, and what it reports is checked. Where the kernel does
+//! not behave so ([`kernel`](super::kernel)), each port gets a socket of its own.
+//!
+//! A port that is silent although nothing lies in between either drops (a local firewall) or listens
+//! with a full queue; the kernel is asked which, so that nobody waits for a queue that does not drain.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +21,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 
-use super::{Limits, State, is_local, reason};
+use parsers::tree::MemoryTree;
+
+use super::kernel::{self, Way};
+use super::watch::Watch;
+use super::{Limits, State, descriptors, is_local, reason};
+use crate::ports::addresses::unmapped;
+use crate::ports::inventory::{self, Transport};
 
 /// Most threads.
 const WORKERS_MAX: usize = 4;
@@ -29,71 +39,133 @@ const WINDOW_MAX: usize = 256;
 const LOCAL_RETRIES_MAX: u8 = 12;
 /// How often another process may take the port that the kernel just chose.
 const BINDS_MAX: usize = 16;
+/// Ports tried where the kernel has none to choose.
+const BEYOND_MAX: u16 = 64;
 /// Errors of this host in a row after which nothing more is tried again.
 const BARREN_MAX: usize = 100;
 /// Silent ports without any answer at all after which the rest is not probed.
 const SILENT_MAX: usize = 2_000;
-/// The loopback addresses that connections come from, unless they are the target.
-const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
+/// How long a port is silent before the kernel is asked whether its queue is full.
+const QUEUE_LOOKED_AT: Duration = Duration::from_millis(50);
+/// The loopback addresses that connections come from, unless they are the target: nothing else uses
+/// them, so that what daemons log of a scan can be told from what others did. Connections to IPv6
+/// addresses come from `::1`.
+pub const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
 
 /// Scans ports of one own address; the states are in the order of the ports.
 pub fn scan(address: IpAddr, ports: &[u16], limits: &Limits) -> Vec<State> {
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let threads = threads.min(WORKERS_MAX).min(ports.len().div_ceil(CHUNK)).max(1);
+    let mut states = vec![State::NotProbed; ports.len()];
+    scan_rest(address, ports, limits, Manner::default(), &Watch::default(), &mut states);
+    states
+}
+
+/// With how many threads and in which way; by default as many as are of use, in the way that the kernel
+/// allows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// Most threads.
+    pub threads: Option<usize>,
+    /// How sockets are used.
+    pub way: Option<Way>,
+}
+
+/// Asks the ports whose states are [`State::NotProbed`], until that is done or stopped.
+pub fn scan_rest(
+    address: IpAddr,
+    ports: &[u16],
+    limits: &Limits,
+    manner: Manner,
+    watch: &Watch,
+    states: &mut [State],
+) {
+    let jobs: Vec<(u32, u16)> = (0_u32..)
+        .zip(ports.iter().zip(states.iter()))
+        .filter(|(_, (_, state))| **state == State::NotProbed)
+        .map(|(index, (port, _))| (index, *port))
+        .collect();
+    let threads = manner.threads.unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(1, |count| count.get()).min(WORKERS_MAX)
+    });
+    let threads = threads.min(jobs.len().div_ceil(CHUNK)).max(1);
     let shared = Shared {
         address,
         source: source(address),
-        ports,
+        jobs: &jobs,
         next: AtomicUsize::new(0),
         bound: Mutex::default(),
         answers: AtomicUsize::new(0),
         silent: AtomicUsize::new(0),
+        full: Mutex::default(),
         limits,
+        way: manner.way.unwrap_or_else(kernel::way),
+        window: (descriptors::budget() / threads).clamp(1, WINDOW_MAX),
+        watch,
     };
-    let mut states = vec![State::NotProbed; ports.len()];
-    let done: Vec<(usize, State)> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..threads).map(|_| scope.spawn(|| Worker::new(&shared).run())).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    let done: Vec<(u32, State)> = std::thread::scope(|scope| {
+        let others: Vec<_> =
+            (1..threads).map(|_| scope.spawn(|| Worker::new(&shared).run())).collect();
+        let mut done = Worker::new(&shared).run();
+        done.extend(others.into_iter().flat_map(|worker| worker.join().unwrap_or_default()));
+        done
     });
     for (index, state) in done {
-        states[index] = state;
+        states[index as usize] = state;
     }
-    states
 }
 
 /// An address to come from that is not the target, if this host has one.
 fn source(target: IpAddr) -> Option<IpAddr> {
-    let candidates = SOURCES.into_iter().map(IpAddr::V4);
+    let four = SOURCES.into_iter().map(IpAddr::V4);
+    let reaches = |from: &IpAddr| bound(*from).is_ok();
     match target {
-        IpAddr::V4(_) => candidates.filter(|one| *one != target).find(|one| can_bind(*one)),
-        IpAddr::V6(_) => None,
+        IpAddr::V4(_) => four.filter(|one| *one != target).find(reaches),
+        IpAddr::V6(_) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST))
+            .filter(|one| *one != target && unmapped(target).is_ipv6())
+            .filter(reaches),
     }
-}
-
-fn can_bind(address: IpAddr) -> bool {
-    fresh(address).is_ok()
 }
 
 /// A socket bound to an address and a port, with that port. The kernel chooses the port and it is then
 /// bound by its number: only a port that was asked for stays with the socket after a refusal
 /// (SOCK_BINDPORT_LOCK); otherwise each connect would take another, perhaps the one it asks.
-fn fresh(address: IpAddr) -> Result<(OwnedFd, u16), Errno> {
+pub(super) fn bound(address: IpAddr) -> Result<(OwnedFd, u16), Errno> {
     for _ in 0..BINDS_MAX {
         let chosen = socket(address)?;
-        rustix::net::bind(&chosen, &SocketAddr::new(address, 0))?;
+        match rustix::net::bind(&chosen, &SocketAddr::new(address, 0)) {
+            Ok(()) => {}
+            Err(Errno::ADDRINUSE) => return beyond(address),
+            Err(errno) => return Err(errno),
+        }
         let port = local_port(&chosen)?;
         drop(chosen);
-        let bound = socket(address)?;
-        match rustix::net::bind(&bound, &SocketAddr::new(address, port)) {
+        match bound_to(address, port) {
             Err(Errno::ADDRINUSE) => {}
-            other => return other.map(|()| (bound, port)),
+            other => return other,
         }
     }
     Err(Errno::ADDRINUSE)
 }
 
-fn local_port(socket: &OwnedFd) -> Result<u16, Errno> {
+fn bound_to(address: IpAddr, port: u16) -> Result<(OwnedFd, u16), Errno> {
+    let socket = socket(address)?;
+    rustix::net::bind(&socket, &SocketAddr::new(address, port))?;
+    Ok((socket, port))
+}
+
+/// The kernel's own range is used up (it may hold a handful of ports): some port beyond it.
+fn beyond(address: IpAddr) -> Result<(OwnedFd, u16), Errno> {
+    for nth in 0..BEYOND_MAX {
+        // Far apart, so that no block of ports in use takes them all.
+        let port = u16::MAX - (nth * 619) % 60_000;
+        match bound_to(address, port) {
+            Err(Errno::ADDRINUSE) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::ADDRINUSE)
+}
+
+pub(super) fn local_port(socket: &OwnedFd) -> Result<u16, Errno> {
     Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.port())
 }
 
@@ -107,25 +179,68 @@ struct Shared<'a> {
     address: IpAddr,
     /// An address that is not the target; `None` where there is no other.
     source: Option<IpAddr>,
-    ports: &'a [u16],
+    /// Which state, and which port.
+    jobs: &'a [(u32, u16)],
     next: AtomicUsize,
     /// Ports that sockets of this scan are bound to.
     bound: Mutex<BTreeSet<u16>>,
     answers: AtomicUsize,
     silent: AtomicUsize,
+    full: Mutex<Full>,
     limits: &'a Limits,
+    way: Way,
+    /// Most connections of one worker that wait.
+    window: usize,
+    watch: &'a Watch,
+}
+
+/// Ports of the address whose listeners have a full queue, and when that was.
+#[derive(Default)]
+struct Full {
+    seen: Option<Instant>,
+    ports: BTreeSet<u16>,
 }
 
 impl Shared<'_> {
     fn bound(&self) -> std::sync::MutexGuard<'_, BTreeSet<u16>> {
         self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    /// Which ports have a full queue, not longer ago than [`QUEUE_LOOKED_AT`].
+    fn full(&self) -> std::sync::MutexGuard<'_, Full> {
+        let mut full = self.full.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if full.seen.is_none_or(|seen| seen.elapsed() > QUEUE_LOOKED_AT) {
+            full.ports = full_queues(self.address);
+            full.seen = Some(Instant::now());
+        }
+        full
+    }
+}
+
+/// Ports that listen at an address with as many waiting as may wait. Only the kernel's own answer counts:
+/// the tables of `/proc` do not tell how many may.
+fn full_queues(address: IpAddr) -> BTreeSet<u16> {
+    let (sockets, incomplete) = inventory::sockets(&MemoryTree::new());
+    if incomplete.iter().any(|line| line.starts_with("tcp")) {
+        return BTreeSet::new();
+    }
+    let address = unmapped(address);
+    sockets
+        .into_iter()
+        .filter(|one| one.transport == Transport::Tcp && one.queue.0 >= one.queue.1.max(1))
+        .filter(|one| {
+            let wild = one.address.is_unspecified()
+                && (one.address.is_ipv4() == address.is_ipv4() || one.dual_stack);
+            wild || unmapped(one.address) == address
+        })
+        .map(|one| one.port)
+        .collect()
 }
 
 /// A port to be asked.
 #[derive(Clone, Copy)]
 struct Job {
-    index: usize,
+    index: u32,
     port: u16,
     silent: u32,
     failed: u8,
@@ -159,7 +274,9 @@ struct Worker<'a> {
     window: usize,
     /// Errors of this host in a row.
     barren: usize,
-    done: Vec<(usize, State)>,
+    done: Vec<(u32, State)>,
+    /// How many of them the watch knows.
+    told: usize,
 }
 
 impl<'a> Worker<'a> {
@@ -169,15 +286,19 @@ impl<'a> Worker<'a> {
             idle: None,
             queue: VecDeque::new(),
             pending: Vec::new(),
-            window: WINDOW_MAX,
+            window: shared.window,
             barren: 0,
             done: Vec::new(),
+            told: 0,
         }
     }
 
-    fn run(mut self) -> Vec<(usize, State)> {
+    fn run(mut self) -> Vec<(u32, State)> {
         let mut since_reaped = 0;
         loop {
+            if self.shared.watch.is_stopped() {
+                return self.done;
+            }
             since_reaped += 1;
             if self.pending.len() >= self.window {
                 self.reap(true);
@@ -202,15 +323,18 @@ impl<'a> Worker<'a> {
             return None;
         }
         if self.queue.is_empty() {
-            let ports = self.shared.ports;
-            let start = self.shared.next.fetch_add(CHUNK, Ordering::Relaxed);
-            let chunk = start..(start + CHUNK).min(ports.len());
-            self.queue.extend(chunk.map(|index| Job {
-                index,
-                port: ports[index],
+            self.shared.watch.add(self.done.len() - self.told);
+            self.told = self.done.len();
+            let jobs = self.shared.jobs;
+            let start = self.shared.next.fetch_add(CHUNK, Ordering::Relaxed).min(jobs.len());
+            let chunk = &jobs[start..(start + CHUNK).min(jobs.len())];
+            let job = |(index, port): &(u32, u16)| Job {
+                index: *index,
+                port: *port,
                 silent: 0,
                 failed: 0,
-            }));
+            };
+            self.queue.extend(chunk.iter().map(job));
         }
         self.queue.pop_front()
     }
@@ -223,7 +347,7 @@ impl<'a> Worker<'a> {
         let target = SocketAddr::new(self.shared.address, job.port);
         let since = Instant::now();
         let mut said = rustix::net::connect(&bound.socket, &target);
-        if said == Err(Errno::INPROGRESS) {
+        if said == Err(Errno::INPROGRESS) && self.shared.way == Way::Reused {
             said = rustix::net::connect(&bound.socket, &target);
         }
         match said {
@@ -256,7 +380,7 @@ impl<'a> Worker<'a> {
             }
             Err(Errno::CONNREFUSED) => {
                 bound.used = true;
-                self.idle = Some(bound);
+                self.idle = Some(bound).filter(|_| self.shared.way == Way::Reused);
                 self.answered(job, State::Closed);
             }
             Err(errno) if is_local(errno) => {
@@ -295,7 +419,7 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         // Without another address, an own one reaches itself.
         let from = shared.source.unwrap_or(shared.address);
-        let (socket, port) = fresh(from)?;
+        let (socket, port) = bound(from)?;
         shared.bound().insert(port);
         Ok(Bound { socket, port, used: false, shared })
     }
@@ -321,7 +445,7 @@ impl<'a> Worker<'a> {
     fn reap(&mut self, wait: bool) {
         let timeout = self.shared.limits.timeout;
         let Some(first) = self.pending.iter().map(|one| one.since).min() else { return };
-        let left = if wait { timeout.saturating_sub(first.elapsed()) } else { Duration::ZERO };
+        let left = if wait { self.patience(first, timeout) } else { Duration::ZERO };
         let left =
             Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         let mut polled: Vec<PollFd<'_>> = self
@@ -340,12 +464,27 @@ impl<'a> Worker<'a> {
                 let said = rustix::net::sockopt::socket_error(&one.socket.socket);
                 let said = said.unwrap_or_else(Err);
                 self.settle(one.socket, one.job, one.since, said);
+            } else if self.is_full(&one) {
+                self.answered(one.job, State::Filtered(super::SATURATED));
             } else if one.since.elapsed() >= timeout {
                 self.was_silent(one.job);
             } else {
                 self.pending.push(one);
             }
         }
+    }
+
+    /// How long nothing but an answer is of interest.
+    fn patience(&self, first: Instant, timeout: Duration) -> Duration {
+        let waited = first.elapsed();
+        if waited < QUEUE_LOOKED_AT {
+            return (QUEUE_LOOKED_AT - waited).min(timeout.saturating_sub(waited));
+        }
+        timeout.saturating_sub(waited).min(QUEUE_LOOKED_AT)
+    }
+
+    fn is_full(&self, one: &Pending<'_>) -> bool {
+        one.since.elapsed() >= QUEUE_LOOKED_AT && self.shared.full().ports.contains(&one.job.port)
     }
 
     fn was_silent(&mut self, mut job: Job) {
