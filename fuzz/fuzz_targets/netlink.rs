@@ -17,9 +17,14 @@ fuzz_target!(|data: &[u8]| {
         for payload in &dump.payloads {
             assert!(attributes(payload).count() <= payload.len() / 4 + 1);
             addresses::decode(payload);
+            if let Some((_, port, _)) = inventory::place(payload) {
+                assert_ne!(port, 0);
+            }
             for transport in [Transport::Tcp, Transport::Udp] {
                 if let Some(Seen::Listening(socket)) = inventory::decode(transport, payload) {
                     assert_ne!(socket.port, 0);
+                    assert_ne!(socket.mark, Some(0));
+                    assert!(!socket.is_saturated() || socket.queue.0 > 0);
                 }
             }
         }

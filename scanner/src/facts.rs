@@ -30,6 +30,8 @@ pub struct Spoken {
     pub iptables_save: Option<Vec<u8>>,
     /// `ip6tables-save`.
     pub ip6tables_save: Option<Vec<u8>>,
+    /// Age of the firewall's rules in seconds, where they were not asked for just now.
+    pub firewall_age_s: Option<u64>,
     /// `sshd -V` (stderr), for the installed version.
     pub sshd_version: Option<Vec<u8>>,
     /// Programs that were asked and could not answer: name and reason.

@@ -18,10 +18,9 @@ use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::{self, Inventory};
 
-#[path = "own_namespace/mod.rs"]
-mod namespace;
+mod own_namespace;
 
-use namespace::Namespace;
+use own_namespace::Namespace;
 
 const ROLE: &str = "WARDMOTE_TEST_ROLE";
 /// The host's addresses that are tried from outside.

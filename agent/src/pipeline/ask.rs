@@ -16,6 +16,8 @@ use std::time::Duration;
 use rustix::process::{WaitId, WaitIdOptions};
 use scanner::facts::Spoken;
 
+use crate::pipeline::dumped;
+
 /// Where programs are looked for, in this order.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Most bytes of an answer.
@@ -54,6 +56,7 @@ pub fn everything() -> Spoken {
             spoken.nft_json = firewall.nft_json;
             spoken.iptables_save = firewall.iptables_save;
             spoken.ip6tables_save = firewall.ip6tables_save;
+            spoken.firewall_age_s = firewall.firewall_age_s;
             spoken.unanswered.extend(firewall.unanswered);
         }
     });
@@ -72,7 +75,28 @@ pub fn firewall() -> Spoken {
         legacy("ip_tables_names", "iptables-legacy-save", &mut spoken.unanswered);
     spoken.ip6tables_save =
         legacy("ip6_tables_names", "ip6tables-legacy-save", &mut spoken.unanswered);
+    let folder = Path::new(dumped::FOLDER);
+    dumped::fill(&mut spoken, folder, 0, std::time::SystemTime::now());
+    if spoken.firewall_age_s.is_none() && spoken.nft_json.as_deref().is_some_and(has_extensions) {
+        // nft prints extensions of iptables (as in Docker's DNAT) by name only; iptables knows them.
+        for (kept, program) in [
+            (&mut spoken.iptables_save, "iptables-nft-save"),
+            (&mut spoken.ip6tables_save, "ip6tables-nft-save"),
+        ] {
+            // Rules in the old tables as well would be mixed up with these.
+            if kept.as_ref().is_none_or(Vec::is_empty) {
+                let told = rules(program, &[], &mut spoken.unanswered);
+                *kept = told.or(kept.take());
+            }
+        }
+    }
     spoken
+}
+
+/// Whether nft's JSON names an extension of iptables.
+fn has_extensions(json: &[u8]) -> bool {
+    let mark = b"{\"xt\":";
+    json.windows(mark.len()).any(|window| window == mark)
 }
 
 /// The rules of the old tables, which the kernel names when it holds any.
@@ -265,6 +289,14 @@ mod tests {
         assert_eq!(ask("printf", &["a\\nb"]).unwrap().stdout, b"a\nb");
         assert!(!ask("false", &[]).unwrap().success);
         assert!(ask("no-such-program", &[]).is_err_and(|reason| reason.contains("not installed")));
+    }
+
+    #[test]
+    fn extensions_of_iptables_are_noticed_in_what_nft_says() {
+        assert!(has_extensions(
+            br#"{"nftables":[{"rule":{"expr":[{"xt": {"type": "target"}}]}}]}"#
+        ));
+        assert!(!has_extensions(br#"{"nftables":[{"table":{"name":"xt"}}]}"#));
     }
 
     #[test]

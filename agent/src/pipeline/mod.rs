@@ -1,5 +1,5 @@
 //! From a host to findings, one file a step, in the order in which data goes through them:
-//! `ask` (helper programs) → `look` (vantage, services, checks, logs) → `advise` (what to do about what
+//! `ask` (helper programs, and `dumped`, what one wrote down) → `look` (vantage, services, checks, logs) → `advise` (what to do about what
 //! logs show) → `known` (what else is known of the host) → `surround` (context) → `judge` (the panel, and
 //! experts from outside) → `accept` (what the operator has accepted) → `keep` (for `explain` and
 //! `replay`) → [`crate::report`]. `examine` runs all but `keep`.
@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod advise;
 pub mod ask;
+pub mod dumped;
 pub mod examine;
 pub mod judge;
 pub mod keep;

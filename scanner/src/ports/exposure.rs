@@ -249,7 +249,10 @@ fn label(rules: &Ruleset, label: &str) -> String {
     } else {
         ""
     };
-    format!("{label}{manager}")
+    match rules.age_s {
+        Some(age) => format!("{label}{manager} (as of {age} s ago)"),
+        None => format!("{label}{manager}"),
+    }
 }
 
 fn elsewhere(address: IpAddr, port: Option<u16>) -> String {
@@ -409,6 +412,16 @@ mod tests {
         let (exposure, because) = judge(&socket("::", 9999), &six(), &firewall);
         assert_eq!(exposure, Exposure::World, "{because}");
         assert!(because.contains("no firewall chain"), "{because}");
+    }
+
+    #[test]
+    fn rules_that_were_written_down_earlier_say_how_old_they_are() {
+        let rules = nft::read(include_bytes!("../../testdata/ports/nft.json"), |_, _| false);
+        let firewall = Firewall::Known(Ruleset { age_s: Some(42), ..rules.unwrap() });
+        for port in [443, 1] {
+            let (_, because) = judge(&socket("0.0.0.0", port), &public(), &firewall);
+            assert!(because.contains("as of 42 s ago"), "{because}");
+        }
     }
 
     #[test]

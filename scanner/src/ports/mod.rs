@@ -377,6 +377,7 @@ fn read_firewall(tree: &dyn Tree, spoken: &Spoken) -> (Firewall, Vec<String>) {
         }
     }
     if known {
+        rules.age_s = spoken.firewall_age_s;
         (Firewall::Known(rules), unread)
     } else {
         (Firewall::Unread(silent(spoken)), unread)

@@ -229,6 +229,8 @@ pub struct Ruleset {
     pub sending: Vec<Base>,
     /// Redirections of what this host itself sends.
     pub sent: Vec<Redirect>,
+    /// Age in seconds, where the rules were not asked for just now.
+    pub age_s: Option<u64>,
 }
 
 /// What becomes of a probe, with what decided it. Ordered: a packet must pass every base chain, so the
@@ -297,6 +299,7 @@ impl Ruleset {
         self.forwarding.extend(other.forwarding);
         self.sending.extend(other.sending);
         self.sent.extend(other.sent);
+        self.age_s = self.age_s.max(other.age_s);
     }
 
     fn enter(&self, base: &Base, probe: &Probe) -> Outcome {
