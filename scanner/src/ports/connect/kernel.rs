@@ -1,8 +1,8 @@
 //! What the scan of own addresses relies on, asked of this kernel before it is relied on.
 //!
 //! Linux answers a SYN to an own address before `connect` returns, tells the outcome to a second
-//! `connect`, and lets a refused socket connect again from the port it is bound to. POSIX leaves the
-//! last unspecified, and other kernels and sandboxes (gVisor) differ.
+//! `connect`, and lets a socket that was refused, or connected to nowhere, connect again from the port
+//! it is bound to. POSIX leaves that unspecified, and other kernels and sandboxes (gVisor) differ.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 
-use super::own::{SOURCES, bound, local_port};
+use super::source::{SOURCES, bound, local_port};
 
 /// How sockets are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn way() -> Way {
     }
 }
 
-/// Two refusals and an acceptance through one socket. The listener lives for these few calls, on an
+/// Two refusals, an acceptance and a refusal through one socket. The listener lives for these few calls, on an
 /// address that only scans use.
 fn holds() -> Result<bool, Errno> {
     let [from, to] = SOURCES.map(IpAddr::V4);
@@ -48,8 +48,10 @@ fn holds() -> Result<bool, Errno> {
     }
     rustix::net::listen(&silent, 1)?;
     let accepted = asked(&socket, to, closed).is_ok() && local_port(&socket)? == port;
-    let _ = rustix::net::sockopt::set_socket_linger(&socket, Some(std::time::Duration::ZERO));
-    Ok(accepted)
+    rustix::net::connect_unspec(&socket)?;
+    drop(silent);
+    let refused = asked(&socket, to, closed) == Err(Errno::CONNREFUSED);
+    Ok(accepted && refused && local_port(&socket)? == port)
 }
 
 /// Two connects; what the second one says.

@@ -25,6 +25,7 @@ pub mod own;
 pub mod pace;
 pub mod remote;
 pub mod resume;
+mod source;
 mod watch;
 
 pub use watch::Watch;

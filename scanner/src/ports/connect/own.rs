@@ -11,19 +11,20 @@
 //! with a full queue; the kernel is asked which, so that nobody waits for a queue that does not drain.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 
 use parsers::tree::MemoryTree;
 
 use super::kernel::{self, Way};
+pub use super::source::SOURCES;
+use super::source::{bound, source};
 use super::watch::Watch;
 use super::{Limits, State, descriptors, is_local, reason};
 use crate::ports::addresses::unmapped;
@@ -38,20 +39,12 @@ const CHUNK: usize = 256;
 const WINDOW_MAX: usize = 256;
 /// How often a port is tried again after an error of this host.
 const LOCAL_RETRIES_MAX: u8 = 12;
-/// How often another process may take the port that the kernel just chose.
-const BINDS_MAX: usize = 16;
-/// Ports tried where the kernel has none to choose.
-const BEYOND_MAX: u16 = 64;
 /// Errors of this host in a row after which nothing more is tried again.
 const BARREN_MAX: usize = 100;
 /// Silent ports without any answer at all after which the rest is not probed.
 const SILENT_MAX: usize = 2_000;
 /// How long a port is silent before the kernel is asked whether its queue is full.
 const QUEUE_LOOKED_AT: Duration = Duration::from_millis(50);
-/// The loopback addresses that connections come from, unless they are the target: nothing else uses
-/// them, so that what daemons log of a scan can be told from what others did. Connections to IPv6
-/// addresses come from `::1`.
-pub const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
 
 /// Scans ports of one own address; the states are in the order of the ports.
 pub fn scan(address: IpAddr, ports: &[u16], limits: &Limits) -> Vec<State> {
@@ -84,9 +77,7 @@ pub fn scan_rest(
         .filter(|(_, (_, state))| **state == State::NotProbed)
         .map(|(index, (port, _))| (index, *port))
         .collect();
-    let threads = manner.threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, |count| count.get()).min(WORKERS_MAX)
-    });
+    let threads = manner.threads.unwrap_or_else(processors);
     let threads = threads.min(jobs.len().div_ceil(CHUNK)).max(1);
     let shared = Shared {
         address,
@@ -114,66 +105,11 @@ pub fn scan_rest(
     }
 }
 
-/// An address to come from that is not the target, if this host has one.
-fn source(target: IpAddr) -> Option<IpAddr> {
-    let four = SOURCES.into_iter().map(IpAddr::V4);
-    let reaches = |from: &IpAddr| bound(*from).is_ok();
-    match target {
-        IpAddr::V4(_) => four.filter(|one| *one != target).find(reaches),
-        IpAddr::V6(_) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST))
-            .filter(|one| *one != target && unmapped(target).is_ipv6())
-            .filter(reaches),
-    }
-}
-
-/// A socket bound to an address and a port, with that port. The kernel chooses the port and it is then
-/// bound by its number: only a port that was asked for stays with the socket after a refusal
-/// (SOCK_BINDPORT_LOCK); otherwise each connect would take another, perhaps the one it asks.
-pub(super) fn bound(address: IpAddr) -> Result<(OwnedFd, u16), Errno> {
-    for _ in 0..BINDS_MAX {
-        let chosen = socket(address)?;
-        match rustix::net::bind(&chosen, &SocketAddr::new(address, 0)) {
-            Ok(()) => {}
-            Err(Errno::ADDRINUSE) => return beyond(address),
-            Err(errno) => return Err(errno),
-        }
-        let port = local_port(&chosen)?;
-        drop(chosen);
-        match bound_to(address, port) {
-            Err(Errno::ADDRINUSE) => {}
-            other => return other,
-        }
-    }
-    Err(Errno::ADDRINUSE)
-}
-
-fn bound_to(address: IpAddr, port: u16) -> Result<(OwnedFd, u16), Errno> {
-    let socket = socket(address)?;
-    rustix::net::bind(&socket, &SocketAddr::new(address, port))?;
-    Ok((socket, port))
-}
-
-/// The kernel's own range is used up (it may hold a handful of ports): some port beyond it.
-fn beyond(address: IpAddr) -> Result<(OwnedFd, u16), Errno> {
-    for nth in 0..BEYOND_MAX {
-        // Far apart, so that no block of ports in use takes them all.
-        let port = u16::MAX - (nth * 619) % 60_000;
-        match bound_to(address, port) {
-            Err(Errno::ADDRINUSE) => {}
-            other => return other,
-        }
-    }
-    Err(Errno::ADDRINUSE)
-}
-
-pub(super) fn local_port(socket: &OwnedFd) -> Result<u16, Errno> {
-    Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.port())
-}
-
-fn socket(of: IpAddr) -> Result<OwnedFd, Errno> {
-    let family = if of.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    rustix::net::socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))
+/// How many threads are of use. Asked once: the answer takes the reading of several files.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    let count = || std::thread::available_parallelism().map_or(1, |count| count.get());
+    *PROCESSORS.get_or_init(|| count().min(WORKERS_MAX))
 }
 
 struct Shared<'a> {
@@ -374,15 +310,13 @@ impl<'a> Worker<'a> {
         match said {
             Ok(()) | Err(Errno::ISCONN) => {
                 let real = self.is_someone_else(&bound, job.port);
-                // Reset, so that neither side keeps a TIME_WAIT.
-                let _ =
-                    rustix::net::sockopt::set_socket_linger(&bound.socket, Some(Duration::ZERO));
+                let took = since.elapsed();
                 let source = SocketAddr::new(self.shared.source(), bound.port);
-                drop(bound);
+                self.reset(bound);
                 if real {
                     let target = SocketAddr::new(self.shared.address, job.port);
                     ledger::note(source, target, since);
-                    self.answered(job, State::open(since.elapsed()));
+                    self.answered(job, State::open(took));
                 } else {
                     self.failed_here(job, Errno::ADDRINUSE);
                 }
@@ -398,6 +332,17 @@ impl<'a> Worker<'a> {
             }
             Err(errno) => self.answered(job, State::Filtered(reason(errno))),
         }
+    }
+
+    /// Ends a connection with a reset, so that neither side keeps a TIME_WAIT. Connecting to nowhere does
+    /// that and leaves the socket bound; closing it without lingering does that too.
+    fn reset(&mut self, mut bound: Bound<'a>) {
+        if self.shared.way == Way::Reused && rustix::net::connect_unspec(&bound.socket).is_ok() {
+            bound.used = true;
+            self.idle = Some(bound);
+            return;
+        }
+        let _ = rustix::net::sockopt::set_socket_linger(&bound.socket, Some(Duration::ZERO));
     }
 
     fn answered(&mut self, job: Job, state: State) {
