@@ -331,6 +331,7 @@ fn scan(place: &Place, more: &[&str]) -> Value {
     let ports = EXPECTED.map(|one| one.port.to_string()).join(",");
     let output = Command::new(env!("CARGO_BIN_EXE_wardmote"))
         .args(["scan", &place.address.to_string(), "-p", &ports, "--format", "json"])
+        .args(["--state-dir", &place.path("state")])
         .args(more)
         .output()
         .unwrap();
@@ -368,6 +369,7 @@ fn formats_tell_it(place: &Place) {
         let address = place.address.to_string();
         let output = Command::new(env!("CARGO_BIN_EXE_wardmote"))
             .args(["scan", &address, "-p", "2022", "--identify", "--format", format])
+            .args(["--state-dir", &place.path("state")])
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -388,7 +390,7 @@ fn debians_daemons_are_named_rightly() {
     let _daemons = start_all(&place);
     wait_for_all(&place);
     for round in 0..2 {
-        let report = scan(&place, &["--identify"]);
+        let report = scan(&place, &["--identify", "--no-cache"]);
         let ports = report["hosts"][0]["ports"].as_array().unwrap();
         for one in EXPECTED {
             let found = ports.iter().find(|port| port["port"] == one.port).unwrap();
@@ -416,7 +418,13 @@ fn debians_daemons_are_named_rightly() {
     let count = guest.read(&mut greeting).unwrap();
     assert!(greeting[..count].windows(7).any(|text| text == b"MariaDB"), "a guest is not blocked");
     formats_tell_it(&place);
-    let bare = scan(&place, &[]);
+    // What was found is remembered, and nobody is asked again for it.
+    let remembered = scan(&place, &["--identify"]);
+    for one in remembered["hosts"][0]["ports"].as_array().unwrap() {
+        assert_eq!(one["service"]["source"], "cache", "{one}");
+        assert!(one["service"]["product"].is_string(), "{one}");
+    }
+    let bare = scan(&place, &["--no-cache"]);
     let quiet = |port: &Value| port["service"].get("product").is_none();
     assert!(bare["hosts"][0]["ports"].as_array().unwrap().iter().all(quiet), "only when asked");
 }

@@ -37,6 +37,28 @@ pub(super) fn known(args: &Options) -> anyhow::Result<Option<Fingerprints>> {
     }))
 }
 
+/// What stands for the fingerprints in a cache's key: nothing where they are our own, which are a part
+/// of this program as the key has it; hashing them would cost every scan a millisecond.
+pub(super) fn given(fingerprints: Option<&Fingerprints>) -> Vec<u8> {
+    let given = fingerprints
+        .filter(|one| one.databases().count() > Fingerprints::built_in().databases().count());
+    given.map(|given| given.digest().to_vec()).unwrap_or_default()
+}
+
+/// Holds what the cache remembers of what runs against what is installed by now: an upgrade changes
+/// nothing about the process that goes on.
+pub(super) fn settle_known(report: &mut Report) {
+    for port in report.hosts.iter_mut().flat_map(|host| host.ports.iter_mut()) {
+        let package = port.owner.as_ref().and_then(|owner| owner.package.as_deref());
+        let is_known = |service: &&mut ServiceReport| service.source.as_deref() == Some("cache");
+        if let Some(service) = port.service.as_mut().filter(is_known) {
+            let (source, age) = (service.source.clone(), service.age_s);
+            truth::settle(service, package);
+            (service.source, service.age_s) = (source, age);
+        }
+    }
+}
+
 /// Adds what the open ports say of themselves, and what their packages say. What the cache knows is not
 /// asked again; `may_ask` is asked once for each endpoint of this host that would be.
 pub(super) async fn add(
@@ -102,4 +124,32 @@ fn take(service: &mut ServiceReport, identity: identify::Identity) {
     }
     (service.product, service.version) = (identity.product, identity.version);
     service.banner = identity.banner;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_remembered_is_held_against_what_is_installed_now() {
+        let port = |port: u16, version: &str| {
+            json!({"port": port, "state": "open", "source": "probe", "age_s": 0,
+                "service": {"name": "ssh", "product": "OpenSSH", "version": version, "confidence": 1.0,
+                    "source": "cache", "age_s": 77},
+                "owner": {"pid": 1, "uid": 0, "package": "openssh-server 1:9.4p1-1"}})
+        };
+        let counts =
+            json!({"open": 2, "closed": 0, "filtered": 0, "local_error": 0, "not_probed": 0});
+        let report = json!({"schema": "wardmote.scan/1", "started": "", "elapsed_ms": 0.0,
+            "hosts": [{"address": "127.0.0.1", "counts": counts,
+                "ports": [port(22, "9.2p1"), port(23, "9.4p1")]}],
+            "counts": counts, "incomplete": []});
+        let mut report: Report = serde_json::from_value(report).unwrap();
+        settle_known(&mut report);
+        let told = |index: usize| report.hosts[0].ports[index].service.clone().unwrap();
+        assert!(told(0).disagreement.unwrap().starts_with("runs 9.2p1, installed is 9.4p1"));
+        assert_eq!((told(0).source.as_deref(), told(0).age_s), (Some("cache"), Some(77)));
+        assert_eq!((told(1).disagreement, told(1).age_s), (None, Some(77)));
+    }
 }

@@ -32,8 +32,8 @@ pub(super) fn add(
 ) {
     let state = state_directory(global.state_dir.as_deref());
     let mut kept = known.inventory.and_then(|inventory| {
-        let digest = known.fingerprints.as_ref().unwrap_or(Fingerprints::built_in()).digest();
-        match cache::Kept::open(flags, global.state_dir.as_deref(), &state, &digest) {
+        let given = identify::given(known.fingerprints.as_ref());
+        match cache::Kept::open(flags, global.state_dir.as_deref(), &state, &given) {
             Ok((kept, notice)) => {
                 note(global, notice);
                 Some((kept, inventory))
@@ -46,6 +46,7 @@ pub(super) fn add(
     });
     if let Some((kept, inventory)) = &mut kept {
         kept.fill(report, inventory);
+        identify::settle_known(report);
     }
     if let Some(fingerprints) = &known.fingerprints {
         let mut spent = Vec::new();
