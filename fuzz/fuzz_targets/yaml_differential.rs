@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
 
 /// Leaves out what the two are known to read differently: block scalars at the root without indentation,
 /// byte order marks inside, line breaks that YAML 1.2 no longer knows, tags, characters that only one of
-/// them lets through, `?` before a word (an indicator for the peer in brackets), a last line without
+/// them lets through, `?` or a leading `:` before a word (indicators for the peer in brackets, as in YAML 1.1), a last line without
 /// its end (the suite counts one of blanks as a line, the peer does not), anchors that are no words (the
 /// peer ends them early), anchors that are set twice (the peer counts names and not places, so a later
 /// anchor takes an earlier one's number), and a stream without a document.
@@ -50,7 +50,14 @@ fn is_comparable(text: &str, tree: &Tree<'_>) -> bool {
         let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
         part[..end.unwrap_or(part.len())].to_string()
     };
+    // In brackets `:x` is a word for YAML 1.2 and an empty key with a value for 1.1.
+    let leads = |(at, _): (usize, &str)| {
+        let before = text[..at].chars().next_back();
+        before.is_none_or(|sign| sign.is_whitespace() || matches!(sign, ',' | '[' | '{' | '?'))
+            && after_mark(&text[at + 1..])
+    };
     tree.documents().len() > 0
+        && !text.match_indices(':').any(leads)
         && text.split('&').skip(1).all(|part| anchors.insert(word(part)))
         && text.split(['&', '*']).skip(1).all(name)
         && text.ends_with('\n')
