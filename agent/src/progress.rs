@@ -18,11 +18,16 @@ const REDRAW: Duration = Duration::from_millis(250);
 impl Progress {
     /// Starts; shows nothing when quiet or when stderr is no terminal.
     pub fn start(quiet: bool, doing: &str) -> Self {
+        let doing = doing.to_string();
+        Self::telling(quiet, move |elapsed| format!("{doing} ({} s)", elapsed.as_secs()))
+    }
+
+    /// The same with words that change, from the time since it began.
+    pub fn telling(quiet: bool, doing: impl Fn(Duration) -> String + Send + 'static) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self { say: None };
         }
         let (sender, receiver) = channel::<()>();
-        let doing = doing.to_string();
         let started = Instant::now();
         let handle = std::thread::spawn(move || {
             let mut wait = PATIENCE;
@@ -33,7 +38,7 @@ impl Progress {
                 }
                 wait = REDRAW;
                 drawn = true;
-                eprint!("\r\x1b[Kwardmote: {doing} ({} s)", started.elapsed().as_secs());
+                eprint!("\r\x1b[Kwardmote: {}", doing(started.elapsed()));
                 let _ = std::io::stderr().flush();
             }
             if drawn {

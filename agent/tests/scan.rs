@@ -139,3 +139,33 @@ fn exit_codes_tell_bad_usage_from_what_could_not_be_examined() {
         }
     }
 }
+
+#[test]
+fn a_link_local_target_needs_its_interface() {
+    for (target, said) in [
+        ("fe80::1", "write the interface too: fe80::1%eth0"),
+        ("fe80::1%nosuchif0", "interface `nosuchif0`"),
+        ("2001:db8::1%lo", "is no address"),
+    ] {
+        let output = wardmote(&[target, "-p", "1"]);
+        assert_eq!(output.status.code(), Some(2), "{target}: {output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(said), "{target}: {told}");
+    }
+}
+
+#[test]
+fn hosts_are_told_in_the_order_of_their_addresses_each_once() {
+    let (_held, address, port) = listener(9);
+    let mapped = format!("::ffff:{address}");
+    let args = [&*address, "127.0.0.3", "127.0.0.1-2", &mapped, "-p", &port, "--format", "json"];
+    let report = json(&wardmote(&args));
+    let hosts: Vec<&str> = report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|host| host["address"].as_str().unwrap())
+        .collect();
+    assert_eq!(hosts, ["127.0.0.1", "127.0.0.2", "127.0.0.3", &*address]);
+    assert!(report.get("seed").is_none(), "no order matters for this host");
+}

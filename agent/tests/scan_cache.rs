@@ -83,3 +83,53 @@ fn ages_are_spans_and_exclude_no_cache() {
         assert_eq!(out.status.code(), Some(2));
     }
 }
+
+/// What a sweep says of one line of sshd about a connection.
+fn swept(state: &Path, peer: SocketAddr) -> (Value, String) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let stamp = humane(now.as_secs());
+    let line = format!(
+        "{stamp} host sshd[7]: Did not receive identification string from {} port {}\n",
+        peer.ip(),
+        peer.port()
+    );
+    let log = state.join("auth.log");
+    std::fs::write(&log, line).unwrap();
+    let out = wardmote(state, &["sweep", log.to_str().unwrap(), "--format", "json", "--no-state"]);
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    (report["summary"].clone(), String::from_utf8(out.stderr).unwrap())
+}
+
+/// RFC 3339, as `date` writes it.
+fn humane(seconds: u64) -> String {
+    let at = format!("@{seconds}");
+    let out = Command::new("date").args(["-u", "-d", &at, "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
+    String::from_utf8(out.stdout).unwrap().trim().to_string()
+}
+
+#[test]
+fn a_sweep_discounts_what_a_scan_asked_and_nothing_that_is_forged() {
+    let place = tempfile::tempdir().unwrap();
+    let listener = listener(2);
+    let at = listener.local_addr().unwrap();
+    scan(place.path(), at, &[]);
+    let (_, peer) = listener.accept().unwrap();
+    assert_eq!(peer.ip().to_string(), "127.77.1.1");
+    let (summary, told) = swept(place.path(), peer);
+    assert_eq!((&summary["own_probes"], &summary["hits"]), (&1.into(), &0.into()), "{told}");
+    let other = SocketAddr::new(peer.ip(), peer.port() ^ 1);
+    let (summary, _) = swept(place.path(), other);
+    assert_eq!((&summary["own_probes"], &summary["hits"]), (&Value::Null, &1.into()));
+
+    let file = place.path().join("probes.v1");
+    let good = std::fs::read(&file).unwrap();
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, &forged).unwrap();
+    let (summary, told) = swept(place.path(), peer);
+    assert_eq!((&summary["own_probes"], &summary["hits"]), (&Value::Null, &1.into()));
+    assert!(told.contains("own probes are not known: ") && told.contains("probes.v1"), "{told}");
+    std::fs::write(&file, &good).unwrap();
+    let (summary, _) = swept(place.path(), peer);
+    assert_eq!(summary["own_probes"], 1);
+}

@@ -2,6 +2,8 @@
 //! enabled.
 #![no_main]
 
+use std::path::Path;
+
 use libfuzzer_sys::fuzz_target;
 use parsers::rules::fail2ban::{effective::effective, jail};
 use wardmote_fuzz::{Files, timed};
@@ -16,7 +18,7 @@ const PATHS: [&str; 4] = [
 fuzz_target!(|data: &[u8]| {
     let files = Files::new(data, &PATHS);
     timed(|| {
-        let base = "/etc/fail2ban".as_ref();
+        let base = Path::new("/etc/fail2ban");
         let Ok(all) = effective(files.tree(), base) else { return };
         for jail in &all.jails {
             for setting in jail.settings.values() {

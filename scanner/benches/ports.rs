@@ -42,6 +42,7 @@ fn main() {
     let bound = measure_loops();
     measure_programs(bound);
     measure_open_services(&held);
+    measure_many_hosts();
 }
 
 fn listeners() -> Vec<TcpListener> {
@@ -65,8 +66,8 @@ fn measure_loops() -> [f64; 2] {
     for (index, threads) in [1, 2].into_iter().enumerate() {
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            bare.push(timed(|| assert_eq!(bare_loop(threads), OPEN)));
-            ours.push(timed(|| assert_eq!(scan(threads), OPEN)));
+            bare.push(timed(|| assert!(bare_loop(threads) >= OPEN)));
+            ours.push(timed(|| assert!(scan(threads) >= OPEN)));
         }
         let (bare, ours) = (median(bare), median(ours));
         println!("bare loop, {threads} thread(s)\t{bare:.3} s");
@@ -219,5 +220,29 @@ fn measure_open_services(held: &[TcpListener]) {
             "{OPEN} open services, {threads} thread(s)\t{:.1} ms\t(published reference: {reference} ms)",
             median(seconds) * 1e3
         );
+    }
+}
+
+/// 200 hosts with 30 ports each, all on loopback and closed: what a scan costs beside its ports.
+fn measure_many_hosts() {
+    let wardmote = std::env::var("WARDMOTE_PROGRAM").unwrap_or("target/release/wardmote".into());
+    let words = "-sT -n -Pn -T5 -p 1-30 127.91.0.1-200";
+    let mut medians = Vec::new();
+    for (program, words) in [(&*wardmote, "scan -p 1-30 127.91.0.1-200"), ("nmap", words)] {
+        let mut seconds = Vec::new();
+        for _ in 0..ROUNDS {
+            let mut command = Command::new(program);
+            command.args(words.split(' ')).stdin(Stdio::null()).stdout(Stdio::null());
+            let since = Instant::now();
+            match command.stderr(Stdio::null()).status() {
+                Ok(status) if status.success() => seconds.push(since.elapsed().as_secs_f64()),
+                Ok(status) => println!("{program} {words}\tended with {status}"),
+                Err(error) => println!("{program} {words}\tnot measured: {error}"),
+            }
+        }
+        if !seconds.is_empty() {
+            medians.push(median(seconds));
+            println!("200 hosts x 30 ports, {program}\t{:.3} s", medians[medians.len() - 1]);
+        }
     }
 }

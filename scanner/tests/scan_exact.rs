@@ -146,6 +146,28 @@ fn eleven_ephemeral_ports_are_enough_even_when_somebody_listens_on_all_of_them()
 }
 
 #[test]
+fn eleven_ephemeral_ports_are_enough_for_the_way_to_other_hosts_too() {
+    if !namespace::is_inside() {
+        let Some(here) = Namespace::new("r") else { return };
+        return here.run_test("eleven_ephemeral_ports_are_enough_for_the_way_to_other_hosts_too");
+    }
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40010").unwrap();
+    let address: IpAddr = "127.0.0.1".parse().unwrap();
+    let made = listeners(address, 50, 10);
+    let wanted = ports_of(&made);
+    let ports: Vec<u16> =
+        wanted.iter().copied().chain(2..2000).collect::<BTreeSet<_>>().into_iter().collect();
+    let limits = Limits { rate: 1_000_000, ..Limits::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let states =
+        runtime.block_on(scanner::ports::connect::remote::scan(&[address], &ports, &limits));
+    for (port, state) in ports.iter().zip(&states[0]) {
+        let expected = if wanted.contains(port) { "open" } else { "closed" };
+        assert_eq!(state.name(), expected, "{port}: {state:?}");
+    }
+}
+
+#[test]
 fn a_full_queue_is_told_at_once_and_a_local_firewall_is_not_taken_for_one() {
     if !namespace::is_inside() {
         let Some(here) = Namespace::new("q") else { return };

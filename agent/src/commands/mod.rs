@@ -17,6 +17,7 @@ mod consensus;
 mod explain;
 mod feedback;
 mod filters;
+mod fingerprints;
 mod hash;
 mod mac;
 mod man;
@@ -105,6 +106,8 @@ pub enum Command {
     Match(matches::Args),
     /// List, check and try rules for logs
     Rules(rules::Args),
+    /// List and verify what services are known by
+    Fingerprints(fingerprints::Args),
     /// Show a configuration file as structure, with places
     Parse(parse::Args),
     /// Pool labels or opinions of your own experts
@@ -170,6 +173,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
+        Command::Fingerprints(args) => fingerprints::run(args, &global),
         Command::Parse(args) => parse::run(args, &global),
         Command::Consensus(args) => consensus::run(args, &global),
         Command::Triage(args) => triage::run(args, &global),

@@ -20,6 +20,7 @@ use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 
+mod auto;
 mod blocks;
 mod daemons;
 mod manifests;
@@ -59,6 +60,8 @@ pub struct Args {
 /// Grammars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// What its path or its text tells; said on stderr
+    Auto,
     /// OpenSSH server configuration
     Sshd,
     /// YAML, one or more documents
@@ -138,6 +141,9 @@ enum Kind {
     Kubernetes,
     /// rsyslog.conf with its includes
     Rsyslog,
+    /// apt.conf or a drop-in; with --effective all that apt reads
+    #[value(name = "apt.conf")]
+    AptConf,
 }
 
 /// Outputs.
@@ -178,9 +184,17 @@ impl Parsed {
 }
 
 /// Runs the command.
-pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    refuse_nonsense(&args)?;
+pub fn run(mut args: Args, global: &Global) -> anyhow::Result<Exit> {
+    if args.kind != Kind::Auto {
+        refuse_nonsense(&args)?;
+    }
     let source = Source::open(&args.file, args.root.as_deref())?;
+    if args.kind == Kind::Auto {
+        args.kind = auto::kind(&source)?;
+        refuse_nonsense(&args)?;
+        let name = scanner::redact::printable(source.name());
+        say!("wardmote: {name} is read as {}", auto::name(args.kind));
+    }
     if args.format == Format::Events {
         let bytes = source.bytes()?;
         let tree = yaml::config_tree(&bytes).map_err(|error| unread(&source, args.kind, &error))?;
@@ -503,10 +517,16 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Tells on stderr what could not be understood or read; the exit code that it means.
 fn report(parsed: &Parsed, source: &Source, kind: Kind) -> Exit {
     // Malformed account lines may hold a hash in any field: only their place is told.
-    // So may a line of a key.
+    // So may a line of a key, a list of passwords or a Secret.
     let is_secret = matches!(
         kind,
-        Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow | Kind::Certificate
+        Kind::Passwd
+            | Kind::Shadow
+            | Kind::Group
+            | Kind::Gshadow
+            | Kind::Certificate
+            | Kind::CloudInit
+            | Kind::Kubernetes
     );
     for problem in parsed.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         let shown = match is_secret {

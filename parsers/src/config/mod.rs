@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod apache;
+pub mod apt_conf;
 pub mod apt_sources;
 pub mod certificates;
 pub mod cloud_init;

@@ -3,7 +3,7 @@
 //! its begin and end.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,10 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::connect::own::SOURCES;
 use super::ledger;
-
-/// The loopback addresses that conversations come from, the same as those of the connect scan.
-const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(127, 77, 1, 2)];
 
 /// A connection; it is noted in the ledger of this process when it is dropped.
 #[derive(Debug)]
@@ -42,9 +40,23 @@ impl Drop for Dialed {
 
 /// Connects, waiting no longer than `within`.
 pub async fn dial(target: SocketAddr, within: Duration) -> io::Result<Dialed> {
+    noted(target, within, connect(target)).await
+}
+
+/// Connects from the address that the kernel chooses: Redis without a password answers 127.0.0.1 only,
+/// and no other address of the loopback device. It logs no connections.
+pub async fn near(target: SocketAddr, within: Duration) -> io::Result<Dialed> {
+    noted(target, within, TcpStream::connect(target)).await
+}
+
+async fn noted(
+    target: SocketAddr,
+    within: Duration,
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+) -> io::Result<Dialed> {
     let began = Instant::now();
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
-    let stream = tokio::time::timeout(within, connect(target)).await.map_err(|_| late())??;
+    let stream = tokio::time::timeout(within, connecting).await.map_err(|_| late())??;
     let source = stream.local_addr()?;
     Ok(Dialed { stream, source, target, began })
 }

@@ -66,6 +66,7 @@ fn report(open: &[u16]) -> Report {
     };
     Report {
         schema: "wardmote.scan/1".into(),
+        seed: None,
         started: String::new(),
         elapsed_ms: 0.0,
         hosts: vec![host],

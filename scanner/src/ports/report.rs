@@ -26,6 +26,10 @@ pub struct Report {
     pub hosts: Vec<HostReport>,
     /// How many ports had which state.
     pub counts: Counts,
+    /// What decided the order in which other hosts' ports were asked (`--seed`); absent where only this
+    /// host was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
     /// What could not be examined.
     pub incomplete: Vec<String>,
     /// Where the views of what listens on this host disagree, the gravest first.

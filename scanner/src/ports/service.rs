@@ -17,7 +17,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ),
     ("postgresql", &["postgres", "postmaster", "postgresql", "pgbouncer"]),
     ("mysql", &["mysqld", "mariadbd", "mysql", "mariadb"]),
-    ("redis", &["redis-server", "redis", "valkey-server", "keydb-server"]),
+    ("redis", &["redis-server", "redis-check-rdb", "redis", "valkey-server", "keydb-server"]),
     ("mongodb", &["mongod", "mongos", "mongodb"]),
     ("memcached", &["memcached"]),
     ("elasticsearch", &["elasticsearch", "opensearch"]),

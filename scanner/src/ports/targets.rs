@@ -2,14 +2,17 @@
 //!
 //! Words become typed values once, here; counts are bounded before anything is sent.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
+use super::addresses::unmapped;
 use super::firewall::Span;
 
 /// Most addresses of one scan.
 pub const HOSTS_MAX: usize = 65_536;
 /// Most words that name targets.
 pub const WORDS_MAX: usize = 100_000;
+/// Longest name of a zone: an interface's (IFNAMSIZ).
+const ZONE_CHARS_MAX: usize = 15;
 /// Longest host name (RFC 1035).
 const NAME_CHARS_MAX: usize = 253;
 
@@ -36,10 +39,27 @@ pub enum TargetError {
     Port(String),
 }
 
+/// Reads `fe80::1%eth0` (RFC 4007, 11): a link-local address and the interface that it is on. `None` for
+/// a word without a zone.
+pub fn zoned(word: &str) -> Option<Result<(Ipv6Addr, &str), TargetError>> {
+    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
+    let (address, zone) = bare.split_once('%')?;
+    let fine = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '%');
+    let parsed = address.parse().ok().filter(Ipv6Addr::is_unicast_link_local);
+    let known = !zone.is_empty() && zone.len() <= ZONE_CHARS_MAX && zone.chars().all(fine);
+    Some(match parsed {
+        Some(address) if known => Ok((address, zone)),
+        _ => Err(TargetError::Word(crate::redact::line(word))),
+    })
+}
+
 /// Reads `192.0.2.1`, `192.0.2.0/24`, `192.0.2.1-20`, `192.0.2.1-192.0.2.20`, `2001:db8::/120` or a
-/// name.
+/// name. An IPv4-mapped address is the IPv4 address it stands for.
 pub fn target(word: &str) -> Result<Target, TargetError> {
     let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
+    if let Some(span) = mapped(bare) {
+        return Ok(Target::Span(span));
+    }
     if let Ok(span) = bare.parse::<Span>() {
         return Ok(Target::Span(span));
     }
@@ -56,6 +76,19 @@ pub fn target(word: &str) -> Result<Target, TargetError> {
         return Err(TargetError::Word(crate::redact::line(word)));
     }
     Ok(Target::Name(bare.to_string()))
+}
+
+/// `::ffff:192.0.2.1`, alone, with the length of a prefix or up to another.
+fn mapped(word: &str) -> Option<Span> {
+    let four = |text: &str| {
+        let address: IpAddr = text.trim().parse().ok()?;
+        Some(unmapped(address)).filter(|one| address.is_ipv6() && one.is_ipv4())
+    };
+    if let Some((first, last)) = word.split_once('-') {
+        return Span::between(four(first)?, four(last)?);
+    }
+    let (address, length) = word.split_once('/').unwrap_or((word, "128"));
+    Span::network(four(address)?, length.parse::<u8>().ok()?.checked_sub(96)?)
 }
 
 /// `192.0.2.1-20`.
@@ -157,6 +190,35 @@ mod tests {
             &"a".repeat(254),
         ] {
             assert!(target(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ranges_and_networks_of_ipv6_are_read_and_mapped_addresses_are_what_they_stand_for() {
+        assert_eq!(list(&["2001:db8::fffe-2001:db8::1:1"], &[]).len(), 4);
+        assert_eq!(list(&["2001:db8::/126"], &["2001:db8::1-2001:db8::2"]).len(), 2);
+        assert_eq!(list(&["::ffff:192.0.2.1", "192.0.2.1"], &[]), ["192.0.2.1"]);
+        assert_eq!(list(&["::ffff:192.0.2.0/127"], &[]), ["192.0.2.0", "192.0.2.1"]);
+        assert_eq!(list(&["::ffff:192.0.2.1-::ffff:192.0.2.2"], &[]), ["192.0.2.1", "192.0.2.2"]);
+        for bad in ["2001:db8::/129", "2001:db8::2-2001:db8::1", "192.0.2.1-2001:db8::1", "::/-1"] {
+            assert!(target(bad).is_err(), "{bad}");
+        }
+        let span = target("2001:db8::/112").unwrap();
+        let Target::Span(span) = span else { panic!("{span:?}") };
+        assert_eq!(addresses(&[span], &[]).unwrap().len(), HOSTS_MAX);
+        let Ok(Target::Span(wide)) = target("2001:db8::/111") else { panic!() };
+        assert_eq!(addresses(&[wide], &[]), Err(TargetError::TooMany));
+    }
+
+    #[test]
+    fn a_zone_belongs_to_a_link_local_address() {
+        let address: Ipv6Addr = "fe80::1".parse().unwrap();
+        assert_eq!(zoned("fe80::1%eth0"), Some(Ok((address, "eth0"))));
+        assert_eq!(zoned("[fe80::1%2]"), Some(Ok((address, "2"))));
+        assert_eq!(zoned("fe80::1"), None);
+        for bad in ["2001:db8::1%eth0", "fe80::1%", "fe80::1%a/b", "fe80::1%0123456789abcdef", "%"]
+        {
+            assert!(matches!(zoned(bad), Some(Err(_))), "{bad}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Formats of daemons and packages whose files make flat settings, rules or units.
 
+use parsers::config::apt_conf::AptConf;
 use parsers::config::apt_sources::Sources;
 use parsers::config::limits::Limits;
 use parsers::config::logrotate::Logrotate;
@@ -25,7 +26,12 @@ pub(super) fn handles(kind: Kind) -> bool {
 pub(super) fn has_effective(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::SystemdUnit | Kind::Postgresql | Kind::MyCnf | Kind::Redis | Kind::Logrotate
+        Kind::SystemdUnit
+            | Kind::Postgresql
+            | Kind::MyCnf
+            | Kind::Redis
+            | Kind::Logrotate
+            | Kind::AptConf
     )
 }
 
@@ -37,6 +43,13 @@ pub(super) fn read(source: &Source, kind: Kind, effective: bool) -> anyhow::Resu
         Kind::Postgresql => {
             let settings = postgres::read(tree, path).map_err(|e| unreadable(&e))?;
             Ok(flat(settings, effective))
+        }
+        Kind::AptConf => {
+            let read = match effective {
+                true => AptConf::read(tree),
+                false => AptConf::parse(source.name(), &source.bytes()?),
+            };
+            Ok(flat(read.settings(), effective))
         }
         Kind::Redis => {
             let settings = redis::read(tree, path).map_err(|e| unreadable(&e))?;
@@ -114,7 +127,10 @@ fn unit(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
     let mut unit = Unit::load(source.tree(), &files, &name);
     let problems = std::mem::take(&mut unit.settings.problems);
     let unread = std::mem::take(&mut unit.settings.unread);
+    let enabled = files.enabled(&name, &unit);
     let mut value = unit.to_json();
+    value["enabled"] = json!(enabled);
+    value["enabled_by"] = files.links_to(&name, &unit).map(|link| json!(link)).collect();
     hide(&mut value["settings"]);
     Ok(Parsed::new(value, "settings", problems).unread(unread))
 }

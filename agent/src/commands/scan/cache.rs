@@ -129,6 +129,11 @@ impl Kept {
         }
     }
 
+    /// Takes one conversation with an endpoint from its budget of the day; false where that is used up.
+    pub fn spend(&mut self, place: SocketAddr) -> bool {
+        self.cache.spend(place, self.now.as_second())
+    }
+
     /// Writes the cache; returns what could not be done, for a notice.
     pub fn save(mut self, inventory: &Inventory) -> Option<String> {
         let listening: HashSet<u64> =

@@ -1,7 +1,10 @@
 //! `wardmote scan`: asks TCP ports of hosts. The scanning itself is `scanner::ports::connect`; this
-//! file reads the command line and chooses the format.
+//! file reads the command line and goes through the steps: [`targets`], [`connect::ask`] (with
+//! [`resume`] and [`bar`]), [`services`] (what is behind the ports), [`truth`] (what the kernel says of
+//! it), [`expect`] (what was declared), and the format.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -9,28 +12,33 @@ use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::Inventory;
 use scanner::ports::addresses::{self, OwnAddresses};
-use scanner::ports::connect::{self, Limits, Request};
+use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::Report;
+use scanner::ports::report::{HostReport, Report};
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
-use crate::commands::audit::{note, tell};
 use crate::exit::{Exit, hinted};
 use crate::output;
-use crate::settings::state_directory;
+use crate::progress::Progress;
 
+mod bar;
 mod cache;
 mod expect;
+mod identify;
 pub(crate) mod ledger;
 mod nmap;
+mod resume;
+mod services;
 mod targets;
 mod text;
 mod truth;
 
 /// Longest wait for one answer that may be asked for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Longest time for one host that may be asked for.
+const HOST_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -44,6 +52,8 @@ pub struct Args {
     /// Leave these out (written like TARGET)
     #[arg(long, value_name = "TARGET")]
     exclude: Vec<String>,
+    #[command(flatten)]
+    identify: identify::Options,
     /// List every port that was asked, not only the open ones
     #[arg(long)]
     all: bool,
@@ -53,14 +63,23 @@ pub struct Args {
     /// Wait for one answer (500ms, 2s)
     #[arg(long, value_name = "DUR", default_value = "1500ms", value_parser = duration)]
     timeout: Duration,
+    /// Longest time for one other host (30s, 10m); what is left of it then is not probed
+    #[arg(long, value_name = "DUR", value_parser = long_duration)]
+    host_timeout: Option<Duration>,
     /// How often a silent port is asked again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: u32,
+    #[command(flatten)]
+    cache: cache::Flags,
     /// Compare with a declared list of listeners (YAML; `--format expect` prints one): 1 if they differ
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
-    #[command(flatten)]
-    cache: cache::Flags,
+    /// Go on from FILE, if it is there; an interrupted scan (Ctrl-C) writes it
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Ask other hosts' ports in the order of an earlier scan (`seed` of its JSON report)
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -76,29 +95,74 @@ enum Format {
     Expect,
 }
 
+/// What is scanned, from where.
+struct Job {
+    runtime: tokio::runtime::Runtime,
+    tree: RootedTree,
+    own: OwnAddresses,
+    request: Request,
+    beside: Beside,
+    /// Names that do not resolve.
+    incomplete: Vec<String>,
+}
+
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let ports = args.ports.as_deref().map(words::ports).transpose().map_err(targets::usage)?;
     let expected = args.expect.as_deref().map(expect::read).transpose()?;
+    let fingerprints = identify::known(&args.identify)?;
+    let mut job = prepare(&args)?;
+    let inventory = inventory(&job)?;
+    let mut report = ask(&mut job, args.resume.as_deref(), inventory.as_ref(), global)?;
+    let Job { runtime, tree, request, .. } = &job;
+    if !job.beside.watch.is_stopped() {
+        let since = Instant::now();
+        let known = services::Known { fingerprints, inventory: inventory.as_ref() };
+        services::add(runtime, &mut report, known, &args.cache, global);
+        report.elapsed_ms += millis(since);
+        truth::compare(&mut report, request, tree);
+    }
+    if let Some(expected) = &expected {
+        let asked = |host: &HostReport, port| match &request.ports {
+            Some(ports) => ports.contains(&port),
+            None => host.own || words::common().iter().any(|(common, _)| *common == port),
+        };
+        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        report.drift = Some(compared.drift);
+        report.incomplete.extend(compared.incomplete);
+    }
+    let bytes = render(&report, request, inventory.as_ref(), args.format)?;
+    output::write(global.output.as_deref(), &bytes)?;
+    Ok(told(&report, args.format, global))
+}
+
+/// Words of the command line become addresses.
+fn prepare(args: &Args) -> anyhow::Result<Job> {
+    let ports = args.ports.as_deref().map(words::ports).transpose().map_err(targets::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let wanted = targets::words(&args.targets)?;
     let excluded = targets::words(&args.exclude)?;
-    let (mut excluded, named, mut incomplete) = runtime.block_on(targets::resolve(&excluded))?;
-    if let Some(line) = incomplete.first() {
+    let unwanted = runtime.block_on(targets::resolve(&excluded))?;
+    if let Some(line) = unwanted.unresolved.first() {
         // What cannot be excluded for sure must not be probed.
         return Err(hinted(format!("--exclude: {line}"), "write the address instead of the name"));
     }
-    excluded.extend(named.iter().filter_map(|(address, _)| Span::between(*address, *address)));
-    let (spans, named, unresolved) = runtime.block_on(targets::resolve(&wanted))?;
-    incomplete.extend(unresolved);
+    let mut excluded = unwanted.spans;
+    let named = unwanted.named.iter();
+    excluded.extend(named.filter_map(|(address, _)| Span::between(*address, *address)));
+    let targets::Resolved { spans, named, zones, unresolved: incomplete } =
+        runtime.block_on(targets::resolve(&wanted))?;
 
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
+    connect::descriptors::raise();
+    // Any number will do for the order; it is told in the report.
+    let seed = || jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
     let limits = Limits {
         timeout: args.timeout,
         retries: args.retries,
         rate: args.rate,
-        ..Limits::default()
+        host_timeout: args.host_timeout,
+        seed: args.seed.unwrap_or_else(seed),
     };
     let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
@@ -106,77 +170,110 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         let hint = hint.unwrap_or_else(|| "everything named is excluded".to_string());
         return Err(hinted("there is nothing to scan", hint));
     }
+    targets::check_zones(&addresses, &zones)?;
     let request = Request { addresses, ports, all: args.all, limits };
-    let (mut report, inventory) =
-        scan(&runtime, &request, &own, &tree, (&args.cache, global), incomplete)?;
-    truth::compare(&mut report, &request, &tree);
-    if let Some(expected) = &expected {
-        expect::compare(expected, &mut report, inventory.as_ref(), &request);
-    }
-
-    let bytes = match args.format {
-        Format::Text => text::render(&report).into_bytes(),
-        Format::Json => [serde_json::to_vec_pretty(&report)?, b"\n".to_vec()].concat(),
-        Format::Jsonl => jsonl(&report)?,
-        Format::NmapXml => nmap::xml(&report, &request).into_bytes(),
-        Format::Grepable => nmap::grepable(&report).into_bytes(),
-        Format::Expect => declared::write(&report, inventory.as_ref()).into_bytes(),
-    };
-    output::write(global.output.as_deref(), &bytes)?;
-    for line in report.incomplete.iter().filter(|_| args.format != Format::Text && !global.quiet) {
-        say!("wardmote: incomplete: {line}");
-    }
-    let drift = report.drift.as_deref().unwrap_or_default();
-    for one in drift.iter().filter(|_| args.format != Format::Text && !global.quiet) {
-        say!("wardmote: {}", expect::line(one));
-    }
-    if !drift.is_empty() || truth::is_hidden(&report) {
-        return Ok(Exit::Found);
-    }
-    Ok(if report.incomplete.is_empty() { Exit::Clean } else { Exit::Incomplete })
-}
-
-fn scan(
-    runtime: &tokio::runtime::Runtime,
-    request: &Request,
-    own: &OwnAddresses,
-    tree: &RootedTree,
-    (flags, global): (&cache::Flags, &Global),
-    incomplete: Vec<String>,
-) -> anyhow::Result<(Report, Option<Inventory>)> {
-    let probes = connect::probes(request, own);
+    let probes = connect::probes(&request, &own);
     if probes > connect::PROBES_MAX {
         let most = connect::PROBES_MAX;
         let hint = "name fewer targets, or fewer ports with -p";
         return Err(hinted(format!("{probes} ports in all are more than {most}"), hint));
     }
-    let here = request.addresses.iter().any(|(address, _)| own.contains(*address));
-    // Only who holds a port is joined: the firewall does not matter for a probe from within.
-    let inventory = here.then(|| scanner::ports::look(tree, &Spoken::default()));
-    let (started, since) = (jiff::Timestamp::now(), Instant::now());
-    let mut report = runtime.block_on(connect::scan(request, own, inventory.as_ref()));
-    if let Some(inventory) = &inventory {
-        recall(&mut report, inventory, flags, global);
-    }
-    report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-    report.started = format!("{started:.0}");
-    report.incomplete.splice(0..0, incomplete);
-    Ok((report, inventory))
+    let beside = Beside { zones, ..Beside::default() };
+    Ok(Job { runtime, tree, own, request, beside, incomplete })
 }
 
-/// Joins what earlier scans found, and keeps what this one did: services in the cache, probes in the ledger.
-fn recall(report: &mut Report, inventory: &Inventory, flags: &cache::Flags, global: &Global) {
-    let state = state_directory(global.state_dir.as_deref());
-    match cache::Kept::open(flags, global.state_dir.as_deref(), &state, &[]) {
-        Err(why) => tell(global, Some(why)),
-        Ok((mut kept, notice)) => {
-            note(global, notice);
-            kept.fill(report, inventory);
-            kept.learn(report, inventory);
-            tell(global, kept.save(inventory));
+/// Who holds this host's ports, where it is scanned itself. The firewall does not matter for a probe
+/// from within.
+fn inventory(job: &Job) -> anyhow::Result<Option<Inventory>> {
+    let here = job.request.addresses.iter().any(|(address, _)| job.own.contains(*address));
+    Ok(here.then(|| scanner::ports::look(&job.tree, &Spoken::default())))
+}
+
+/// Asks the ports, from where an interrupted scan stopped.
+fn ask(
+    job: &mut Job,
+    resumed: Option<&Path>,
+    inventory: Option<&Inventory>,
+    global: &Global,
+) -> anyhow::Result<Report> {
+    let earlier = match resumed {
+        Some(path) => resume::read(path, &job.request, &job.own)?,
+        None => Default::default(),
+    };
+    job.beside.earlier = earlier.states.clone();
+    if resumed.is_some() {
+        resume::stop_on_signals(&job.beside.watch)?;
+    }
+    let Job { runtime, own, request, beside, .. } = &*job;
+    let (started, since) = (jiff::Timestamp::now(), Instant::now());
+    let asked: Vec<Asked> = {
+        let _progress = progress(request, own, beside, global.quiet);
+        runtime.block_on(connect::ask(request, own, beside))
+    };
+    let mut report = connect::report(request, &asked, inventory);
+    report.elapsed_ms = millis(since);
+    report.started = format!("{started:.0}");
+    report.incomplete.splice(0..0, job.incomplete.clone());
+    if let Some(path) = resumed {
+        resume::date(&mut report, request, &earlier);
+        if beside.watch.is_stopped() {
+            resume::write(path, request, &asked)?;
+            let path = path.display();
+            report.incomplete.push(format!("interrupted; the same with --resume {path} goes on"));
+        } else if path.exists() {
+            std::fs::remove_file(path)?;
         }
     }
-    tell(global, ledger::keep(&state));
+    Ok(report)
+}
+
+/// A line on a terminal while a scan takes longer than a moment.
+fn progress(request: &Request, own: &OwnAddresses, beside: &Beside, quiet: bool) -> Progress {
+    let known =
+        |states: &Vec<State>| states.iter().filter(|state| **state != State::NotProbed).count();
+    let known: usize = beside.earlier.values().map(known).sum();
+    let total = connect::probes(request, own).saturating_sub(known) as u64;
+    let watch = Arc::clone(&beside.watch);
+    Progress::telling(quiet, move |elapsed| bar::line(watch.settled(), total, elapsed))
+}
+
+fn render(
+    report: &Report,
+    request: &Request,
+    inventory: Option<&Inventory>,
+    format: Format,
+) -> anyhow::Result<Vec<u8>> {
+    Ok(match format {
+        Format::Text => text::render(report).into_bytes(),
+        Format::Json => [serde_json::to_vec_pretty(report)?, b"\n".to_vec()].concat(),
+        Format::Jsonl => jsonl(report)?,
+        Format::NmapXml => nmap::xml(report, request).into_bytes(),
+        Format::Grepable => nmap::grepable(report).into_bytes(),
+        Format::Expect => declared::write(report, inventory).into_bytes(),
+    })
+}
+
+/// Tells on stderr what a format for machines does not show; the exit code.
+fn told(report: &Report, format: Format, global: &Global) -> Exit {
+    let drift = report.drift.as_deref().unwrap_or_default();
+    if format != Format::Text && !global.quiet {
+        for line in &report.incomplete {
+            say!("wardmote: incomplete: {line}");
+        }
+        for one in drift {
+            say!("wardmote: {}", expect::line(one));
+        }
+    }
+    match (drift.is_empty() && !truth::is_hidden(report), report.incomplete.is_empty()) {
+        (false, _) => Exit::Found,
+        (true, false) => Exit::Incomplete,
+        (true, true) => Exit::Clean,
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// One port a line, with its address first.
@@ -197,10 +294,14 @@ fn jsonl(report: &Report) -> anyhow::Result<Vec<u8>> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration =
-        text.parse().map_err(|_| "write a duration such as 500ms or 2s".to_string())?;
-    match Duration::try_from(parsed) {
-        Ok(wait) if !wait.is_zero() && wait <= TIMEOUT_MAX => Ok(wait),
-        _ => Err("between 1ms and 60s".to_string()),
-    }
+    bounded(text, TIMEOUT_MAX).ok_or_else(|| "between 1ms and 60s, such as 500ms or 2s".to_string())
+}
+
+fn long_duration(text: &str) -> Result<Duration, String> {
+    bounded(text, HOST_TIMEOUT_MAX).ok_or_else(|| "up to 168h, such as 30s or 10m".to_string())
+}
+
+fn bounded(text: &str, most: Duration) -> Option<Duration> {
+    let wait = Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()?;
+    (!wait.is_zero() && wait <= most).then_some(wait)
 }

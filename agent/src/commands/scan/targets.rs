@@ -1,7 +1,8 @@
 //! Words of the command line become addresses: `@FILE`, names, networks, exclusions.
 
+use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,14 +52,35 @@ fn words_of_file(path: &Path) -> anyhow::Result<Vec<String>> {
 
 pub(super) type Named = Vec<(IpAddr, String)>;
 
-/// Spans, addresses of names, and names that do not resolve.
-pub(super) async fn resolve(words: &[String]) -> anyhow::Result<(Vec<Span>, Named, Vec<String>)> {
-    let (mut spans, mut named, mut unresolved) = (Vec::new(), Vec::new(), Vec::new());
+/// What some words stand for.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub(super) spans: Vec<Span>,
+    /// Addresses of names.
+    pub(super) named: Named,
+    /// Interfaces of link-local addresses.
+    pub(super) zones: BTreeMap<Ipv6Addr, u32>,
+    /// Names that do not resolve.
+    pub(super) unresolved: Vec<String>,
+}
+
+/// Resolves names and zones.
+pub(super) async fn resolve(words: &[String]) -> anyhow::Result<Resolved> {
+    let mut found = Resolved::default();
     let mut names = 0;
     for word in words {
+        if let Some(zoned) = targets::zoned(word) {
+            let (address, zone) = zoned.map_err(usage)?;
+            let index = interface(zone)?;
+            if *found.zones.entry(address).or_insert(index) != index {
+                return Err(hinted(format!("{address} on two interfaces"), "scan them one by one"));
+            }
+            found.spans.extend(Span::between(address.into(), address.into()));
+            continue;
+        }
         let name = match targets::target(word).map_err(usage)? {
             Target::Span(span) => {
-                spans.push(span);
+                found.spans.push(span);
                 continue;
             }
             Target::Name(name) => name,
@@ -68,16 +90,44 @@ pub(super) async fn resolve(words: &[String]) -> anyhow::Result<(Vec<Span>, Name
             return Err(hinted(format!("more than {NAMES_MAX} names"), "write addresses"));
         }
         let asked = tokio::net::lookup_host((name.as_str(), 0));
+        let unresolved = &mut found.unresolved;
         match tokio::time::timeout(RESOLVE_WITHIN, asked).await {
-            Ok(Ok(found)) => named.extend(found.map(|found| (found.ip(), name.clone()))),
+            Ok(Ok(all)) => found.named.extend(all.map(|one| (one.ip(), name.clone()))),
             Ok(Err(error)) => unresolved.push(format!("{name}: not resolved: {error}")),
             Err(_) => unresolved.push(format!("{name}: not resolved in {RESOLVE_WITHIN:?}")),
         }
     }
-    Ok((spans, named, unresolved))
+    Ok(found)
 }
 
-/// The addresses to scan, each once: of the names first, with them.
+/// The number of an interface by its name or by itself.
+fn interface(zone: &str) -> anyhow::Result<u32> {
+    if let Ok(index) = zone.parse::<u32>() {
+        return Ok(index);
+    }
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 0))?;
+    rustix::net::netdevice::name_to_index(&socket, zone)
+        .map_err(|error| hinted(format!("interface `{zone}`: {error}"), "see `ip link`"))
+}
+
+/// Refuses link-local addresses without an interface: the kernel cannot tell on which link they are.
+pub(super) fn check_zones(
+    addresses: &[(IpAddr, Option<String>)],
+    zones: &BTreeMap<Ipv6Addr, u32>,
+) -> anyhow::Result<()> {
+    for (address, _) in addresses {
+        if let IpAddr::V6(six) = address
+            && six.is_unicast_link_local()
+            && !zones.contains_key(six)
+        {
+            let hint = format!("write the interface too: {six}%eth0");
+            return Err(hinted(format!("{six} is on every link of this host"), hint));
+        }
+    }
+    Ok(())
+}
+
+/// The addresses to scan in their order, each once, with the name that was given for it, if any.
 pub(super) fn pick(
     spans: &[Span],
     named: Named,
@@ -89,10 +139,12 @@ pub(super) fn pick(
         .into_iter()
         .filter(|(address, _)| !excluded.iter().any(|span| span.contains(*address)))
         .map(|(address, name)| (address, Some(name)));
-    Ok(named
+    let mut picked: Vec<_> = named
         .chain(plain.into_iter().map(|address| (address, None)))
         .filter(|(address, _)| seen.insert(*address))
-        .collect())
+        .collect();
+    picked.sort_by_key(|(address, _)| *address);
+    Ok(picked)
 }
 
 pub(super) fn usage(error: targets::TargetError) -> anyhow::Error {

@@ -63,6 +63,17 @@ fn line(port: &PortReport, own: bool) -> String {
         None => String::new(),
     };
     let mut details: Vec<String> = Vec::new();
+    if let Some(service) = &port.service {
+        let known = [service.product.as_deref(), service.version.as_deref()];
+        let known = known.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        details.extend(Some(known).filter(|known| !known.is_empty()));
+        details.extend(service.disagreement.clone());
+    }
+    if let Some(tls) = &port.tls {
+        let until = tls.not_after.as_ref().map(|end| format!(", certificate until {end}"));
+        details.push(format!("TLS {}{}", tls.version, until.unwrap_or_default()));
+        details.extend(tls.faults.iter().cloned());
+    }
     if let Some(owner) = &port.owner {
         let name = owner.exe.as_deref().and_then(|exe| exe.rsplit('/').next()).unwrap_or("?");
         details.push(format!("{name} pid {}", owner.pid));

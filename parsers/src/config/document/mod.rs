@@ -324,7 +324,10 @@ impl Reader<'_> {
     fn plain(&mut self, place: &Place, text: &str) -> Data {
         let (data, meaning) = scalars::plain(self.schema, text);
         if let Some(meaning) = meaning {
-            self.notes.push(place.clone(), format!("without quotes this is {meaning} here"));
+            self.notes.push(
+                place.clone(),
+                format!("without quotes this is {meaning} here, which YAML 1.2 reads otherwise"),
+            );
         }
         data
     }

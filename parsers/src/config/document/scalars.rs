@@ -9,7 +9,7 @@ use super::{Data, Schema};
 use crate::config::yaml::resolve::{self, Scalar};
 
 /// The value, and what it is called where YAML 1.2 reads the text otherwise.
-pub(super) fn plain(schema: Schema, text: &str) -> (Data, Option<String>) {
+pub(super) fn plain(schema: Schema, text: &str) -> (Data, Option<&'static str>) {
     let data = match schema {
         Schema::Words => return (Data::Text(text.to_string()), None),
         Schema::PyYaml => py_yaml(text),
@@ -25,10 +25,12 @@ pub(super) fn plain(schema: Schema, text: &str) -> (Data, Option<String>) {
         Scalar::Float(value) => float(value).unwrap_or_else(|| Data::Text(text.to_string())),
         Scalar::Wide(_) | Scalar::SignedWide(_) | Scalar::Text => Data::Text(text.to_string()),
     };
-    let meaning = (data != core).then(|| match &data {
-        Data::Bool(value) => value.to_string(),
-        Data::Number(number) => number.to_string(),
-        _ => "text".to_string(),
+    // Never the value itself: it may be a password of digits.
+    let meaning = (data != core).then_some(match &data {
+        Data::Bool(true) => "true",
+        Data::Bool(false) => "false",
+        Data::Number(_) => "a number",
+        _ => "text",
     });
     (data, meaning)
 }
@@ -249,9 +251,9 @@ mod tests {
 
     #[test]
     fn what_differs_from_yaml_1_2_is_told() {
-        assert_eq!(plain(Schema::PyYaml, "no").1.as_deref(), Some("false"));
-        assert_eq!(plain(Schema::PyYaml, "0755").1.as_deref(), Some("493"));
-        assert_eq!(plain(Schema::PyYaml, "0o755").1.as_deref(), Some("text"));
+        assert_eq!(plain(Schema::PyYaml, "no").1, Some("false"));
+        assert_eq!(plain(Schema::PyYaml, "0755").1, Some("a number"));
+        assert_eq!(plain(Schema::PyYaml, "0o755").1, Some("text"));
         assert_eq!(plain(Schema::GoYaml3, "no").1, None);
         assert_eq!(plain(Schema::PyYaml, "22").1, None);
     }

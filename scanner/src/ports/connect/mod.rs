@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -23,6 +24,7 @@ pub mod order;
 pub mod own;
 pub mod pace;
 pub mod remote;
+pub mod resume;
 mod watch;
 
 pub use watch::Watch;
@@ -104,20 +106,31 @@ fn is_local(errno: Errno) -> bool {
     )
 }
 
+/// Errors that speak of the way to the other host, and the reason that each is.
+const REASONS: [(Errno, &str); 10] = [
+    (Errno::TIMEDOUT, TIMEOUT),
+    (Errno::HOSTUNREACH, "host unreachable"),
+    (Errno::NETUNREACH, "network unreachable"),
+    (Errno::ACCESS, "forbidden by this host's firewall or policy"),
+    (Errno::PERM, "forbidden by this host's firewall or policy"),
+    (Errno::NOPROTOOPT, "protocol unreachable"),
+    (Errno::CONNRESET, "reset after the answer"),
+    (Errno::HOSTDOWN, "host down"),
+    (Errno::NETDOWN, "network down"),
+    (Errno::INVAL, "not a valid destination"),
+];
+const OTHER_REASON: &str = "another error";
+
 /// Why a port counts as filtered.
 fn reason(errno: Errno) -> &'static str {
-    match errno {
-        Errno::TIMEDOUT => TIMEOUT,
-        Errno::HOSTUNREACH => "host unreachable",
-        Errno::NETUNREACH => "network unreachable",
-        Errno::ACCESS | Errno::PERM => "forbidden by this host's firewall or policy",
-        Errno::NOPROTOOPT => "protocol unreachable",
-        Errno::CONNRESET => "reset after the answer",
-        Errno::HOSTDOWN => "host down",
-        Errno::NETDOWN => "network down",
-        Errno::INVAL => "not a valid destination",
-        _ => "another error",
-    }
+    let known = REASONS.iter().find(|(one, _)| *one == errno);
+    known.map_or(OTHER_REASON, |(_, reason)| reason)
+}
+
+/// A reason that was written down, if it is one of ours.
+fn known_reason(text: &str) -> Option<&'static str> {
+    let all = REASONS.iter().map(|(_, reason)| *reason);
+    all.chain([SATURATED, OTHER_REASON]).find(|reason| *reason == text)
 }
 
 /// What is to be scanned.
@@ -161,7 +174,7 @@ pub struct Asked {
 #[derive(Debug, Default)]
 pub struct Beside {
     /// Who looks on, and may stop it.
-    pub watch: Watch,
+    pub watch: Arc<Watch>,
     /// Interfaces of link-local addresses (RFC 4007).
     pub zones: BTreeMap<Ipv6Addr, u32>,
     /// What an earlier, interrupted scan of the same request found, by address; where the length is that
@@ -205,7 +218,7 @@ pub async fn ask(request: &Request, own: &OwnAddresses, beside: &Beside) -> Vec<
         zone: zone(*address),
         states: begun(*address, &other_ports),
     });
-    let (limits, watch) = (&request.limits, &beside.watch);
+    let (limits, watch) = (&request.limits, &*beside.watch);
     let outcomes = remote::run(elsewhere.collect(), &other_ports, limits, watch).await;
     let mut outcomes = outcomes.into_iter();
     let one = |(address, own): (IpAddr, bool)| {
@@ -238,6 +251,7 @@ pub fn report(request: &Request, asked: &[Asked], inventory: Option<&Inventory>)
         started: String::new(),
         elapsed_ms: 0.0,
         counts: Counts::sum(&hosts),
+        seed: asked.iter().any(|one| !one.own).then_some(request.limits.seed),
         incomplete,
         hosts,
         truth: Vec::new(),
@@ -324,4 +338,57 @@ pub fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Li
             wild && (one.address.is_ipv4() == address.is_ipv4() || one.dual_stack)
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn state() -> impl Strategy<Value = State> {
+        prop_oneof![
+            (0_u32..9).prop_map(State::Open),
+            Just(State::Closed),
+            Just(State::Filtered(TIMEOUT)),
+            Just(State::LocalError(24)),
+            Just(State::NotProbed),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn counts_add_up_to_what_was_asked_whatever_came_of_it(
+            hosts in proptest::collection::vec(
+                (proptest::collection::vec(state(), 40), any::<bool>()), 1..5),
+            all: bool,
+        ) {
+            let address = |nth: usize| IpAddr::from([192, 0, 2, nth as u8]);
+            let request = Request {
+                addresses: (0..hosts.len()).map(|nth| (address(nth), None)).collect(),
+                ports: Some((100..140).collect()),
+                all,
+                limits: Limits::default(),
+            };
+            let asked: Vec<Asked> = hosts
+                .into_iter()
+                .map(|(states, own)| Asked { own, states, gave_up: None })
+                .collect();
+            let report = report(&request, &asked, None);
+            let total = |one: &Counts| {
+                one.open + one.closed + one.filtered + one.local_error + one.not_probed
+            };
+            prop_assert_eq!(total(&report.counts), 40 * asked.len() as u64);
+            for (host, asked) in report.hosts.iter().zip(&asked) {
+                prop_assert_eq!(total(&host.counts), 40);
+                let named = |name: &str| asked.states.iter().filter(|one| one.name() == name).count();
+                prop_assert_eq!(host.counts.open, named("open") as u64);
+                prop_assert_eq!(host.counts.closed, named("closed") as u64);
+                prop_assert_eq!(host.ports.len(), if all { 40 } else { named("open") });
+                let unseen = named("local_error") + named("not_probed") > 0;
+                let prefix = format!("{}: ", host.address);
+                let told = report.incomplete.iter().any(|line| line.starts_with(&prefix));
+                prop_assert_eq!(unseen, told);
+            }
+        }
+    }
 }

@@ -28,6 +28,7 @@ use super::watch::Watch;
 use super::{Limits, State, descriptors, is_local, reason};
 use crate::ports::addresses::unmapped;
 use crate::ports::inventory::{self, Transport};
+use crate::ports::ledger;
 
 /// Most threads.
 const WORKERS_MAX: usize = 4;
@@ -101,14 +102,14 @@ pub fn scan_rest(
         window: (descriptors::budget() / threads).clamp(1, WINDOW_MAX),
         watch,
     };
-    let done: Vec<(u32, State)> = std::thread::scope(|scope| {
+    let done: Vec<Vec<(u32, State)>> = std::thread::scope(|scope| {
         let others: Vec<_> =
             (1..threads).map(|_| scope.spawn(|| Worker::new(&shared).run())).collect();
-        let mut done = Worker::new(&shared).run();
-        done.extend(others.into_iter().flat_map(|worker| worker.join().unwrap_or_default()));
-        done
+        let first = Worker::new(&shared).run();
+        let others = others.into_iter().map(|worker| worker.join().unwrap_or_default());
+        std::iter::once(first).chain(others).collect()
     });
-    for (index, state) in done {
+    for (index, state) in done.into_iter().flatten() {
         states[index as usize] = state;
     }
 }
@@ -202,6 +203,11 @@ struct Full {
 }
 
 impl Shared<'_> {
+    /// Where connections come from. Without another address, an own one reaches itself.
+    fn source(&self) -> IpAddr {
+        self.source.unwrap_or(self.address)
+    }
+
     fn bound(&self) -> std::sync::MutexGuard<'_, BTreeSet<u16>> {
         self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -371,8 +377,11 @@ impl<'a> Worker<'a> {
                 // Reset, so that neither side keeps a TIME_WAIT.
                 let _ =
                     rustix::net::sockopt::set_socket_linger(&bound.socket, Some(Duration::ZERO));
+                let source = SocketAddr::new(self.shared.source(), bound.port);
                 drop(bound);
                 if real {
+                    let target = SocketAddr::new(self.shared.address, job.port);
+                    ledger::note(source, target, since);
                     self.answered(job, State::open(since.elapsed()));
                 } else {
                     self.failed_here(job, Errno::ADDRINUSE);
@@ -392,7 +401,10 @@ impl<'a> Worker<'a> {
     }
 
     fn answered(&mut self, job: Job, state: State) {
-        self.shared.answers.fetch_add(1, Ordering::Relaxed);
+        // Only whether there was any matters: no line of memory that all threads write.
+        if self.shared.answers.load(Ordering::Relaxed) == 0 {
+            self.shared.answers.store(1, Ordering::Relaxed);
+        }
         self.barren = 0;
         self.done.push((job.index, state));
     }
@@ -417,9 +429,7 @@ impl<'a> Worker<'a> {
 
     fn make(&self) -> Result<Bound<'a>, Errno> {
         let shared = self.shared;
-        // Without another address, an own one reaches itself.
-        let from = shared.source.unwrap_or(shared.address);
-        let (socket, port) = bound(from)?;
+        let (socket, port) = bound(shared.source())?;
         shared.bound().insert(port);
         Ok(Bound { socket, port, used: false, shared })
     }

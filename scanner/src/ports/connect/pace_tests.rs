@@ -108,7 +108,7 @@ fn a_host_that_drops_most_is_scanned_to_the_end_as_long_as_a_known_port_answers(
         }
     }
     assert!((300..=330).contains(&checks), "one in 200: {checks}");
-    assert_eq!(pace.window().size(), WINDOW_UNSEEN);
+    assert!(pace.window().size() >= WINDOW_UNSEEN);
     // It dies.
     let mut more = 0;
     while pace.next() != Next::Nothing {

@@ -1,8 +1,8 @@
 //! What is behind an open port: product and version, from what the service itself says.
 //!
 //! [`identify`] goes through the files of this folder in this order: [`plan`] (what a port is asked, if
-//! anything), [`talk`] (one conversation: listen first, then at most one question), [`protocols`] (the
-//! bytes), [`fingerprints`] (texts become products). [`truth`] then holds what was said against the
+//! anything), `encounter` (its connections, TLS included), [`talk`] (one conversation: listen first, then
+//! at most one question), [`protocols`] (the bytes), [`fingerprints`] (texts become products). [`truth`] then holds what was said against the
 //! package that is installed; [`verify`] runs the examples of fingerprints.
 //!
 //! Nothing is sent to a port of which nothing is known, ports 9100–9107 are not connected to, and every
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::report::TlsReport;
 use crate::redact;
 
 use self::fingerprints::{Facts, Fingerprints};
-use self::plan::Plan;
 use self::protocols::Answer;
-use self::talk::Waits;
 
+mod encounter;
 pub mod fingerprints;
 pub mod plan;
 pub mod protocols;
@@ -34,11 +34,6 @@ pub mod verify;
 pub const BANNER_CHARS_MAX: usize = 256;
 /// Most conversations at once.
 const AT_ONCE: usize = 32;
-/// Wait for a greeting on this host, and the least elsewhere.
-const GREETING_WITHIN: Duration = Duration::from_millis(300);
-/// Most that a slow path adds to it.
-const GREETING_WITHIN_MAX: Duration = Duration::from_millis(1_500);
-
 /// One open port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -72,7 +67,9 @@ pub struct Identity {
 pub struct Outcome {
     /// Who it is, if it said so.
     pub identity: Option<Identity>,
-    /// Our end of the connection that was made, for a ledger of our own probes.
+    /// What its TLS handshake showed, at once or behind STARTTLS.
+    pub tls: Option<TlsReport>,
+    /// Our end of the connection in the clear, if there was one.
     pub from: Option<SocketAddr>,
     /// Why nothing is known.
     pub why: Option<String>,
@@ -91,63 +88,21 @@ pub async fn identify(
         running.spawn(async move {
             // The semaphore is never closed: a permit always comes.
             let _permit = room.acquire().await;
-            (index, converse(&endpoint, within).await)
+            (index, encounter::meet(&endpoint, within).await)
         });
     }
     let mut outcomes = vec![Outcome::default(); endpoints.len()];
     while let Some(done) = running.join_next().await {
         // A task that was lost leaves its port unknown.
-        let Ok((index, heard)) = done else { continue };
+        let Ok((index, met)) = done else { continue };
         outcomes[index] = Outcome {
-            identity: heard.answer.map(|answer| name(&answer, fingerprints)),
-            from: heard.from,
-            why: heard.why,
+            identity: met.answer.map(|answer| name(&answer, fingerprints)),
+            tls: met.tls,
+            from: met.from,
+            why: met.why,
         };
     }
     outcomes
-}
-
-#[derive(Default)]
-struct Heard {
-    answer: Option<Answer>,
-    from: Option<SocketAddr>,
-    why: Option<String>,
-}
-
-async fn converse(endpoint: &Endpoint, within: Duration) -> Heard {
-    let plan = plan::plan(endpoint.address.port(), endpoint.holder.as_deref());
-    let nothing = |why: &str| Heard { why: Some(why.to_string()), ..Heard::default() };
-    match plan {
-        Plan::Never(why) => return nothing(why),
-        Plan::Ask(ask) if ask.tls => return nothing("speaks TLS"),
-        _ => {}
-    }
-    let connect = tokio::net::TcpStream::connect(endpoint.address);
-    let mut stream = match tokio::time::timeout(within, connect).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return nothing(&error.to_string()),
-        Err(_) => return nothing("no connection in time"),
-    };
-    let from = stream.local_addr().ok();
-    if from == Some(endpoint.address) {
-        return nothing("nothing listens any more");
-    }
-    let greeting = (GREETING_WITHIN + endpoint.rtt * 4).min(GREETING_WITHIN_MAX);
-    let waits = Waits { greeting: greeting.min(within), whole: within };
-    let host = match &endpoint.host {
-        Some(name) => name.clone(),
-        None if endpoint.address.is_ipv6() => format!("[{}]", endpoint.address.ip()),
-        None => endpoint.address.ip().to_string(),
-    };
-    let answer = talk::talk(&mut stream, plan, waits, &host).await;
-    let why = match (&answer, plan) {
-        (Some(_), _) => None,
-        (None, Plan::Listen) => {
-            Some("says nothing first, and nothing is known that could be asked".to_string())
-        }
-        (None, _) => Some("gave no answer in the protocol that was expected".to_string()),
-    };
-    Heard { answer, from, why }
 }
 
 /// The first text that a fingerprint knows names the service.

@@ -178,7 +178,7 @@ const MORE_PORTS: &[(u16, Protocol)] = &[
 /// What a port is asked. `holder` is the canonical name of the service that its holder's executable or
 /// unit says it is (see [`service::name`]), and absent where that is not known.
 pub fn plan(port: u16, holder: Option<&str>) -> Plan {
-    if PRINTERS.contains(&port) {
+    if is_printer(port) {
         return Plan::Never("ports 9100-9107 are never asked: printers print what they get");
     }
     let tls = TLS.contains(&port);
@@ -198,6 +198,11 @@ pub fn plan(port: u16, holder: Option<&str>) -> Plan {
         Some(protocol) => Plan::Ask(Ask { protocol, known: Known::Port, tls }),
         None => Plan::Listen,
     }
+}
+
+/// Whether printers listen there.
+pub fn is_printer(port: u16) -> bool {
+    PRINTERS.contains(&port)
 }
 
 fn of_service(name: &str, port: u16) -> Option<Protocol> {

@@ -66,13 +66,26 @@ fn postfix(text: &str) -> Option<(IpAddr, u16)> {
     pair(address, port).filter(|_| !name.is_empty() && name.bytes().all(is_name))
 }
 
+/// How a connection ended that never tried to log in.
+const ENDED: [&str; 4] = [
+    "Disconnected (no auth attempts in ",
+    "Disconnected: Connection closed (no auth attempts in ",
+    "Disconnected: Logged out (no auth attempts in ",
+    "Aborted login by logging out (no auth attempts in ",
+];
+
 /// `imap-login: Disconnected (no auth attempts in 0 secs): user=<>, rip=…, rport=…, …`.
 fn dovecot(text: &str) -> Option<(IpAddr, u16)> {
     let said = DOVECOT.iter().find_map(|words| text.strip_prefix(words))?;
-    let (how, elements) = said.split_once(": user=<>, ").filter(|(how, _)| {
-        how.starts_with("Disconnected") && how.contains("(no auth attempts in ")
-    })?;
-    if how.len() > 80 || elements.contains("user=") {
+    let said = ENDED.iter().find_map(|words| said.strip_prefix(words))?;
+    let (seconds, elements) = said.split_once(" secs): user=<>, ")?;
+    let known = |element: &str| {
+        let plain = ["rip=", "rport=", "lip=", "lport=", "session=<"];
+        let word = !element.contains(' ') && plain.iter().any(|key| element.starts_with(key));
+        word || ["TLS", "secured", "TLS: Connection closed", "TLS handshaking: Connection closed"]
+            .contains(&element)
+    };
+    if !seconds.bytes().all(|byte| byte.is_ascii_digit()) || !elements.split(", ").all(known) {
         return None;
     }
     let element = |key: &str| {

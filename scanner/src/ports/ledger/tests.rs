@@ -69,6 +69,8 @@ fn lines_with_a_user_a_failure_or_more_text_are_never_ours() {
         "imap-login: Disconnected (no auth attempts in 0 secs): user=<a>, rip=127.77.1.1, rport=40001",
         "imap-login: Disconnected (no auth attempts in 0 secs): user=<>, rip=127.77.1.1, lip=127.0.0.1",
         "imap-login: Disconnected (no auth attempts in 0 secs): user=<>, rip=127.77.1.1, rport=1, rport=40001",
+        "imap-login: Disconnected: Too many invalid commands (no auth attempts in 0 secs): user=<>, rip=127.77.1.1, rport=40001",
+        "imap-login: Disconnected (no auth attempts in 0 secs): user=<>, method=PLAIN, rip=127.77.1.1, rport=40001",
         "connection authorized: user=a host=127.77.1.1 port=40001",
         "connection received: host=127.77.1.1 port=40001 user=x",
     ] {

@@ -99,7 +99,7 @@ fn numbered(bytes: &[u8], flow: Flow, expected: Protocol) -> Step {
         .flat_map(|(_, kind)| greeting.iter().map(|line| (*kind, line.to_vec())))
         .collect();
     let service = kinds[0].0;
-    Step::Done(Answer { service, texts, banner: whole, goodbye: b"QUIT\r\n" })
+    Step::Done(Answer { service, texts, banner: whole, goodbye: b"QUIT\r\n", ..Answer::default() })
 }
 
 /// IMAP and POP3.
@@ -122,7 +122,9 @@ fn mailbox(bytes: &[u8], flow: Flow) -> Step {
             return Step::More;
         }
         let said = line.text[form.len()..].trim_ascii_start();
-        return Step::Done(Answer::new(service, kind, said).with_goodbye(goodbye));
+        let mut answer = Answer::new(service, kind, said).with_goodbye(goodbye);
+        answer.without_tls = said.starts_with(b"[CAPABILITY ") && !says(&answer.banner, "STARTTLS");
+        return Step::Done(answer);
     }
     Step::Foreign
 }
@@ -237,6 +239,9 @@ mod tests {
             assert_eq!(first(&done(bytes)), (service, kind, said.to_string()));
         }
         assert_eq!(done(b"220 x SMTP\r\n").goodbye, b"QUIT\r\n");
+        assert!(done(b"* OK [CAPABILITY IMAP4rev1 ID] ready\r\n").without_tls);
+        assert!(!done(b"* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n").without_tls);
+        assert!(!done(b"* OK ready\r\n").without_tls, "it did not say");
         assert_eq!(done(b"\xff\xfd\x18login: ").service, "telnet");
         assert_eq!(
             done(b"HTTP/1.1 400 Bad\r\nServer: x\r\nContent-Length: 0\r\n\r\n").service,

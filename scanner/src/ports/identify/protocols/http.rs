@@ -50,7 +50,7 @@ pub fn answer(bytes: &[u8], flow: Flow, service: &'static str, bodies: &[&'stati
     let server = value("server").map(|value| format!(" | {}", text(value))).unwrap_or_default();
     let page = title(body).map(|title| format!(" | {}", text(&title))).unwrap_or_default();
     let banner = format!("{}{server}{page}", text(status));
-    Step::Done(Answer { service, texts, banner, goodbye: b"" })
+    Step::Done(Answer { service, texts, banner, ..Answer::default() })
 }
 
 struct Field<'b> {

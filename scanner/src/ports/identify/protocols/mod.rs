@@ -46,13 +46,15 @@ pub struct Answer {
     pub banner: String,
     /// What ends the conversation politely, so that no error is logged.
     pub goodbye: &'static [u8],
+    /// The service listed what it can do, and TLS is not among it: nobody need ask again.
+    pub without_tls: bool,
 }
 
 impl Answer {
     fn new(service: &'static str, kind: &'static str, text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
         let banner = String::from_utf8_lossy(&text).into_owned();
-        Self { service, texts: vec![(kind, text)], banner, goodbye: b"" }
+        Self { service, texts: vec![(kind, text)], banner, ..Self::default() }
     }
 
     fn with_goodbye(mut self, goodbye: &'static [u8]) -> Self {

@@ -51,7 +51,7 @@ pub fn answer(bytes: &[u8], flow: Flow) -> Step {
     }
     let banner = if accepted { "accepts anonymous clients" } else { "refuses anonymous clients" };
     let goodbye = if accepted { DISCONNECT } else { b"" };
-    Step::Done(Answer { service: "mqtt", banner: banner.to_string(), goodbye, texts: Vec::new() })
+    Step::Done(Answer { service: "mqtt", banner: banner.to_string(), goodbye, ..Answer::default() })
 }
 
 /// Topic and text of a PUBLISH with quality of service 0.

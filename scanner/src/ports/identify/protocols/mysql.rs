@@ -1,10 +1,10 @@
 //! MySQL and MariaDB: the first packet of the server (protocol 10), which names the version.
 //!
-//! Nothing is sent. A client that leaves after the greeting is an aborted handshake; it counts towards
-//! `max_connect_errors` of the address it came from, but never from 127.0.0.1 or ::1, which the server
-//! keeps out of its host cache. Every way to end the handshake that does not count is worse: a login
-//! that fails is written to the error log as `Access denied`, which fail2ban acts on. So a scan makes
-//! one such connection to a server, as a bare connect scan does, and a cache keeps it from more.
+//! Nothing is sent. A client that leaves after the greeting is an aborted handshake, and those count
+//! towards `max_connect_errors` of the address they came from. Every way out that does not count is
+//! worse: a login that fails is written to the error log as `Access denied`, which fail2ban acts on. On
+//! this host the connection comes from a loopback address that only wardmote uses, so nobody else can
+//! be blocked by it; another host is asked once a scan, as a bare connect scan would.
 
 use super::{Answer, Bytes, Step};
 
@@ -12,6 +12,8 @@ use super::{Answer, Bytes, Step};
 const PROTOCOL: u8 = 10;
 /// First byte of an error packet.
 const ERROR: u8 = 0xff;
+/// `CLIENT_SSL`.
+const CAN_TLS: u16 = 0x0800;
 /// Longest first packet; real ones have about 100 bytes.
 const PACKET_BYTES_MAX: usize = 1024;
 
@@ -41,13 +43,18 @@ fn read(packet: &[u8]) -> Option<Answer> {
         let message = rest.0;
         // `#` and five characters of SQLSTATE stand before the message in some.
         let message = if message.first() == Some(&b'#') { message.get(6..)? } else { message };
-        return Some(Answer::new("mysql", "mysql.error", message));
+        let answer = Answer::new("mysql", "mysql.error", message);
+        return Some(Answer { without_tls: true, ..answer });
     }
     let version = rest.until_nul()?;
     // Thread id and the first part of the scramble: what looks like a greeting has them.
     rest.take(4 + 8)?;
+    // A filler, then the lower half of what it can do.
+    let can = rest.take(3).map(|can| u16::from_le_bytes([can[1], can[2]]));
     let printable = version.iter().all(|byte| (b' '..=b'~').contains(byte));
-    (printable && !version.is_empty()).then(|| Answer::new("mysql", "mysql.banners", version))
+    let mut answer = Answer::new("mysql", "mysql.banners", version);
+    answer.without_tls = can.is_none_or(|can| can & CAN_TLS == 0);
+    (printable && !version.is_empty()).then_some(answer)
 }
 
 #[cfg(test)]
@@ -65,6 +72,10 @@ mod tests {
                 .concat();
         let Step::Done(found) = answer(&packet(&body)) else { panic!() };
         assert_eq!(found.texts, [("mysql.banners", b"5.5.5-10.11.6-MariaDB-0+deb12u1".to_vec())]);
+        assert!(found.without_tls, "0xf7fe lacks CLIENT_SSL");
+        let body = [b"\x0a8.0.36\0", &[7, 0, 0, 0][..], b"abcdefgh\0\xff\xff"].concat();
+        let Step::Done(found) = answer(&packet(&body)) else { panic!() };
+        assert!(!found.without_tls);
         let body = [&[0xff, 0x6a, 0x04][..], b"Host '192.0.2.1' is not allowed"].concat();
         let Step::Done(found) = answer(&packet(&body)) else { panic!() };
         assert_eq!(found.texts, [("mysql.error", b"Host '192.0.2.1' is not allowed".to_vec())]);
