@@ -7,7 +7,9 @@ use scanner::logs::RuleSet;
 use scanner::logs::event::{Event, Form};
 use scanner::logs::fail2ban::Scratch;
 use scanner::logs::matcher::Scratch as Candidates;
-use scanner::logs::stored::{Entry, jails_from_bytes, jails_to_bytes, rules_from_bytes, rules_to_bytes};
+use scanner::logs::stored::{
+    Entry, jails_from_bytes, jails_to_bytes, rules_from_bytes, rules_to_bytes,
+};
 use wardmote_fuzz::timed;
 
 const LINES: [&str; 3] = [

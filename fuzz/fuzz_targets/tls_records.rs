@@ -24,13 +24,17 @@ fuzz_target!(|data: &[u8]| {
         let (whole, ended) = read(data, data.len().max(1));
         let (pieces, ended_so) = read(data, 7);
         assert_eq!(ended, ended_so);
-        assert_eq!((&whole.version, &whole.suite, &whole.chain), (&pieces.version, &pieces.suite, &pieces.chain));
+        assert_eq!(
+            (&whole.version, &whole.suite, &whole.chain),
+            (&pieces.version, &pieces.suite, &pieces.chain)
+        );
         assert!(whole.chain.len() <= CHAIN_MAX);
         assert!(whole.chain.iter().map(Vec::len).sum::<usize>() <= FLIGHT_BYTES_MAX);
         let now = jiff::Timestamp::UNIX_EPOCH;
         let mut chain = whole.chain;
         chain.push(data.to_vec());
-        let shown = Shown { version: whole.version, suite: whole.suite, chain, client_certificate: None };
+        let shown =
+            Shown { version: whole.version, suite: whole.suite, chain, client_certificate: None };
         let told = report(&shown, Start::Direct, Some("a.example.org"), now);
         assert!(told.chain > 0 && told.sha256.is_some());
         let name = std::str::from_utf8(data).ok();

@@ -18,9 +18,10 @@ use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::{self, Inventory};
 
-mod own_namespace;
+#[path = "own_namespace/mod.rs"]
+mod namespace;
 
-use own_namespace::Namespace;
+use namespace::Namespace;
 
 const ROLE: &str = "WARDMOTE_TEST_ROLE";
 /// The host's addresses that are tried from outside.

@@ -4,10 +4,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use scanner::ports::connect::Request;
 use scanner::ports::expect::{self, Drift, Expected};
-use scanner::ports::report::{HostReport, Report};
-use scanner::ports::{Inventory, targets};
 
 use crate::exit::hinted;
 
@@ -35,23 +32,6 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Expected> {
         let message = format!("{}:{line}:{column}: {error}\n{excerpt}", path.display());
         hinted(message.trim_end().to_string(), hint)
     })
-}
-
-/// Compares, and adds the differences to the report.
-pub(super) fn compare(
-    expected: &Expected,
-    report: &mut Report,
-    inventory: Option<&Inventory>,
-    request: &Request,
-) {
-    let common = targets::common();
-    let asked = |host: &HostReport, port| match &request.ports {
-        Some(ports) => ports.contains(&port),
-        None => host.own || common.iter().any(|(common, _)| *common == port),
-    };
-    let compared = expect::compare(expected, report, inventory, asked);
-    report.drift = Some(compared.drift);
-    report.incomplete.extend(compared.incomplete);
 }
 
 /// One difference in a line.

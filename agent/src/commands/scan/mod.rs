@@ -15,7 +15,7 @@ use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::Report;
+use scanner::ports::report::{HostReport, Report};
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
@@ -122,7 +122,13 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         truth::compare(&mut report, request, tree);
     }
     if let Some(expected) = &expected {
-        expect::compare(expected, &mut report, inventory.as_ref(), &request);
+        let asked = |host: &HostReport, port| match &request.ports {
+            Some(ports) => ports.contains(&port),
+            None => host.own || words::common().iter().any(|(common, _)| *common == port),
+        };
+        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        report.drift = Some(compared.drift);
+        report.incomplete.extend(compared.incomplete);
     }
     let bytes = render(&report, request, inventory.as_ref(), args.format)?;
     output::write(global.output.as_deref(), &bytes)?;
