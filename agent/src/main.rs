@@ -16,6 +16,7 @@ mod outside;
 mod pending;
 mod pipeline;
 mod progress;
+mod proven;
 mod report;
 mod rule_cache;
 mod secrets;

@@ -41,6 +41,11 @@ impl Pending {
         Ok(Self { file: opened.0.into(), path: path.to_path_buf(), named: opened.1 })
     }
 
+    /// The file itself, for what writes at several places at once.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Writes everything to the disk and gives the file its name.
     pub fn commit(mut self) -> io::Result<()> {
         give_to_sudo_user(&self.file, folder(&self.path));

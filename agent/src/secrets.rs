@@ -10,9 +10,24 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crypto::password::PASSWORD_BYTES_MAX;
+use rustix::mm::MlockAllFlags;
 use zeroize::Zeroizing;
 
 use crate::exit::hinted;
+
+/// Keeps what this process holds out of core files, of debuggers of the same user and, where it has
+/// CAP_IPC_LOCK, of swap. Best effort: what the system refuses is left as it is.
+///
+/// Without that capability nothing is locked: a limit on locked memory would make later allocations fail.
+pub fn shield() {
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let may_lock = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::IPC_LOCK));
+    if may_lock {
+        let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+        let _ = rustix::mm::mlockall(flags);
+    }
+}
 
 /// Opens a regular file for reading without ever waiting for a FIFO's writer.
 pub fn open_regular(path: &Path) -> anyhow::Result<File> {

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -300,4 +300,97 @@ fn a_mac_needs_a_key_and_finds_the_one_in_the_state_directory() {
     // As `openssl dgst -sha256 -hmac 0123456789abcdef` prints it.
     let expected = "e9265dc1bf18d4ec36915d9e82226c7ea0fa4e7f8077f611515bd5e29ec9988c  -\n";
     assert_eq!((ran.code, ran.out.as_str()), (0, expected));
+}
+
+/// Made with libxcrypt from `alice2024`, a password that people make of their names.
+const ALICE: &str = "$2b$04$abcdefghijklmnopqrstuuivimH5zH0oXfSESUtR3a5Ql8QD6v0aG";
+
+#[test]
+fn passwords_judges_without_guessing_and_guesses_without_telling() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let shadow = format!("root::20000:0:99999:7:::\nalice:{ALICE}:20000:0:99999:7:::\nbad line\n");
+    private(dir, "shadow", shadow.as_bytes());
+    std::fs::write(dir.join("passwd"), "root:x:0:0::/:/bin/sh\nalice:x:1:1::/:/bin/sh\n").unwrap();
+    let judged = run(dir, &["passwords", "--shadow", "shadow"], b"");
+    assert_eq!(judged.code, 1, "{}", judged.err);
+    assert!(judged.out.starts_with("critical root: no password is asked\n"), "{}", judged.out);
+    assert!(judged.out.contains("incomplete: shadow:3:"), "{}", judged.out);
+    assert!(!judged.out.contains("guess:") && !judged.out.contains("guessed"), "{}", judged.out);
+
+    private(dir, "words", b"one\ntwo\n");
+    for format in ["text", "json", "jsonl"] {
+        let words = ["passwords", "--shadow", "shadow", "--wordlist", "words", "--format", format];
+        let guessed = run(dir, &words, b"");
+        assert_eq!(guessed.code, 1, "{}", guessed.err);
+        assert!(guessed.out.contains("the password was guessed"), "{}", guessed.out);
+        for secret in ["alice2024", &ALICE[8..], "abcdefgh"] {
+            let shown = guessed.out.contains(secret) || guessed.err.contains(secret);
+            assert!(!shown, "{format}: {}{}", guessed.out, guessed.err);
+        }
+    }
+    let gone = run(dir, &["passwords", "--shadow", "none"], b"");
+    assert_eq!((gone.code, gone.out.as_str()), (2, ""));
+}
+
+/// Waits for something that a process does soon after its start.
+fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("not seen: {what}");
+}
+
+#[test]
+fn what_holds_secrets_is_not_swapped_where_the_system_allows() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wardmote"))
+        .arg("hash")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let field = |name: &str| {
+        let text = std::fs::read_to_string(&status).unwrap();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_string();
+        line.split_whitespace().nth(1).unwrap_or_default().to_string()
+    };
+    const CAP_IPC_LOCK: u64 = 1 << 14;
+    match u64::from_str_radix(&field("CapEff:"), 16).unwrap() & CAP_IPC_LOCK {
+        0 => println!("skipped: no CAP_IPC_LOCK"),
+        _ => soon("locked memory", || field("VmLck:") != "0"),
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_holds_secrets_leaves_no_core_file() {
+    // proc(5): the files of a process that is not dumpable belong to root, whoever runs it.
+    let binary = env!("CARGO_BIN_EXE_wardmote");
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = match is_root {
+        true => {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", "65534", "--clear-groups", binary]);
+            command
+        }
+        false => Command::new(binary),
+    };
+    let mut child =
+        command.arg("hash").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let proc = format!("/proc/{}", child.id());
+    let runs = || {
+        let text = std::fs::read_to_string(format!("{proc}/status")).unwrap_or_default();
+        text.contains("Name:\twardmote") && !text.contains("Uid:\t0")
+    };
+    soon("the program, not as root", runs);
+    soon("files of root", || {
+        std::fs::metadata(format!("{proc}/status")).is_ok_and(|meta| meta.uid() == 0)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -18,6 +18,9 @@ pub enum Error {
     /// The file's: a sealed file whose key commitment does not match.
     #[error("wrong key, passphrase or context, or a damaged head")]
     Commitment,
+    /// The file's: not a hash of crypt(5) that we read.
+    #[error("{0}")]
+    Crypt(&'static str),
     /// The file's: a chunk that was changed, moved, or comes from another file.
     #[error("damaged: chunk {chunk} (byte {offset}) is not authentic")]
     Damaged {

@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod chain;
 mod error;
+pub mod journal;
 mod lines;
 pub mod mac;
 pub mod password;
 pub mod phc;
 pub mod seal;
+pub mod shadow;
 
 pub use batch::ordered;
 pub use error::Error;

@@ -33,7 +33,8 @@ fuzz_target!(|data: &[u8]| {
 /// byte order marks inside, line breaks that YAML 1.2 no longer knows, tags, characters that only one of
 /// them lets through, `?` before a word (an indicator for the peer in brackets), a last line without
 /// its end (the suite counts one of blanks as a line, the peer does not), anchors that are no words (the
-/// peer ends them early), and a stream without a document.
+/// peer ends them early), anchors that are set twice (the peer counts names and not places, so a later
+/// anchor takes an earlier one's number), and a stream without a document.
 fn is_comparable(text: &str, tree: &Tree<'_>) -> bool {
     let odd = |sign: char| {
         matches!(sign, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '!' | '%')
@@ -44,7 +45,13 @@ fn is_comparable(text: &str, tree: &Tree<'_>) -> bool {
         let end = part.find([' ', '\t', '\n', '\r', ',', '[', ']', '{', '}']).unwrap_or(part.len());
         part[..end].bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
+    let mut anchors = std::collections::BTreeSet::new();
+    let word = |part: &str| {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+        part[..end.unwrap_or(part.len())].to_string()
+    };
     tree.documents().len() > 0
+        && text.split('&').skip(1).all(|part| anchors.insert(word(part)))
         && text.split(['&', '*']).skip(1).all(name)
         && text.ends_with('\n')
         && !text.split('?').skip(1).any(after_mark)

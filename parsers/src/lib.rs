@@ -12,4 +12,5 @@ pub mod place;
 pub mod rules;
 mod sys;
 pub mod time;
+pub mod tls;
 pub mod tree;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
 /// Most bytes a configuration file may have before it is refused (8 MiB).
@@ -172,6 +173,26 @@ pub trait Tree: Send + Sync {
             let stat = || self.stat(&entry.path, Links::Keep);
             let name = entry.path.file_name().unwrap_or_default();
             each(Visited { name, kind: entry.kind, stat: &stat });
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the name and the text of every link of a directory, in any order, until it
+    /// breaks. Links that vanish in between are left out.
+    fn visit_links(
+        &self,
+        directory: &Path,
+        each: &mut dyn FnMut(&OsStr, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), LookError> {
+        for entry in self.list(directory)? {
+            if entry.kind != FileKind::Link {
+                continue;
+            }
+            let Ok(to) = self.read_link(&entry.path) else { continue };
+            let name = entry.path.file_name().unwrap_or_default();
+            if each(name, to.as_os_str().as_encoded_bytes()).is_break() {
+                break;
+            }
         }
         Ok(())
     }

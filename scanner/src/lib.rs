@@ -11,6 +11,7 @@ pub mod facts;
 pub mod files;
 pub mod logs;
 pub mod packages;
+pub mod passwords;
 pub mod ports;
 pub mod redact;
 pub mod remembered;

@@ -6,8 +6,11 @@
 //! root `/` a kernel without `openat2` (before 5.6, or a strict seccomp filter) falls back to plain
 //! `openat`; for any other root that is an error, since links could then lead out.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,8 @@ pub const ENTRIES_MAX: usize = 100_000;
 
 /// Bytes of directory entries asked for at a time.
 const ENTRY_BUFFER_BYTES: usize = 32 << 10;
+/// Bytes of a link that are read: PATH_MAX (limits.h).
+const LINK_BYTES_MAX: usize = 4096;
 
 /// A file system below one directory.
 #[derive(Debug)]
@@ -153,6 +158,30 @@ impl Tree for RootedTree {
                 known => kind(known),
             };
             each(Visited { name: spelled, kind, stat: &stat });
+        }
+        Ok(())
+    }
+
+    fn visit_links(
+        &self,
+        directory: &Path,
+        each: &mut dyn FnMut(&OsStr, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), LookError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let fd = self.open_at(directory, flags)?;
+        let mut buffer = [const { MaybeUninit::uninit() }; ENTRY_BUFFER_BYTES];
+        let mut to = [const { MaybeUninit::uninit() }; LINK_BYTES_MAX];
+        let mut entries = RawDir::new(&fd, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(|e| look(directory, e))?;
+            if !matches!(entry.file_type(), FileType::Symlink | FileType::Unknown) {
+                continue;
+            }
+            let name = entry.file_name();
+            let Ok((to, _)) = rustix::fs::readlinkat_raw(&fd, name, &mut to) else { continue };
+            if each(OsStr::from_bytes(name.to_bytes()), to).is_break() {
+                break;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use consensus::Severity;
 use scanner::checks::AREAS;
 
 use crate::commands::Global;
+use crate::commands::scan::ledger;
 use crate::exit::{Exit, hinted};
 use crate::output;
 use crate::pipeline::accept;
@@ -66,6 +67,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let now = jiff::Timestamp::now().as_second();
     let since = args.since.unwrap_or(settings.audit.since).seconds();
     let root = std::path::absolute(&args.root)?;
+    let state = state_directory(global.state_dir.as_deref());
+    let (own_probes, notice) = ledger::known(&state, now);
+    note(global, notice);
     let wanted = Wanted {
         root,
         only: args.only,
@@ -73,9 +77,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         now,
         threads: threads(),
         files: Default::default(),
+        own_probes: own_probes.into(),
     };
     let progress = Progress::start(global.quiet, "looking at the host");
-    let state = state_directory(global.state_dir.as_deref());
     let mut judges = Judges::new(&settings, &state, now);
     let Examined { report, context, cases } = examine(&wanted, &accepted, &settings, &mut judges)?;
     drop(progress);
@@ -100,6 +104,13 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 /// One line on stderr with `-v`, where there is something to say.
 pub fn tell(global: &Global, line: Option<String>) {
     if let Some(line) = line.filter(|_| global.verbose > 0 && !global.quiet) {
+        say!("wardmote: {line}");
+    }
+}
+
+/// One line on stderr, where there is something to say that nobody should miss.
+pub fn note(global: &Global, line: Option<String>) {
+    if let Some(line) = line.filter(|_| !global.quiet) {
         say!("wardmote: {line}");
     }
 }

@@ -60,6 +60,7 @@ enum Kind {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    crate::secrets::shield();
     let base = match args.profile {
         Profile::Owasp => Cost::OWASP,
         Profile::Rfc9106 => Cost::RFC9106,

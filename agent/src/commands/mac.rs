@@ -35,6 +35,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    secrets::shield();
     let key = key(args.key_file.as_deref(), global)?;
     match args.check {
         Some(list) => check(&key, &list, global),

@@ -17,6 +17,7 @@ mod consensus;
 mod explain;
 mod feedback;
 mod filters;
+mod fingerprints;
 mod hash;
 mod mac;
 mod man;
@@ -24,10 +25,11 @@ mod matches;
 mod open;
 mod panel;
 mod parse;
+mod passwords;
 mod replay;
 mod rule_files;
 mod rules;
-mod scan;
+pub(crate) mod scan;
 mod schema;
 mod seal;
 mod sweep;
@@ -104,6 +106,8 @@ pub enum Command {
     Match(matches::Args),
     /// List, check and try rules for logs
     Rules(rules::Args),
+    /// List and verify what services are known by
+    Fingerprints(fingerprints::Args),
     /// Show a configuration file as structure, with places
     Parse(parse::Args),
     /// Pool labels or opinions of your own experts
@@ -114,6 +118,8 @@ pub enum Command {
     Hash(hash::Args),
     /// Verify lines of `PHC<TAB>password` from stdin
     Verify(verify::Args),
+    /// Judge the shadow file; guess passwords when asked
+    Passwords(passwords::Args),
     /// Encrypt and authenticate a file
     Seal(seal::Args),
     /// Open a sealed file
@@ -167,11 +173,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
+        Command::Fingerprints(args) => fingerprints::run(args, &global),
         Command::Parse(args) => parse::run(args, &global),
         Command::Consensus(args) => consensus::run(args, &global),
         Command::Triage(args) => triage::run(args, &global),
         Command::Hash(args) => hash::run(args, &global),
         Command::Verify(args) => verify::run(args, &global),
+        Command::Passwords(args) => passwords::run(args, &global),
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),

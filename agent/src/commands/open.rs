@@ -5,10 +5,11 @@ use std::io::{BufReader, BufWriter, Read};
 use std::path::PathBuf;
 
 use crypto::Error;
+use crypto::seal::files::{self, Files};
 use crypto::seal::{LOCK_BYTES, Lock};
 
 use crate::commands::Global;
-use crate::commands::seal::{Secret, With, commit, input, key, of_stream, out};
+use crate::commands::seal::{Input, Secret, With, commit, key, of_files, of_stream, out, workers};
 use crate::exit::{Exit, failed, hinted};
 use crate::pending::{Named, Pending, at};
 use crate::secrets;
@@ -29,10 +30,16 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    secrets::shield();
     let output_path = out(global)?;
     let secret = args.with.secret()?;
-    let mut sealed = BufReader::new(input(&args.input)?);
+    let input = Input::open(&args.input)?;
+    let (file, bytes) = match &input {
+        Input::Sized(file, bytes) => (file, Some(*bytes)),
+        Input::Stream(file) => (file, None),
+    };
     let name = args.input.display();
+    let mut sealed = BufReader::new(Named(file, args.input.as_path()));
     let locked = begins_with_lock(&mut sealed).map_err(|error| hinted(error.to_string(), ""))?;
     let key = match (secret, locked) {
         (Secret::Key(path), false) => key(path)?,
@@ -61,7 +68,17 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let pending = Pending::create(output_path).map_err(|error| at(output_path, &error))?;
     let mut output = Named(BufWriter::new(pending), output_path);
     let context = args.with.context.as_bytes();
-    crypto::seal::open(&key, context, sealed, &mut output).map_err(|error| match error {
+    let offset = if locked { LOCK_BYTES as u64 } else { 0 };
+    let opened = match bytes {
+        Some(bytes) => {
+            let plain = output.0.get_ref().file();
+            let files = Files { input: file, output: plain, offset, workers: workers() };
+            files::open(&key, context, files, bytes.saturating_sub(offset))
+        }
+        None => crypto::seal::open(&key, context, sealed, &mut output),
+    };
+    opened.map_err(|error| match error {
+        error @ Error::Io(_) if bytes.is_some() => of_files(error, &args.input, output_path),
         error @ Error::Io(_) => of_stream(error),
         error => does_not_hold(&args, error),
     })?;

@@ -20,10 +20,13 @@ use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::output;
 
+mod auto;
 mod blocks;
 mod daemons;
+mod manifests;
 mod shape;
 mod source;
+mod system;
 
 use source::Source;
 
@@ -57,6 +60,8 @@ pub struct Args {
 /// Grammars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// What its path or its text tells; said on stderr
+    Auto,
     /// OpenSSH server configuration
     Sshd,
     /// YAML, one or more documents
@@ -113,8 +118,32 @@ enum Kind {
     Nftables,
     /// Docker's daemon.json
     Docker,
+    /// fstab(5)
+    Fstab,
+    /// The kernel's table of mounts, such as /proc/self/mountinfo
+    Mountinfo,
+    /// journald.conf, logind.conf and others of systemd; with --effective all that the program reads
+    SystemdConf,
+    /// The jails of fail2ban, with every file beside jail.conf
+    #[value(alias = "jails")]
+    Fail2ban,
     /// Certificates and keys in PEM or DER; nothing secret is printed
     Certificate,
+    /// A file of netplan; with --effective all of them, merged
+    Netplan,
+    /// cloud.cfg or user data of cloud-init; with --effective with its drop-ins
+    CloudInit,
+    /// A Compose file; with --effective with the override file beside it
+    Compose,
+    /// The kubelet's configuration; with --effective with /etc/kubernetes/kubelet.conf.d
+    Kubelet,
+    /// Kubernetes manifests: objects, and the containers that they run
+    Kubernetes,
+    /// rsyslog.conf with its includes
+    Rsyslog,
+    /// apt.conf or a drop-in; with --effective all that apt reads
+    #[value(name = "apt.conf")]
+    AptConf,
 }
 
 /// Outputs.
@@ -155,9 +184,17 @@ impl Parsed {
 }
 
 /// Runs the command.
-pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    refuse_nonsense(&args)?;
+pub fn run(mut args: Args, global: &Global) -> anyhow::Result<Exit> {
+    if args.kind != Kind::Auto {
+        refuse_nonsense(&args)?;
+    }
     let source = Source::open(&args.file, args.root.as_deref())?;
+    if args.kind == Kind::Auto {
+        args.kind = auto::kind(&source)?;
+        refuse_nonsense(&args)?;
+        let name = scanner::redact::printable(source.name());
+        say!("wardmote: {name} is read as {}", auto::name(args.kind));
+    }
     if args.format == Format::Events {
         let bytes = source.bytes()?;
         let tree = yaml::config_tree(&bytes).map_err(|error| unread(&source, args.kind, &error))?;
@@ -168,11 +205,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Kind::Yaml | Kind::Json => documents(&source, &args)?,
         Kind::Sshd => sshd(&source, &args)?,
         kind if blocks::handles(kind) => blocks::read(&source, kind, &args)?,
+        kind if system::handles(kind) => system::read(&source, kind, args.effective)?,
+        kind if manifests::handles(kind) => manifests::read(&source, kind, &args)?,
         kind if daemons::handles(kind) => daemons::read(&source, kind, args.effective)?,
         _ if args.effective => effective(&source, args.kind)?,
         _ => entries(&source, args.kind)?,
     };
-    if !matches!(args.kind, Kind::Yaml | Kind::Json | Kind::Sshd) && !args.effective {
+    let has_own_spans = matches!(args.kind, Kind::Yaml | Kind::Json | Kind::Sshd);
+    if !has_own_spans && !manifests::handles(args.kind) && !args.effective {
         parsed.value = shape::placed(parsed.value, args.spans);
     }
     output::write(global.output.as_deref(), text(&parsed, args.format)?.as_bytes())?;
@@ -183,7 +223,10 @@ fn refuse_nonsense(args: &Args) -> anyhow::Result<()> {
     let name = args.kind.to_possible_value().map_or(String::new(), |v| v.get_name().to_string());
     let has_effective =
         matches!(args.kind, Kind::Sshd | Kind::Sysctl | Kind::LoginDefs | Kind::Keyvalue);
-    let elsewhere = blocks::has_effective(args.kind) || daemons::has_effective(args.kind);
+    let elsewhere = blocks::has_effective(args.kind)
+        || daemons::has_effective(args.kind)
+        || system::has_effective(args.kind)
+        || manifests::has_effective(args.kind);
     if args.effective && !has_effective && !elsewhere {
         let hint =
             "leave it out, or use --as sshd, sysctl, login.defs, keyvalue or a daemon's kind";
@@ -474,10 +517,16 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Tells on stderr what could not be understood or read; the exit code that it means.
 fn report(parsed: &Parsed, source: &Source, kind: Kind) -> Exit {
     // Malformed account lines may hold a hash in any field: only their place is told.
-    // So may a line of a key.
+    // So may a line of a key, a list of passwords or a Secret.
     let is_secret = matches!(
         kind,
-        Kind::Passwd | Kind::Shadow | Kind::Group | Kind::Gshadow | Kind::Certificate
+        Kind::Passwd
+            | Kind::Shadow
+            | Kind::Group
+            | Kind::Gshadow
+            | Kind::Certificate
+            | Kind::CloudInit
+            | Kind::Kubernetes
     );
     for problem in parsed.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         let shown = match is_secret {

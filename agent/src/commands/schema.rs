@@ -22,6 +22,8 @@ enum Name {
     Finding,
     /// `scan --format json`
     Scan,
+    /// `passwords --format json`
+    Passwords,
     /// One piece of evidence, as experts see it
     Evidence,
     /// One verdict
@@ -38,6 +40,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Name::Audit => schema_for!(crate::report::Report),
         Name::Finding => schema_for!(crate::report::Finding),
         Name::Scan => schema_for!(scanner::ports::report::Report),
+        Name::Passwords => schema_for!(crate::commands::passwords::Report),
         Name::Evidence => schema_for!(consensus::Evidence),
         Name::Verdict => schema_for!(consensus::Verdict),
         Name::Settings => schema_for!(crate::settings::Settings),

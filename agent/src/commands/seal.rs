@@ -1,11 +1,12 @@
 //! `wardmote seal`: encrypts and authenticates a file; `--new-key` makes a key.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crypto::seal::{KEY_BYTES, Key, Lock};
+use crypto::seal::files::{self, Files};
+use crypto::seal::{KEY_BYTES, Key, LOCK_BYTES, Lock};
 use zeroize::Zeroizing;
 
 use crate::commands::Global;
@@ -68,6 +69,7 @@ impl With {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    secrets::shield();
     if let Some(path) = &args.new_key {
         return new_key(path);
     }
@@ -82,13 +84,30 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             (lock.key(&phrase)?, Some(lock))
         }
     };
-    let mut input = input(input_path)?;
+    let input = Input::open(input_path)?;
     let pending = Pending::create(output_path).map_err(|error| at(output_path, &error))?;
     let mut output = Named(BufWriter::new(pending), output_path);
-    if let Some(lock) = head {
-        output.write_all(&lock.encode())?;
+    let offset = match head {
+        Some(lock) => {
+            output.write_all(&lock.encode())?;
+            output.flush()?;
+            LOCK_BYTES as u64
+        }
+        None => 0,
+    };
+    match &input {
+        Input::Sized(file, bytes) => {
+            let sealed = output.0.get_ref().file();
+            let files = Files { input: file, output: sealed, offset, workers: workers() };
+            files::seal(&key, &random()?, context, files, *bytes)
+                .map_err(|error| of_files(error, input_path, output_path))?;
+        }
+        Input::Stream(stream) => {
+            let mut stream = Named(stream, input_path);
+            crypto::seal::seal(&key, &random()?, context, &mut stream, &mut output)
+                .map_err(of_stream)?;
+        }
     }
-    crypto::seal::seal(&key, &random()?, context, &mut input, &mut output).map_err(of_stream)?;
     commit(output)?;
     Ok(Exit::Clean)
 }
@@ -115,13 +134,43 @@ pub fn key(path: &Path) -> anyhow::Result<Key> {
     })
 }
 
-/// Opens the input: a regular file, or stdin for `-`.
-pub fn input(path: &Path) -> anyhow::Result<Named<'_, Box<dyn Read>>> {
-    let reader: Box<dyn Read> = match path == Path::new("-") {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(secrets::open_regular(path)?),
-    };
-    Ok(Named(reader, path))
+/// What is read.
+pub enum Input {
+    /// A regular file of so many bytes, which several threads can read.
+    Sized(File, u64),
+    /// Whatever can only be read from its start: a pipe, stdin, or a file of the kernel's without a size.
+    Stream(File),
+}
+
+impl Input {
+    /// Opens a file, or stdin for `-`.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            let stdin = rustix::io::dup(io::stdin()).map_err(|error| at(path, &error.into()))?;
+            return Ok(Self::Stream(stdin.into()));
+        }
+        let file = secrets::open_regular(path)?;
+        let meta = file.metadata().map_err(|error| at(path, &error))?;
+        match meta.is_file() && meta.len() > 0 {
+            true => Ok(Self::Sized(file, meta.len())),
+            false => Ok(Self::Stream(file)),
+        }
+    }
+}
+
+/// Threads that seal or open one file.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An error of work between two files, with their names.
+pub fn of_files(error: crypto::Error, input: &Path, output: &Path) -> anyhow::Error {
+    match error {
+        crypto::Error::Io(error) => {
+            hinted(format!("{} to {}: {error}", input.display(), output.display()), "")
+        }
+        error => hinted(format!("{}: {error}", input.display()), ""),
+    }
 }
 
 /// Gives the finished file its name.

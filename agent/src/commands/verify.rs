@@ -23,6 +23,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    crate::secrets::shield();
     let input = secret_stdin("lines of PHC<TAB>password; end with Ctrl-D", global.quiet)?;
     let mut out = Stream::open(global.output.as_deref())?;
     let mut holds = true;

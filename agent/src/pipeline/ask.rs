@@ -61,7 +61,7 @@ pub fn everything() -> Spoken {
 }
 
 /// The firewall's rules. Where the kernel holds no tables the answer is known to be "no rules".
-fn firewall() -> Spoken {
+pub fn firewall() -> Spoken {
     let mut spoken = Spoken::default();
     if Path::new("/sys/module/nf_tables").exists() {
         spoken.nft_json = rules("nft", &["-j", "list", "ruleset"], &mut spoken.unanswered);

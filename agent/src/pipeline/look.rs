@@ -10,6 +10,7 @@ use parsers::tree::Tree;
 use scanner::checks::{self, Ran};
 use scanner::facts::Spoken;
 use scanner::logs::{SweepOptions, SweepOutcome, audit_sweep, conceal, content, history};
+use scanner::ports::ledger::Ledger;
 use scanner::ports::{self, Inventory};
 use scanner::remembered::Memory;
 use scanner::vantage::{self, Vantage};
@@ -33,6 +34,8 @@ pub struct Wanted {
     pub threads: usize,
     /// Files that an earlier look of this process read and that did not change since.
     pub files: Arc<Memory>,
+    /// What wardmote asked of this host itself: its log lines are nobody's.
+    pub own_probes: Arc<Ledger>,
 }
 
 /// What was seen.
@@ -70,7 +73,7 @@ pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
     let live = wanted.live();
     let spoken = if live { ask::everything() } else { Spoken::default() };
     let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
-    let inventory = live.then(|| ports::look(&tree, &spoken));
+    let inventory = live.then(|| ports::look_closely(&tree, &spoken));
     let files = wanted.files.look(&tree, wanted.now);
     let facts = Facts::new(&files, live, &vantage, inventory.as_ref(), &spoken, wanted.now);
     let areas_wanted = wanted.only.is_empty() || wanted.only.iter().any(|name| name != "logs");
@@ -96,6 +99,7 @@ fn logs(tree: &RootedTree, wanted: &Wanted) -> SweepOutcome {
         since: Some(wanted.since),
         zone: zone(tree, wanted.live()),
         known_users: known_users(tree),
+        own_probes: if wanted.live() { Arc::clone(&wanted.own_probes) } else { Arc::default() },
         ..SweepOptions::new(wanted.now)
     };
     let rules = content::rules();

@@ -20,9 +20,11 @@ use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, content, source, sweep};
 use scanner::ports::Inventory;
+use scanner::ports::ledger::Ledger;
 use scanner::remembered::Memory as Files;
 
 use crate::commands::audit::LAST_REPORT;
+use crate::commands::scan::ledger;
 use crate::output;
 use crate::outside::Experts;
 use crate::pipeline::examine::{Examined, examine, threads};
@@ -93,6 +95,11 @@ impl Host {
         })
     }
 
+    /// What scans of this host asked of it. Where that is not to be believed, all lines are judged.
+    fn own_probes(&self, now: i64) -> Ledger {
+        ledger::known(self.state(), now).0
+    }
+
     /// The state directory.
     fn state(&self) -> &Path {
         self.place_file.parent().unwrap_or(Path::new("."))
@@ -146,6 +153,7 @@ impl Look for Host {
             now,
             threads: threads(),
             files: Arc::clone(&self.files),
+            own_probes: Arc::new(self.own_probes(now)),
         };
         let accepted = accept::read(&settings.audit.accept, false)?;
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, true);
@@ -174,6 +182,7 @@ impl Look for Host {
             since: first.then(|| now.saturating_sub(settings.audit.since.seconds())),
             zone: jiff::tz::TimeZone::system(),
             known_users: known_users(&tree),
+            own_probes: Arc::new(self.own_probes(now)),
             ..SweepOptions::new(now)
         };
         let mut place = match &self.kept {

@@ -26,12 +26,17 @@ impl OsRelease {
     /// Reads a file.
     pub fn read(file: &Arc<str>, bytes: &[u8]) -> Self {
         let mut release = Self::default();
-        for line in super::lines::numbered(bytes).take(LINES_MAX) {
+        for (index, line) in super::lines::numbered(bytes).enumerate() {
+            if index == LINES_MAX {
+                let message = format!("more than {LINES_MAX} lines; the rest is not read");
+                release.problems.push(Problem { place: line.place(file, 0), message });
+                break;
+            }
             let text = line.text();
             if text.trim().is_empty() || text.trim_start().starts_with('#') {
                 continue;
             }
-            let assignment = (line.bytes.len() <= LINE_BYTES_MAX)
+            let assignment = (line.bytes.len() <= LINE_BYTES_MAX && !line.bytes.contains(&0))
                 .then(|| text.split_once('='))
                 .flatten()
                 .filter(|(name, _)| is_name(name))
@@ -129,5 +134,14 @@ mod tests {
             read("A=1\n".repeat(LINES_MAX + 5).as_bytes()).values["A"].place.line as usize,
             LINES_MAX
         );
+    }
+
+    #[test]
+    fn lines_past_the_limit_and_nul_bytes_are_told() {
+        let text = "A=1\n".repeat(LINES_MAX);
+        assert!(OsRelease::read(&"/f".into(), text.as_bytes()).problems.is_empty());
+        let read = OsRelease::read(&"/f".into(), (text + "B=2\nC=\0\n").as_bytes());
+        assert_eq!((read.value("B"), read.problems.len()), (None, 1));
+        assert_eq!(OsRelease::read(&"/f".into(), b"C=\0\n").problems.len(), 1);
     }
 }

@@ -14,6 +14,10 @@ use super::problems::Problems;
 use crate::place::Place;
 use crate::tree::{LookError, Tree, Why};
 
+mod evaluate;
+
+pub use evaluate::{RETURNS, Return};
+
 /// Where service files are looked for, first found wins.
 pub const DIRECTORIES: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"];
 
@@ -124,6 +128,19 @@ pub struct Stack {
     /// What could not be read.
     #[serde(skip)]
     pub unread: Vec<LookError>,
+    /// Rules and the places of substacks, in order.
+    #[serde(skip)]
+    steps: Vec<Step>,
+}
+
+/// A rule of a stack, or the line at which a substack begins.
+#[derive(Clone, Debug)]
+struct Step {
+    kind: Kind,
+    /// Its place in `rules`; `None` for the line of a substack.
+    rule: Option<usize>,
+    /// How many substacks are around it.
+    level: usize,
 }
 
 impl Stack {
@@ -135,9 +152,10 @@ impl Stack {
             files: Vec::new(),
             problems: Problems::default(),
             unread: Vec::new(),
+            steps: Vec::new(),
         };
         let (path, bytes) = find(tree, service)?;
-        let mut reader = Reader { tree, stack: &mut stack, open: Vec::new(), reads: 0 };
+        let mut reader = Reader { tree, stack: &mut stack, open: Vec::new(), reads: 0, level: 0 };
         reader.file(&path, &bytes, None);
         Ok(stack)
     }
@@ -175,6 +193,8 @@ struct Reader<'a> {
     stack: &'a mut Stack,
     open: Vec<String>,
     reads: usize,
+    /// How many substacks are being read.
+    level: usize,
 }
 
 impl Reader<'_> {
@@ -184,10 +204,16 @@ impl Reader<'_> {
             self.stack.files.push(Arc::clone(&file));
         }
         self.open.push(path.to_string());
-        for logical in logical(bytes) {
+        for (logical, is_whole) in logical(bytes) {
             if self.stack.rules.len() == RULES_MAX {
                 let (place, _) = logical.place(&file, 0);
                 self.stack.problems.push(place, "more lines than the limit; rest not read");
+                break;
+            }
+            if !is_whole {
+                let (place, _) = logical.place(&file, 0);
+                let message = "the file ends within a continued line; libpam refuses it";
+                self.stack.problems.push(place, message);
                 break;
             }
             self.line(&file, &logical, only);
@@ -225,9 +251,17 @@ impl Reader<'_> {
             return self.stack.problems.push(place, "module type, control and module expected");
         };
         let control = match control.to_ascii_lowercase().as_str() {
-            "include" | "substack" => {
+            "include" => {
                 let place = logical.place(file, *at).0;
                 return self.include(module, Some(kind), &place);
+            }
+            "substack" => {
+                let place = logical.place(file, *at).0;
+                self.stack.steps.push(Step { kind, rule: None, level: self.level });
+                self.level += 1;
+                self.include(module, Some(kind), &place);
+                self.level -= 1;
+                return;
             }
             "required" => Control::Required,
             "requisite" => Control::Requisite,
@@ -237,6 +271,8 @@ impl Reader<'_> {
             _ => return self.stack.problems.push(place, "unknown control"),
         };
         let (place, text) = logical.place(file, *at);
+        let rule = Some(self.stack.rules.len());
+        self.stack.steps.push(Step { kind, rule, level: self.level });
         self.stack.rules.push(Rule {
             kind,
             silent,
@@ -273,30 +309,39 @@ impl Reader<'_> {
     }
 }
 
-/// Joins continued lines and takes comments off; blank lines are left out.
-fn logical(bytes: &[u8]) -> Vec<Joined> {
-    let mut all = Vec::new();
-    let mut current: Option<Joined> = None;
-    for line in numbered(bytes) {
-        let whole = line.text();
-        let code = whole.split('#').next().unwrap_or_default();
-        let (code, continues) = match code.trim_end().strip_suffix('\\') {
-            Some(rest) => (rest, true),
-            None => (code, false),
-        };
-        let joined =
-            current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
-        if joined.text.len() <= LINE_BYTES_MAX {
-            joined.segments.push((joined.text.len(), line.number, line.shown()));
-            joined.text.push_str(code);
-            joined.text.push(' ');
+/// Joins continued lines and takes comments off, as libpam does: blank lines and lines of comment alone
+/// are passed over, also within a continued line, and a `\` before a comment continues nothing. With each
+/// line: whether it has its end, or the file ended before.
+fn logical(bytes: &[u8]) -> impl Iterator<Item = (Joined, bool)> {
+    let mut lines = numbered(bytes);
+    std::iter::from_fn(move || {
+        let mut current: Option<Joined> = None;
+        for line in lines.by_ref() {
+            let whole = line.text();
+            let (code, is_commented) = match whole.split_once('#') {
+                Some((code, _)) => (code, true),
+                None => (&*whole, false),
+            };
+            if code.trim().is_empty() {
+                continue;
+            }
+            let (code, continues) = match code.trim_end().strip_suffix('\\') {
+                Some(rest) if !is_commented => (rest, true),
+                _ => (code, false),
+            };
+            let joined =
+                current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
+            if joined.text.len() <= LINE_BYTES_MAX {
+                joined.segments.push((joined.text.len(), line.number, line.shown()));
+                joined.text.push_str(code);
+                joined.text.push(' ');
+            }
+            if !continues {
+                return current.map(|joined| (joined, true));
+            }
         }
-        if !continues {
-            all.extend(current.take().filter(|line| !line.text.trim().is_empty()));
-        }
-    }
-    all.extend(current.filter(|line| !line.text.trim().is_empty()));
-    all
+        current.map(|joined| (joined, false))
+    })
 }
 
 /// Splits at blanks; a word that starts with `[` runs to its `]` (`\]` does not end it).
@@ -433,5 +478,15 @@ mod tests {
         let endless = b"auth \\\n".repeat(100_000);
         let stack = Stack::read(&MemoryTree::new().file("/etc/pam.d/x", endless), "x").unwrap();
         assert_eq!(stack.problems.len(), 1);
+    }
+
+    #[test]
+    fn continued_lines_pass_over_blank_ones_and_need_an_end() {
+        let text = "auth required \\\n\n# c\n  a.so x \\ # c\nauth required b.so \\\n";
+        let stack = Stack::read(&MemoryTree::new().file("/etc/pam.d/a", text), "a").unwrap();
+        assert_eq!(stack.rules.len(), 1);
+        assert_eq!(stack.rules[0].arguments, ["x", "\\"]);
+        assert_eq!(stack.rules[0].place.to_string(), "/etc/pam.d/a:4:3");
+        assert_eq!(stack.problems.kept[0].place.line, 5);
     }
 }

@@ -393,32 +393,36 @@ impl Reader<'_> {
 }
 
 /// Joins continued lines; blank ones are left out. A comment ends at its line even after a `\`.
-fn logical(bytes: &[u8]) -> Vec<Joined> {
-    let mut all = Vec::new();
-    let mut current: Option<Joined> = None;
-    for line in numbered(bytes) {
-        let whole = line.text();
-        let (code, is_commented) = match grammar::comment(&whole) {
-            Some(at) => (&whole[..at], true),
-            None => (&*whole, false),
-        };
-        let trimmed = code.trim_end();
-        let slashes = trimmed.bytes().rev().take_while(|byte| *byte == b'\\').count();
-        let continues = !is_commented && slashes % 2 == 1;
-        let code = if continues { &trimmed[..trimmed.len() - 1] } else { code };
-        let joined =
-            current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
-        if joined.text.len() <= LINE_BYTES_MAX {
-            joined.segments.push((joined.text.len(), line.number, line.shown()));
-            joined.text.push_str(code);
-            joined.text.push(' ');
+fn logical(bytes: &[u8]) -> impl Iterator<Item = Joined> {
+    let mut lines = numbered(bytes);
+    std::iter::from_fn(move || {
+        let mut current: Option<Joined> = None;
+        for line in lines.by_ref() {
+            let whole = line.text();
+            let (code, is_commented) = match grammar::comment(&whole) {
+                Some(at) => (&whole[..at], true),
+                None => (&*whole, false),
+            };
+            let trimmed = code.trim_end();
+            let slashes = trimmed.bytes().rev().take_while(|byte| *byte == b'\\').count();
+            let continues = !is_commented && slashes % 2 == 1;
+            let code = if continues { &trimmed[..trimmed.len() - 1] } else { code };
+            let joined =
+                current.get_or_insert_with(|| Joined { text: String::new(), segments: Vec::new() });
+            if joined.text.len() <= LINE_BYTES_MAX {
+                joined.segments.push((joined.text.len(), line.number, line.shown()));
+                joined.text.push_str(code);
+                joined.text.push(' ');
+            }
+            if !continues {
+                let done = current.take().filter(|line| !line.text.trim().is_empty());
+                if done.is_some() {
+                    return done;
+                }
+            }
         }
-        if !continues {
-            all.extend(current.take().filter(|line| !line.text.trim().is_empty()));
-        }
-    }
-    all.extend(current.filter(|line| !line.text.trim().is_empty()));
-    all
+        current.filter(|line| !line.text.trim().is_empty())
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! their directory, and the last assignment of a key wins. A pattern (`net.ipv4.conf.*.rp_filter`)
 //! never overrides a key that is written out, and `-key` alone takes the key out of patterns.
 //! systemd-sysctl does not read `/etc/sysctl.conf` (unless a link in a directory points to it);
-//! procps reads it last. What could not be read is listed in `unread`: the result is then a guess.
+//! procps reads it last, and hidden files too. What could not be read is listed in `unread`: the result is then a guess.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,9 @@ use serde::Serialize;
 use super::glob;
 use super::lines::{Line, numbered};
 use super::problems::Problems;
+use super::systemd_conf::{Hidden, Order};
 use crate::place::Place;
-use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree};
-
-/// Directories by priority: a name in an earlier one masks the same name in a later one.
-pub const DIRECTORIES: [&str; 5] = [
-    "/etc/sysctl.d",
-    "/run/sysctl.d",
-    "/usr/local/lib/sysctl.d",
-    "/usr/lib/sysctl.d",
-    "/lib/sysctl.d",
-];
+use crate::tree::{CONFIG_BYTES_MAX, LookError, Tree};
 
 /// The file that procps reads last.
 pub const SYSCTL_CONF: &str = "/etc/sysctl.conf";
@@ -185,42 +177,14 @@ impl Sysctl {
 
     /// The files to read: masked by name, then ordered by name.
     fn order(&mut self, tree: &dyn Tree) -> Vec<PathBuf> {
-        let mut chosen: BTreeMap<Vec<u8>, (PathBuf, FileKind)> = BTreeMap::new();
-        let mut masked = Vec::new();
-        for directory in DIRECTORIES {
-            let entries = match tree.list(Path::new(directory)) {
-                Ok(entries) => entries,
-                Err(error) if error.not_found() => continue,
-                Err(error) => {
-                    self.unread.push(error);
-                    continue;
-                }
-            };
-            for entry in entries {
-                let Some(name) = entry.path.file_name().map(|name| name.as_encoded_bytes()) else {
-                    continue;
-                };
-                if !name.ends_with(b".conf") || entry.kind == FileKind::Directory {
-                    continue;
-                }
-                match chosen.get(name) {
-                    Some(_) => masked.push(entry.path.display().to_string()),
-                    None => {
-                        chosen.insert(name.to_vec(), (entry.path.clone(), entry.kind));
-                    }
-                }
-            }
-        }
-        self.masked = masked;
-        let is_null = |path: &Path, kind: FileKind| {
-            kind == FileKind::Link
-                && tree.read_link(path).is_ok_and(|to| resolve(path, &to) == Path::new("/dev/null"))
+        let hidden = match self.loader {
+            Loader::Systemd => Hidden::LeftOut,
+            Loader::Procps => Hidden::Read,
         };
-        chosen
-            .into_values()
-            .filter(|(path, kind)| !is_null(path, *kind))
-            .map(|(path, _)| path)
-            .collect()
+        let order = Order::of(tree, "sysctl.d", hidden);
+        self.masked = order.masked.iter().map(|(path, _)| path.display().to_string()).collect();
+        self.unread.extend(order.unread);
+        order.files
     }
 
     fn file(&mut self, tree: &dyn Tree, path: &Path) {
@@ -367,7 +331,7 @@ fn resolve(link: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::MemoryTree;
+    use crate::tree::{FileKind, MemoryTree};
 
     fn at(all: &Sysctl, key: &str) -> (String, String) {
         let setting = all.effective(key).unwrap();

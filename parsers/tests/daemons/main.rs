@@ -6,13 +6,21 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod apt;
+mod apt_conf;
+mod cloud_init;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod directory;
+mod enabled;
+mod fail2ban;
+mod folders;
 mod logrotate;
 mod my_cnf;
+mod netplan;
+mod pam;
 mod peer;
 mod postgres;
 mod redis;
+mod rsyslog;
 mod systemd;
 mod tables;

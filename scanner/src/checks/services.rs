@@ -5,7 +5,9 @@ use parsers::tree::{Links, LookError};
 
 use super::{Check, Observation, Outcome};
 use crate::Facts;
-use crate::ports::{BEYOND, Inventory, Listener, Owner};
+use crate::ports::{BEYOND, Inventory, KERNEL, Listener, Owner};
+
+mod tables;
 
 /// The checks of this area.
 pub const CHECKS: &[Check] = &[
@@ -169,7 +171,68 @@ pub const CHECKS: &[Check] = &[
                       if the load is honest.",
         snippet: "ss -lnt; nstat -az TcpExtListenOverflows",
         references: &["listen(2)", "tcp(7)"],
-        run: full_queues,
+        run: tables::full_queues,
+    },
+    Check {
+        id: "services-backlog-small",
+        title: "A service that others can reach lets few connections wait",
+        why: "When more clients come between two accepts than the backlog holds, their connections are \
+              dropped and tried again a second later: one busy client, or one that means harm, keeps \
+              everybody else out.",
+        kind: Kind::Service,
+        level: Severity::Info,
+        privilege: Privilege::None,
+        services: &[],
+        techniques: &["attack.t1499"],
+        remediation: "Raise the backlog that the service asks for (and net.core.somaxconn, which limits it).",
+        snippet: "ss -lnt; sysctl net.core.somaxconn",
+        references: &["listen(2)", "systemd.socket(5): Backlog="],
+        run: tables::short_queues,
+    },
+    Check {
+        id: "services-hidden-listener",
+        title: "A listener is missing where the kernel should show it",
+        why: "Netlink and /proc/net read the same tables: what one shows and the other does not has been \
+              hidden, by a changed kernel or a forged /proc.",
+        kind: Kind::Service,
+        level: Severity::High,
+        privilege: Privilege::Root,
+        services: &[],
+        techniques: &["attack.t1014"],
+        remediation: "Treat the host as broken into until it is explained: look from outside (`nmap -p- \
+                      HOST`), compare with `wardmote scan 127.0.0.1`, and keep the disk.",
+        snippet: "wardmote scan 127.0.0.1; findmnt -R /proc; lsmod",
+        references: &["sock_diag(7)", "proc_pid_net(5)", "MITRE ATT&CK T1014"],
+        run: tables::hidden_listeners,
+    },
+    Check {
+        id: "services-unpackaged",
+        title: "Listening executables that no package owns",
+        why: "What no package owns gets no updates from the distribution, and nothing vouches for it.",
+        kind: Kind::Service,
+        level: Severity::Info,
+        privilege: Privilege::None,
+        services: &[],
+        techniques: &[],
+        remediation: "Know what each of them is and who keeps it up to date.",
+        snippet: "dpkg -S FILE",
+        references: &["dpkg-query(1)", "CIS Controls v8 2.1"],
+        run: tables::unpackaged,
+    },
+    Check {
+        id: "services-namespaces",
+        title: "Ports that listen in other network namespaces",
+        why: "Containers and sandboxes have addresses and firewalls of their own: what listens there is \
+              missing in this host's list of ports.",
+        kind: Kind::Service,
+        level: Severity::Info,
+        privilege: Privilege::Information,
+        services: &[],
+        techniques: &[],
+        remediation: "Know which container each belongs to, and publish only what is needed.",
+        snippet: "lsns -t net; nsenter -t PID -n ss -lntup",
+        references: &["network_namespaces(7)", "lsns(8)"],
+        run: tables::other_namespaces,
     },
     Check {
         id: "services-needless-root",
@@ -225,6 +288,8 @@ const ROOTLESS: &[&str] = &[
 /// Where nothing that listens is installed.
 const TRANSIENT: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", "/memfd:", "memfd:"];
 
+/// Most directories above an executable that are looked at.
+const ANCESTORS_MAX: usize = 64;
 /// Most listeners that one summary shows.
 const SUMMARY_LINES_MAX: usize = 50;
 
@@ -323,7 +388,7 @@ fn by_executable(
 ) -> Outcome {
     with(facts, |inventory| {
         let mut seen = std::collections::BTreeMap::new();
-        for listener in &inventory.listeners {
+        for listener in inventory.listeners.iter().chain(&inventory.elsewhere) {
             for owner in &listener.owners {
                 let Some(exe) = &owner.exe else { continue };
                 if let Some(found) = judge(listener, owner, exe) {
@@ -364,7 +429,7 @@ fn unseen_executables(inventory: &Inventory) -> Option<String> {
 }
 
 fn is_elsewhere(why: &str) -> bool {
-    why == BEYOND || why == crate::ports::FORWARDED
+    why == BEYOND || why == crate::ports::FORWARDED || why.starts_with(KERNEL)
 }
 
 fn old_executables(facts: &Facts<'_>) -> Outcome {
@@ -389,12 +454,20 @@ fn writable_executables(facts: &Facts<'_>) -> Outcome {
         }
     };
     let outcome = by_executable(facts, "only root can write them", |listener, owner, exe| {
-        if owner.deleted || !exe.starts_with('/') || is_transient(exe) {
+        // The files of a container are not this host's.
+        let elsewhere = owner.container.is_some() || listener.namespace.is_some();
+        if owner.deleted || elsewhere || !exe.starts_with('/') || is_transient(exe) {
             return None;
         }
         let path = std::path::Path::new(exe);
         let file = writable(path, "the executable");
-        let problem = file.or_else(|| writable(path.parent()?, "its directory"))?;
+        let problem = file.or_else(|| writable(path.parent()?, "its directory")).or_else(|| {
+            // Who can rename a directory on the way puts another in its place.
+            path.ancestors()
+                .skip(2)
+                .take(ANCESTORS_MAX)
+                .find_map(|above| writable(above, &format!("{} above it", above.display())))
+        })?;
         let title = format!("{exe}: {problem}");
         Some(observation(listener).title(title).floor(Severity::High))
     });
@@ -458,22 +531,6 @@ fn without_owner(facts: &Facts<'_>) -> Outcome {
             })
             .collect();
         Outcome::failed_or(found, "every listening socket has its process")
-    })
-}
-
-fn full_queues(facts: &Facts<'_>) -> Outcome {
-    with(facts, |inventory| {
-        let found: Vec<Observation> = inventory
-            .listeners
-            .iter()
-            .filter(|one| one.queue.1 > 0 && one.queue.0 >= one.queue.1)
-            .map(|one| {
-                let (waiting, most) = one.queue;
-                let title = format!("{} on {}: accept queue full", one.service, shown(one));
-                observation(one).title(title).fact("queue", format!("{waiting} of {most}"))
-            })
-            .collect();
-        Outcome::failed_or(found, "no accept queue is full")
     })
 }
 
@@ -551,7 +608,7 @@ fn line(listener: &Listener) -> SourceLine {
             let name = owner.exe.as_deref().and_then(|exe| exe.rsplit('/').next());
             text.push_str(&format!(" {} (pid {}", name.unwrap_or("?"), owner.pid));
             text.push_str(&format!(", uid {}", owner.uid));
-            for detail in [&owner.unit, &owner.package].into_iter().flatten() {
+            for detail in [&owner.unit, &owner.container, &owner.package].into_iter().flatten() {
                 text.push_str(&format!(", {detail}"));
             }
             text.push(')');
@@ -563,6 +620,9 @@ fn line(listener: &Listener) -> SourceLine {
             let why = listener.owner_unknown.as_deref().unwrap_or("owner unknown");
             text.push_str(&format!(" ({why})"));
         }
+    }
+    if let Some(namespace) = &listener.namespace {
+        text.push_str(&format!(" in {namespace}"));
     }
     SourceLine {
         file: "kernel:sock_diag".to_string(),

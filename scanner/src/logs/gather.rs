@@ -22,7 +22,8 @@ use super::matcher::{Reference, RuleSet};
 use super::networks::Grouping;
 use super::part::{LineHit, Part, RuleHit};
 use super::story::{
-    About, Detection, Distinct, Hit, Kept, Name, Opening, Tally, one_story_an_address,
+    About, Detection, Distinct, Hit, Kept, Name, Opening, TEXT_BYTES_MAX, Tally,
+    one_story_an_address,
 };
 use super::sweep::{Activity, SweepOptions, SweepOutcome};
 use super::web::census::Census;
@@ -142,6 +143,20 @@ impl<'a> Sweeper<'a> {
         if self.outcome.incomplete.len() < INCOMPLETE_MAX {
             self.outcome.incomplete.push(crate::redact::line(&line));
         }
+    }
+
+    /// Whether a line only says that one of wardmote's own probes came and went; then it is counted as
+    /// such, and nobody is to judge it.
+    pub(super) fn is_own_probe(&mut self, told: &Told<'_>) -> bool {
+        let ledger = &self.options.own_probes;
+        let text = told.part.bytes_of(told.hit.text);
+        let start = told.hit.column.saturating_sub(1) as usize;
+        let (Some(at), Some(message)) = (told.time, text.get(start..)) else { return false };
+        // A text that was cut may have said more.
+        let whole = text.len() < TEXT_BYTES_MAX;
+        let own = !ledger.is_empty() && whole && ledger.caused(message, at);
+        self.outcome.summary.own_probes += u64::from(own && !told.part.old);
+        own
     }
 
     /// Takes the hits of one line, all rules of it.

@@ -11,6 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use parsers::map::EXPANDED_BYTES_MAX;
@@ -30,6 +31,7 @@ use super::rotation::family;
 use super::source::{self, Found};
 use super::story::Detection;
 use crate::RootedTree;
+use crate::ports::ledger::Ledger;
 
 /// Families read at the same time; more are read after these.
 pub const STREAMS_MAX: usize = 32;
@@ -68,6 +70,8 @@ pub struct SweepOptions {
     pub part_bytes: usize,
     /// Whether to learn what is usual and tell what is not (see [`features`](super::features)).
     pub observe: bool,
+    /// What this host's wardmote asked of the host itself: the lines that only say so are no hits.
+    pub own_probes: Arc<Ledger>,
     /// Whether lines of one shape are judged once, where that is proved to be the same. Only tests want
     /// it otherwise.
     #[doc(hidden)]
@@ -87,6 +91,7 @@ impl SweepOptions {
             jobs: 0,
             part_bytes: PART_BYTES,
             observe: false,
+            own_probes: Arc::default(),
             shapes: true,
         }
     }
@@ -118,6 +123,14 @@ pub struct Summary {
     /// Hits on lines that are older than lines before them by more than the watermark; judged all the
     /// same.
     pub late: u64,
+    /// Lines that a rule matched and that wardmote's own probes caused (see
+    /// [`ledger`](crate::ports::ledger)): they are counted here and judged no further.
+    #[serde(skip_serializing_if = "is_none")]
+    pub own_probes: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How often a rule hit, of whom: also of rules that are not shown by themselves.

@@ -11,7 +11,10 @@ use consensus::Exposure;
 use super::addresses::{OwnAddress, OwnAddresses, Reach, reach, unmapped};
 use super::firewall::{NO_CHAIN, Outcome, Probe, Redirect, Ruleset};
 use super::inventory::Socket;
+use super::namespaces::Namespace;
 
+/// Of an address that a port is handed on from at others.
+const NOTHING: &str = "nothing listens there";
 /// Most addresses of the host that one wildcard socket is judged for.
 const ADDRESSES_MAX: usize = 256;
 
@@ -22,6 +25,38 @@ pub enum Firewall {
     Known(Ruleset),
     /// Why not.
     Unread(String),
+}
+
+/// What listens, here and in other network namespaces of this host, as far as it is known: a port that
+/// is handed to where nothing listens is open to nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listening<'s> {
+    /// Sockets of this namespace; `None` where they are not known.
+    pub here: Option<&'s [Socket]>,
+    /// Other namespaces.
+    pub elsewhere: &'s [Namespace],
+}
+
+impl Listening<'_> {
+    /// Whether something listens there; `None` where that cannot be told.
+    fn at(&self, own: &OwnAddresses, to: &Probe) -> Option<bool> {
+        let covers = |socket: &Socket| {
+            let bound = unmapped(socket.address);
+            let wild =
+                bound.is_unspecified() && (bound.is_ipv4() == to.to.is_ipv4() || socket.dual_stack);
+            (socket.transport, socket.port) == (to.transport, to.port) && (bound == to.to || wild)
+        };
+        if own.contains(to.to) {
+            return self.here.map(|sockets| sockets.iter().any(covers));
+        }
+        let mut of_address = self
+            .elsewhere
+            .iter()
+            .filter(|one| one.addresses.0.iter().flatten().any(|a| a.address == to.to));
+        let first = of_address.next()?;
+        // Two namespaces may have the same address; which is meant, routing decides.
+        Some(std::iter::once(first).chain(of_address).any(|one| one.sockets.iter().any(covers)))
+    }
 }
 
 /// The redirection that takes a port from its listener, or that publishes one without a listener.
@@ -39,15 +74,26 @@ pub fn redirection<'f>(
 
 /// From where a socket can be reached, and why.
 pub fn judge(socket: &Socket, own: &OwnAddresses, firewall: &Firewall) -> (Exposure, String) {
+    judge_among(socket, own, firewall, Listening::default())
+}
+
+/// The same where it is known what listens behind redirections.
+pub fn judge_among(
+    socket: &Socket,
+    own: &OwnAddresses,
+    firewall: &Firewall,
+    listening: Listening<'_>,
+) -> (Exposure, String) {
     let bound = bound(socket);
     let Some(targets) = targets(socket, own) else {
         return (Exposure::Unknown, format!("{bound}; the host's addresses could not be read"));
     };
     let mut widest = (Exposure::Loopback, format!("{bound}: only this host can reach it"));
     for target in &targets {
-        let judged = judge_one(socket, target, firewall, &bound);
+        let judged = judge_one(socket, target, firewall, &bound, (own, listening));
         // Of equally wide ones a reason that names a rule says more than the default.
-        if judged.0 > widest.0 || (judged.0 == widest.0 && judged.0 == Exposure::Loopback) {
+        let closed = judged.0 == Exposure::Loopback && !judged.1.ends_with(NOTHING);
+        if judged.0 > widest.0 || (judged.0 == widest.0 && closed) {
             widest = judged;
         }
     }
@@ -99,6 +145,7 @@ fn judge_one(
     target: &OwnAddress,
     firewall: &Firewall,
     bound: &str,
+    behind: Behind<'_>,
 ) -> (Exposure, String) {
     let at = place(socket, target, bound);
     let by_address = match reach(target.address) {
@@ -114,7 +161,7 @@ fn judge_one(
     };
     let mut widest = (Exposure::Loopback, String::new());
     for probe in probes(socket, target) {
-        let judged = through(rules, &probe, &at);
+        let judged = through(rules, &probe, &at, behind);
         if judged.0 > widest.0 || widest.1.is_empty() {
             widest = judged;
         }
@@ -122,38 +169,87 @@ fn judge_one(
     widest
 }
 
-fn through(rules: &Ruleset, probe: &Probe, at: &str) -> (Exposure, String) {
+/// The host's addresses, and what listens.
+type Behind<'a> = (&'a OwnAddresses, Listening<'a>);
+
+fn through(
+    rules: &Ruleset,
+    probe: &Probe,
+    at: &str,
+    (own, listening): Behind<'_>,
+) -> (Exposure, String) {
     let internet = probe.from == Reach::Global;
     let open = if internet { Exposure::World } else { Exposure::Private };
     if let Some(redirect) = rules.redirects(probe) {
-        let (exposure, to) = match redirect.address {
-            // Handed on before the input chains, which therefore do not decide.
-            Some(address) => (open, elsewhere(address, redirect.port)),
-            None => {
-                let port = redirect.port.unwrap_or(probe.port);
-                let local = Probe { port, ..probe.clone() };
-                let exposure = match rules.admits(&local) {
-                    Outcome::Open(_) => open,
-                    Outcome::Limited(_) => Exposure::Private,
-                    Outcome::Unknown(_) => Exposure::Unknown,
-                    Outcome::Blocked(_) => Exposure::Loopback,
-                };
-                (exposure, format!("port {port} of this host"))
+        let port = redirect.port.unwrap_or(probe.port);
+        let to = redirect.address.unwrap_or(probe.to);
+        let there = Probe { to, port, ..probe.clone() };
+        let words = match redirect.address {
+            Some(address) => elsewhere(address, redirect.port),
+            None => format!("port {port} of this host"),
+        };
+        let mut because = format!("{at}; {} hands it to {words}", label(rules, &redirect.label));
+        let there_is = listening.at(own, &there);
+        if there_is == Some(false) {
+            because.push_str(", where nothing listens");
+            return (Exposure::Loopback, because);
+        }
+        // Handed on before the input chains, which therefore do not decide. The chains for forwarded
+        // packets are believed to close it only for a target that is known.
+        let outcome = match (own.contains(to), there_is) {
+            (true, _) => rules.admits(&there),
+            (false, Some(_)) => match rules.forwards(&there) {
+                Outcome::Blocked(rule) => Outcome::Blocked(rule),
+                _ => Outcome::Open(String::new()),
+            },
+            (false, None) => Outcome::Open(String::new()),
+        };
+        let exposure = match outcome {
+            Outcome::Open(_) => open,
+            Outcome::Limited(_) => Exposure::Private,
+            Outcome::Unknown(_) => Exposure::Unknown,
+            Outcome::Blocked(rule) => {
+                because.push_str(&format!("; kept out by {}", label(rules, &rule)));
+                Exposure::Loopback
             }
         };
-        return (exposure, format!("{at}; {} hands it to {to}", redirect.label));
+        return (exposure, because);
+    }
+    if listening.at(own, probe) == Some(false) {
+        return (Exposure::Loopback, format!("{at}; {NOTHING}"));
     }
     match rules.admits(probe) {
         Outcome::Open(rule) if rule == NO_CHAIN => (open, format!("{at}; {NO_CHAIN}")),
-        Outcome::Open(rule) => (open, format!("{at}; let in by {rule}")),
-        Outcome::Limited(rule) => {
-            (Exposure::Private, format!("{at}; let in from a few sources only by {rule}"))
+        Outcome::Open(rule) => (open, format!("{at}; let in by {}", label(rules, &rule))),
+        Outcome::Limited(rule) => (
+            Exposure::Private,
+            format!("{at}; let in from a few sources only by {}", label(rules, &rule)),
+        ),
+        Outcome::Unknown(rule) => (
+            Exposure::Unknown,
+            format!("{at}; it depends on a rule not understood: {}", label(rules, &rule)),
+        ),
+        Outcome::Blocked(rule) => {
+            (Exposure::Loopback, format!("{at}; kept out by {}", label(rules, &rule)))
         }
-        Outcome::Unknown(rule) => {
-            (Exposure::Unknown, format!("{at}; it depends on a rule not understood: {rule}"))
-        }
-        Outcome::Blocked(rule) => (Exposure::Loopback, format!("{at}; kept out by {rule}")),
     }
+}
+
+/// A rule's label with the program that manages it, where table or chains show one: the operator has to
+/// change it there.
+fn label(rules: &Ruleset, label: &str) -> String {
+    let of_ufw = || {
+        label.contains("tables filter INPUT policy")
+            && rules.chains.keys().any(|chain| chain.contains(" ufw"))
+    };
+    let manager = if label.contains(" firewalld ") {
+        " (firewalld)"
+    } else if label.contains("ufw-") || label.contains("ufw6-") || of_ufw() {
+        " (ufw)"
+    } else {
+        ""
+    };
+    format!("{label}{manager}")
 }
 
 fn elsewhere(address: IpAddr, port: Option<u16>) -> String {
@@ -211,6 +307,8 @@ mod tests {
             inode: 1,
             queue: (0, 128),
             cgroup: None,
+            cookie: None,
+            mark: None,
         }
     }
 

@@ -18,11 +18,19 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
-const TCP_CLOSE: u8 = 7;
+/// `TCP_TIME_WAIT`.
+pub const TCP_TIME_WAIT: u8 = 6;
+/// `TCP_CLOSE`.
+pub const TCP_CLOSE: u8 = 7;
+/// `TCP_BOUND_INACTIVE` (Linux 6.8): bound, and neither listening nor connected.
+pub const TCP_BOUND_INACTIVE: u8 = 13;
 const TCP_LISTEN: u8 = 10;
 const INET_DIAG_SKV6ONLY: u16 = 11;
+const INET_DIAG_MARK: u16 = 15;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 const INET_DIAG_MSG_BYTES: usize = 72;
+/// `INET_DIAG_NOCOOKIE`: the kernel gave none.
+const NO_COOKIE: u64 = u64::MAX;
 /// Most bytes of one `/proc/net` table (about 200,000 sockets).
 const TABLE_BYTES_MAX: usize = 32 << 20;
 
@@ -78,6 +86,23 @@ pub struct Socket {
     pub queue: (u32, u32),
     /// Control group the socket was made in, where the kernel tells.
     pub cgroup: Option<u64>,
+    /// The kernel's name for the socket, never used twice until the next boot; `None` from `/proc/net`.
+    pub cookie: Option<u64>,
+    /// Firewall mark (`SO_MARK`), where there is one.
+    pub mark: Option<u32>,
+}
+
+impl Socket {
+    /// Whether the accept queue is full; see [`saturated`].
+    pub fn is_saturated(&self) -> bool {
+        self.cookie.is_some() && saturated(self.queue)
+    }
+}
+
+/// Whether an accept queue of so many of at most so many is full. The kernel lets one more in than the
+/// backlog says (`sk_acceptq_is_full`), so that at the backlog the next connection is the last.
+pub fn saturated((waiting, most): (u32, u32)) -> bool {
+    waiting > 0 && waiting >= most
 }
 
 /// Every listening socket sorted by transport, port and address, and what could not be looked at.
@@ -101,6 +126,97 @@ pub fn sockets(tree: &dyn Tree) -> (Vec<Socket>, Vec<String>) {
     (sockets, incomplete)
 }
 
+/// Every listening socket from the kernel's dump alone: of the network namespace of this thread.
+pub fn from_netlink() -> Result<Vec<Socket>, NetlinkError> {
+    let mut sockets = Vec::new();
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for family in [AF_INET, AF_INET6] {
+            sockets.extend(from_kernel(transport, family)?);
+        }
+    }
+    Ok(sockets)
+}
+
+/// Every listening socket from `/proc/net` alone, or why it could not be read whole. A kernel without
+/// IPv6 has no tables of it.
+pub fn from_tables(tree: &dyn Tree) -> Result<Vec<Socket>, String> {
+    let mut sockets = Vec::new();
+    for (name, transport) in [
+        ("tcp", Transport::Tcp),
+        ("tcp6", Transport::Tcp),
+        ("udp", Transport::Udp),
+        ("udp6", Transport::Udp),
+    ] {
+        let path = format!("/proc/net/{name}");
+        match tree.read(Path::new(&path), TABLE_BYTES_MAX) {
+            Ok(bytes) => {
+                let (found, malformed) = table(transport, &bytes);
+                if malformed > 0 {
+                    return Err(format!("{path}: {malformed} lines were not understood"));
+                }
+                sockets.extend(found);
+            }
+            Err(absent) if absent.not_found() && name.ends_with('6') => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(sockets)
+}
+
+/// TCP sockets that do not listen: local address, port, state.
+pub fn not_listening() -> Result<Vec<(IpAddr, u16, u8)>, NetlinkError> {
+    let mut found = Vec::new();
+    for family in [AF_INET, AF_INET6] {
+        let states = !(1_u32 << TCP_LISTEN);
+        let request = request_states(Transport::Tcp, family, states);
+        let answers =
+            dump(Some(netlink::SOCK_DIAG), SOCK_DIAG_BY_FAMILY, &request, SOCK_DIAG_BY_FAMILY)?;
+        found.extend(answers.iter().filter_map(|answer| place(answer)));
+    }
+    Ok(found)
+}
+
+/// Whether this kernel shows sockets that are bound and inactive: one is made, and looked for.
+pub fn shows_inactive() -> bool {
+    let Ok(bound) = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        Some(rustix::net::ipproto::TCP),
+    ) else {
+        return false;
+    };
+    let any = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let port = rustix::net::bind(&bound, &any)
+        .and_then(|()| rustix::net::getsockname(&bound))
+        .ok()
+        .and_then(|name| std::net::SocketAddr::try_from(name).ok())
+        .map(|address| address.port());
+    let shown = not_listening().unwrap_or_default();
+    let is_ours = |&(address, at, state): &(IpAddr, u16, u8)| {
+        address == any.ip() && Some(at) == port && state_is_inactive(state)
+    };
+    shown.iter().any(is_ours)
+}
+
+fn state_is_inactive(state: u8) -> bool {
+    matches!(state, TCP_CLOSE | TCP_BOUND_INACTIVE)
+}
+
+/// Local address, port and state of any `struct inet_diag_msg`.
+pub fn place(message: &[u8]) -> Option<(IpAddr, u16, u8)> {
+    let fixed = message.get(..INET_DIAG_MSG_BYTES)?;
+    let port = u16::from_be_bytes([fixed[4], fixed[5]]);
+    (port != 0).then_some((local_address(fixed)?, port, fixed[1]))
+}
+
+fn local_address(fixed: &[u8]) -> Option<IpAddr> {
+    match fixed[0] {
+        AF_INET => Some(Ipv4Addr::new(fixed[8], fixed[9], fixed[10], fixed[11]).into()),
+        AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(&fixed[8..24]).ok()?).into()),
+        _ => None,
+    }
+}
+
 fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkError> {
     let request = request(transport, family);
     let answers =
@@ -118,10 +234,15 @@ fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkE
 
 /// `struct inet_diag_req_v2` for all sockets of one state.
 fn request(transport: Transport, family: u8) -> [u8; 56] {
+    request_states(transport, family, 1 << transport.state())
+}
+
+/// The same for a set of states, one bit each.
+fn request_states(transport: Transport, family: u8, states: u32) -> [u8; 56] {
     let mut request = [0; 56];
     request[0] = family;
     request[1] = transport.number();
-    request[4..8].copy_from_slice(&(1_u32 << transport.state()).to_ne_bytes());
+    request[4..8].copy_from_slice(&states.to_ne_bytes());
     request
 }
 
@@ -137,27 +258,25 @@ pub enum Seen {
 /// Decodes `struct inet_diag_msg` and its attributes; `None` when it is cut short.
 pub fn decode(transport: Transport, message: &[u8]) -> Option<Seen> {
     let fixed = message.get(..INET_DIAG_MSG_BYTES)?;
-    let (family, state) = (fixed[0], fixed[1]);
+    let state = fixed[1];
     let port = u16::from_be_bytes([fixed[4], fixed[5]]);
     let peer_port = u16::from_be_bytes([fixed[6], fixed[7]]);
     if state != transport.state() || peer_port != 0 || port == 0 {
         return Some(Seen::Other);
     }
-    let address = match family {
-        AF_INET => IpAddr::V4(Ipv4Addr::new(fixed[8], fixed[9], fixed[10], fixed[11])),
-        AF_INET6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&fixed[8..24]).ok()?)),
-        _ => return Some(Seen::Other),
-    };
+    let Some(address) = local_address(fixed) else { return Some(Seen::Other) };
     let queue = match transport {
         Transport::Tcp => (u32_at(fixed, 56)?, u32_at(fixed, 60)?),
         Transport::Udp => (0, 0),
     };
+    let cookie = u64::from(u32_at(fixed, 44)?) | u64::from(u32_at(fixed, 48)?) << 32;
     let mut v6_only = false;
-    let mut cgroup = None;
+    let (mut cgroup, mut mark) = (None, None);
     for (kind, value) in attributes(&message[INET_DIAG_MSG_BYTES..]) {
         match kind {
             INET_DIAG_SKV6ONLY => v6_only = value.first() == Some(&1),
             INET_DIAG_CGROUP_ID => cgroup = value.try_into().ok().map(u64::from_ne_bytes),
+            INET_DIAG_MARK => mark = value.try_into().ok().map(u32::from_ne_bytes),
             _ => {}
         }
     }
@@ -170,6 +289,8 @@ pub fn decode(transport: Transport, message: &[u8]) -> Option<Seen> {
         inode: u32_at(fixed, 68)?,
         queue,
         cgroup,
+        cookie: Some(cookie).filter(|cookie| *cookie != NO_COOKIE),
+        mark: mark.filter(|mark| *mark != 0),
     }))
 }
 
@@ -245,6 +366,8 @@ fn row(transport: Transport, text: &str) -> Option<Seen> {
         inode,
         queue: if transport == Transport::Tcp { (waiting, 0) } else { (0, 0) },
         cgroup: None,
+        cookie: None,
+        mark: None,
     }))
 }
 
@@ -281,6 +404,8 @@ mod tests {
         message[1] = state;
         message[4..6].copy_from_slice(&port.to_be_bytes());
         message[8..8 + address.len()].copy_from_slice(address);
+        message[44..48].copy_from_slice(&0x9abc_def0_u32.to_ne_bytes());
+        message[48..52].copy_from_slice(&0x12_u32.to_ne_bytes());
         message[56..60].copy_from_slice(&3_u32.to_ne_bytes());
         message[60..64].copy_from_slice(&128_u32.to_ne_bytes());
         message[64..68].copy_from_slice(&111_u32.to_ne_bytes());
@@ -317,6 +442,27 @@ mod tests {
         six.extend(attribute(INET_DIAG_CGROUP_ID, &77_u64.to_ne_bytes()));
         let socket = listening(Transport::Tcp, &six);
         assert_eq!((socket.dual_stack, socket.cgroup), (false, Some(77)));
+        assert_eq!((socket.cookie, socket.mark), (Some(0x12_9abc_def0), None));
+        for (mark, told) in [(0_u32, None), (9, Some(9))] {
+            let mut marked = six.clone();
+            marked.extend(attribute(INET_DIAG_MARK, &mark.to_ne_bytes()));
+            assert_eq!(listening(Transport::Tcp, &marked).mark, told);
+        }
+        six[44..52].fill(0xff);
+        assert_eq!(listening(Transport::Tcp, &six).cookie, None);
+    }
+
+    #[test]
+    fn a_queue_is_full_at_its_backlog_and_never_when_nobody_waits() {
+        for (queue, full) in [
+            ((0, 0), false),
+            ((1, 0), true),
+            ((127, 128), false),
+            ((128, 128), true),
+            ((129, 128), true),
+        ] {
+            assert_eq!(saturated(queue), full, "{queue:?}");
+        }
     }
 
     #[test]

@@ -15,21 +15,34 @@ use crate::facts::Spoken;
 use crate::packages::Packages;
 
 use self::addresses::OwnAddresses;
-use self::exposure::Firewall;
+use self::exposure::{Firewall, Listening};
 use self::firewall::{Ruleset, iptables, nft};
 use self::inventory::{Socket, Transport};
+use self::kernel::KernelServices;
+use self::namespaces::Namespace;
 use self::owner::Holders;
+use self::truth::Disagreement;
 
 pub mod addresses;
+pub mod cache;
+pub mod cgroup;
 pub mod connect;
+pub mod dial;
+pub mod expect;
 pub mod exposure;
 pub mod firewall;
+pub mod identify;
 pub mod inventory;
+pub mod kernel;
+pub mod ledger;
+pub mod namespaces;
 pub mod netlink;
 pub mod owner;
 pub mod report;
 pub mod service;
 pub mod targets;
+pub mod tls;
+pub mod truth;
 
 /// One listening socket, as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +59,12 @@ pub struct Listener {
     pub uid: u32,
     /// Socket inode.
     pub inode: u32,
+    /// The kernel's name for the socket, never used twice until the next boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
+    /// Firewall mark of the socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
     /// Connections waiting to be accepted, and the most that may wait (TCP).
     pub queue: (u32, u32),
     /// Every process that holds the socket; empty where that could not be seen (see `owner_unknown`).
@@ -59,6 +78,9 @@ pub struct Listener {
     pub exposure: Exposure,
     /// What decided that.
     pub because: String,
+    /// Network namespace, where it is not this process's own: `net:[4026532281] (web)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// A process that holds a listening socket.
@@ -75,6 +97,9 @@ pub struct Owner {
     /// systemd unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Container, as its control group names it: `docker 0123456789ab`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Package and version that owns the executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
@@ -87,6 +112,13 @@ pub struct Owner {
 pub struct Inventory {
     /// Sorted by protocol, port, address.
     pub listeners: Vec<Listener>,
+    /// What listens in other network namespaces: containers and sandboxes. Their own firewalls are not
+    /// read: the address alone says from where they can be reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Listener>,
+    /// Where the views of what listens disagree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagreements: Vec<Disagreement>,
     /// What could not be looked at, with the reason.
     pub incomplete: Vec<String>,
 }
@@ -97,13 +129,37 @@ const PUBLISHED_MAX: u16 = 64;
 /// Looks at everything that listens on this host. `tree` is the live host's `/`; `spoken` holds what
 /// `nft` and `iptables-save` said.
 pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
+    look_with(tree, spoken, &[])
+}
+
+/// The same with other network namespaces and a comparison of the views that make no noise: netlink,
+/// `/proc/net` and the holders. Ports are neither bound nor connected to: an audit runs by itself, and
+/// shall neither take a port for a moment nor leave lines in the daemons' logs (`wardmote scan` of an
+/// own address does both).
+pub fn look_closely(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
+    let (namespaces, unseen) = namespaces::others(tree);
+    let mut found = look_with(tree, spoken, &namespaces);
+    found.incomplete.extend(unseen);
+    let truth = truth::look(tree, &truth::Request::default(), &|| spoken.clone());
+    found.disagreements = truth.disagreements;
+    // The inventory has said already whose descriptors could not be seen, and that netlink refused.
+    let views = truth.unseen.into_iter().filter(|why| why.starts_with("/proc/net"));
+    found.incomplete.extend(views);
+    found
+}
+
+fn look_with(tree: &dyn Tree, spoken: &Spoken, namespaces: &[Namespace]) -> Inventory {
     let (sockets, mut incomplete) = inventory::sockets(tree);
     let (own, unread) = addresses::own(tree);
     incomplete.extend(unread);
     let (firewall, unread) = read_firewall(tree, spoken);
     incomplete.extend(unread);
-    let holders = owner::holders(tree, &sockets);
-    let mut listeners = listeners(tree, &sockets, &own, &firewall, &holders);
+    let beyond = namespaces.iter().flat_map(|one| one.sockets.iter().cloned());
+    let all: Vec<Socket> = sockets.iter().cloned().chain(beyond).collect();
+    let holders = owner::holders(tree, &all);
+    let listening = Listening { here: Some(&sockets), elsewhere: namespaces };
+    let mut listeners = listeners_among(tree, listening, &own, &firewall, &holders);
+    let mut elsewhere = elsewhere(tree, namespaces, &holders);
     if let Some(blind) = &holders.blind {
         let hidden = listeners.iter().filter(|listener| listener.owners.is_empty()).count();
         if hidden > 0 {
@@ -117,7 +173,22 @@ pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
         incomplete.push(format!("firewall rules: not read ({why})"));
     }
     add_packages(tree, &mut listeners, &holders.contained);
-    Inventory { listeners, incomplete }
+    add_packages(tree, &mut elsewhere, &holders.contained);
+    Inventory { listeners, elsewhere, disagreements: Vec::new(), incomplete }
+}
+
+/// What listens in other namespaces.
+fn elsewhere(tree: &dyn Tree, namespaces: &[Namespace], holders: &Holders) -> Vec<Listener> {
+    let firewall = Firewall::Unread("of another network namespace".to_string());
+    let mut found = Vec::new();
+    for one in namespaces {
+        let inside = listeners(tree, &one.sockets, &one.addresses, &firewall, holders);
+        let label = one.label();
+        let named =
+            inside.into_iter().map(|found| Listener { namespace: Some(label.clone()), ..found });
+        found.extend(named);
+    }
+    found
 }
 
 fn listeners(
@@ -127,13 +198,30 @@ fn listeners(
     firewall: &Firewall,
     holders: &Holders,
 ) -> Vec<Listener> {
+    let listening = Listening { here: Some(sockets), elsewhere: &[] };
+    listeners_among(tree, listening, own, firewall, holders)
+}
+
+fn listeners_among(
+    tree: &dyn Tree,
+    listening: Listening<'_>,
+    own: &OwnAddresses,
+    firewall: &Firewall,
+    holders: &Holders,
+) -> Vec<Listener> {
+    let sockets = listening.here.unwrap_or_default();
     let activated = sockets.iter().any(|socket| {
         holders.by_inode.get(&socket.inode).is_some_and(|all| all.iter().any(|one| one.pid == 1))
     });
     let units = if activated { owner::socket_units(tree) } else { Vec::new() };
     let groups = match &holders.blind {
-        Some(_) => owner::cgroup_units(tree),
+        Some(_) => cgroup::units(tree),
         None => Default::default(),
+    };
+    let orphans = sockets.iter().any(|socket| !holders.by_inode.contains_key(&socket.inode));
+    let kernel = match orphans {
+        true => KernelServices::read(tree),
+        false => KernelServices::default(),
     };
     let mut listeners = Vec::with_capacity(sockets.len());
     for socket in sockets {
@@ -147,9 +235,12 @@ fn listeners(
         let owner_unknown = owners.is_empty().then(|| match (&holders.blind, unit) {
             (Some(blind), Some(unit)) => format!("{blind}; made in {unit}"),
             (Some(blind), None) => blind.clone(),
-            (None, _) => BEYOND.to_string(),
+            (None, _) => match kernel.holder(socket.transport, socket.port) {
+                Some(name) => format!("{KERNEL} ({name})"),
+                None => BEYOND.to_string(),
+            },
         });
-        let (exposure, because) = exposure::judge(socket, own, firewall);
+        let (exposure, because) = exposure::judge_among(socket, own, firewall, listening);
         let unit = unit.map(String::as_str);
         listeners.push(Listener {
             protocol: socket.transport.name().to_string(),
@@ -158,15 +249,18 @@ fn listeners(
             dual_stack: socket.dual_stack,
             uid: socket.uid,
             inode: socket.inode,
+            cookie: socket.cookie,
+            mark: socket.mark,
             queue: socket.queue,
             service: service::name(&owners, unit, socket.transport, socket.port),
             owners,
             owner_unknown,
             exposure,
             because,
+            namespace: None,
         });
     }
-    listeners.extend(published(sockets, own, firewall));
+    listeners.extend(published(listening, own, firewall));
     listeners
         .sort_by(|a, b| (&a.protocol, a.port, a.address).cmp(&(&b.protocol, b.port, b.address)));
     listeners
@@ -174,12 +268,15 @@ fn listeners(
 
 /// Why a socket has no owner although every process could be looked into.
 pub const BEYOND: &str = "held by the kernel or in another namespace";
+/// Why a socket of the kernel's own services has no owner; the service follows.
+pub const KERNEL: &str = "the kernel itself listens";
 /// Why a published port has no owner.
 pub const FORWARDED: &str = "no socket: the firewall hands the port on";
 
 /// Ports that a redirection takes although nothing listens on them: what Docker publishes without its
 /// proxy, and forwards to other machines.
-fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec<Listener> {
+fn published(listening: Listening<'_>, own: &OwnAddresses, firewall: &Firewall) -> Vec<Listener> {
+    let sockets = listening.here.unwrap_or_default();
     let Firewall::Known(rules) = firewall else { return Vec::new() };
     let mut taken: BTreeSet<(Transport, u16)> =
         sockets.iter().map(|socket| (socket.transport, socket.port)).collect();
@@ -187,15 +284,14 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
     for (transport, first, last) in rules.redirects.iter().flat_map(firewall::Redirect::ports) {
         for port in first..=last.min(first.saturating_add(PUBLISHED_MAX - 1)) {
             let address = std::net::Ipv6Addr::UNSPECIFIED.into();
-            let (uid, inode, queue, cgroup) = (0, 0, (0, 0), None);
-            let socket =
-                Socket { transport, port, address, dual_stack: true, uid, inode, queue, cgroup };
+            let (uid, inode, queue) = (0, 0, (0, 0));
+            let socket = nowhere(transport, port);
             if exposure::redirection(&socket, own, firewall).is_none()
                 || !taken.insert((transport, port))
             {
                 continue;
             }
-            let (exposure, because) = exposure::judge(&socket, own, firewall);
+            let (exposure, because) = exposure::judge_among(&socket, own, firewall, listening);
             found.push(Listener {
                 protocol: transport.name().to_string(),
                 address,
@@ -203,16 +299,35 @@ fn published(sockets: &[Socket], own: &OwnAddresses, firewall: &Firewall) -> Vec
                 dual_stack: true,
                 uid,
                 inode,
+                cookie: None,
+                mark: None,
                 queue,
                 owners: Vec::new(),
                 owner_unknown: Some(FORWARDED.to_string()),
                 service: service::name(&[], None, transport, port),
                 exposure,
                 because,
+                namespace: None,
             });
         }
     }
     found
+}
+
+/// What a port without a socket is judged as: open on every address.
+fn nowhere(transport: Transport, port: u16) -> Socket {
+    Socket {
+        transport,
+        port,
+        address: std::net::Ipv6Addr::UNSPECIFIED.into(),
+        dual_stack: true,
+        uid: 0,
+        inode: 0,
+        queue: (0, 0),
+        cgroup: None,
+        cookie: None,
+        mark: None,
+    }
 }
 
 /// The host's packet filter from what its tools said, and what could not be read of it.

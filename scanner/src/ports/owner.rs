@@ -5,20 +5,25 @@
 //! all could be seen it belongs to the kernel or to another namespace, which is said as well.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parsers::config::lines;
-use parsers::tree::{FileKind, Links, Tree, Why};
+use parsers::tree::{Tree, Why};
 
 use super::Owner;
+use super::cgroup::{self, unit};
 use super::inventory::{Socket, Transport};
 
 /// Most open descriptors of all processes that are looked at.
 const DESCRIPTORS_MAX: usize = 2_000_000;
+/// Threads that walk the processes.
+const WALKERS: usize = 2;
+/// Fewest processes that are worth a thread.
+const PROCESSES_EACH: usize = 64;
 /// Most bytes of a small file of `/proc/PID`.
 const PROC_BYTES_MAX: usize = 64 << 10;
-/// Most control groups that are looked at.
-const CGROUPS_MAX: usize = 20_000;
 /// Most `.socket` units that are read.
 const UNITS_MAX: usize = 5_000;
 /// Most bytes of a unit file.
@@ -44,38 +49,101 @@ pub struct Holders {
 
 /// Looks for the holders of the sockets.
 pub fn holders(tree: &dyn Tree, sockets: &[Socket]) -> Holders {
-    let wanted: BTreeSet<u32> = sockets.iter().map(|socket| socket.inode).collect();
-    let processes = match tree.list(Path::new("/proc")) {
-        Ok(entries) => entries,
-        Err(error) => {
-            return Holders { blind: Some(error.to_string()), ..Holders::default() };
-        }
-    };
-    let mut pids: Vec<u32> = processes
-        .iter()
-        .filter_map(|entry| entry.path.file_name()?.to_str()?.parse().ok())
-        .collect();
+    let mut wanted: Vec<u32> = sockets.iter().map(|socket| socket.inode).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut pids: Vec<u32> = Vec::new();
+    let listed = tree.visit(Path::new("/proc"), &mut |entry| {
+        pids.extend(entry.name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    });
+    if let Err(error) = listed {
+        return Holders { blind: Some(error.to_string()), ..Holders::default() };
+    }
     pids.sort_unstable();
+    let walk = Walk { tree, wanted: &wanted, left: AtomicUsize::new(DESCRIPTORS_MAX) };
+    // The second thread costs more than it brings on a small host.
+    let parts: Vec<&[u32]> =
+        pids.chunks(pids.len().div_ceil(WALKERS).max(PROCESSES_EACH)).collect();
+    let walked: Vec<Part> = std::thread::scope(|scope| {
+        let others: Vec<_> =
+            parts.iter().skip(1).map(|part| scope.spawn(|| walk.part(part))).collect();
+        let first = parts.first().map(|part| walk.part(part));
+        let others = others.into_iter().map(|other| other.join().unwrap_or_default());
+        first.into_iter().chain(others).collect()
+    });
     let mut found = Holders::default();
-    let (mut denied, mut left) = (0_usize, DESCRIPTORS_MAX);
-    for &pid in &pids {
-        match held(tree, pid, &wanted, &mut left) {
-            Ok(inodes) if inodes.is_empty() => {}
-            Ok(inodes) => {
-                let (owner, contained) = describe(tree, pid);
-                if contained {
-                    found.contained.insert(pid);
-                }
-                for inode in inodes {
-                    found.by_inode.entry(inode).or_default().push(owner.clone());
-                }
+    let mut denied = 0;
+    for part in walked {
+        denied += part.denied;
+        for (owner, contained, inodes) in part.holders {
+            if contained {
+                found.contained.insert(owner.pid);
             }
-            Err(Why::NotFound) => {}
-            Err(_) => denied += 1,
+            for inode in inodes {
+                found.by_inode.entry(inode).or_default().push(owner.clone());
+            }
         }
     }
-    found.blind = blindness(&pids, denied, left);
+    found.blind = blindness(&pids, denied, walk.left.into_inner());
     found
+}
+
+/// What the processes of one thread hold.
+struct Part {
+    /// Processes that could not be looked into. A thread that failed saw none of its own.
+    denied: usize,
+    /// Process, whether it lives in a process namespace of its own, and its wanted sockets.
+    holders: Vec<(Owner, bool, BTreeSet<u32>)>,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { denied: 1, holders: Vec::new() }
+    }
+}
+
+struct Walk<'a> {
+    tree: &'a dyn Tree,
+    /// Sorted inodes.
+    wanted: &'a [u32],
+    /// Descriptors that may still be looked at.
+    left: AtomicUsize,
+}
+
+impl Walk<'_> {
+    fn part(&self, pids: &[u32]) -> Part {
+        let mut part = Part { denied: 0, holders: Vec::new() };
+        for &pid in pids {
+            match self.held(pid) {
+                Ok(inodes) if inodes.is_empty() => {}
+                Ok(inodes) => {
+                    let (owner, contained) = describe(self.tree, pid);
+                    part.holders.push((owner, contained, inodes));
+                }
+                Err(Why::NotFound) => {}
+                Err(_) => part.denied += 1,
+            }
+        }
+        part
+    }
+
+    /// The wanted sockets that a process holds.
+    fn held(&self, pid: u32) -> Result<BTreeSet<u32>, Why> {
+        let mut inodes = BTreeSet::new();
+        let visited = self.tree.visit_links(&proc_path(pid, "fd"), &mut |_, to| {
+            let spent = self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            if spent.is_err() {
+                return ControlFlow::Break(());
+            }
+            let inode = socket_inode(to);
+            inodes.extend(inode.filter(|inode| self.wanted.binary_search(inode).is_ok()));
+            ControlFlow::Continue(())
+        });
+        visited.map_err(|error| error.why)?;
+        Ok(inodes)
+    }
 }
 
 fn blindness(pids: &[u32], denied: usize, left: usize) -> Option<String> {
@@ -90,32 +158,10 @@ fn blindness(pids: &[u32], denied: usize, left: usize) -> Option<String> {
     }
 }
 
-/// The wanted sockets that a process holds.
-fn held(
-    tree: &dyn Tree,
-    pid: u32,
-    wanted: &BTreeSet<u32>,
-    left: &mut usize,
-) -> Result<BTreeSet<u32>, Why> {
-    let descriptors = tree.list(&proc_path(pid, "fd")).map_err(|error| error.why)?;
-    let mut inodes = BTreeSet::new();
-    for entry in descriptors {
-        if *left == 0 {
-            break;
-        }
-        *left -= 1;
-        if entry.kind != FileKind::Link {
-            continue;
-        }
-        let inode = tree.read_link(&entry.path).ok().and_then(|to| socket_inode(&to));
-        inodes.extend(inode.filter(|inode| wanted.contains(inode)));
-    }
-    Ok(inodes)
-}
-
 /// `socket:[4242]`.
-fn socket_inode(link: &Path) -> Option<u32> {
-    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+fn socket_inode(link: &[u8]) -> Option<u32> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// A process, and whether it lives in a container.
@@ -138,6 +184,7 @@ fn describe(tree: &dyn Tree, pid: u32) -> (Owner, bool) {
         exe: exe.map(|exe| crate::redact::printable(&exe)),
         deleted,
         unit: unit(&cgroup),
+        container: cgroup::container_of(&cgroup),
         package: None,
         uid: effective_uid(&status).unwrap_or(u32::MAX),
     };
@@ -162,51 +209,6 @@ fn contained(status: &[u8]) -> bool {
         let text = line.text();
         text.strip_prefix("NSpid:").is_some_and(|ids| ids.split_ascii_whitespace().count() > 1)
     })
-}
-
-/// The units of control groups by their kernel ids (their inodes): tells whose a socket is even where
-/// its holders cannot be seen. Empty without a unified hierarchy.
-pub fn cgroup_units(tree: &dyn Tree) -> BTreeMap<u64, String> {
-    let mut units = BTreeMap::new();
-    let mut pending = vec![PathBuf::from("/sys/fs/cgroup")];
-    let mut seen = 0;
-    while let Some(directory) = pending.pop() {
-        for entry in tree.list(&directory).unwrap_or_default() {
-            if entry.kind != FileKind::Directory || seen == CGROUPS_MAX {
-                continue;
-            }
-            seen += 1;
-            let unit = entry.path.to_str().and_then(innermost);
-            if let (Some(unit), Ok(stat)) = (unit, tree.stat(&entry.path, Links::Keep)) {
-                units.insert(stat.inode, unit);
-            }
-            pending.push(entry.path);
-        }
-    }
-    units
-}
-
-/// The innermost systemd unit of `/proc/PID/cgroup`: of the unified hierarchy (`0::`) or, on older
-/// hosts, of the one that systemd names.
-fn unit(cgroup: &[u8]) -> Option<String> {
-    let mut found = None;
-    for line in lines::numbered(cgroup) {
-        let text = line.text();
-        let mut parts = text.splitn(3, ':');
-        let (Some(id), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
-        else {
-            continue;
-        };
-        if controllers == "name=systemd" || (id == "0" && found.is_none()) {
-            found = innermost(path).or(found);
-        }
-    }
-    found
-}
-
-fn innermost(path: &str) -> Option<String> {
-    let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
-    path.rsplit('/').find(is_unit).map(crate::redact::printable)
 }
 
 /// The `.socket` unit that has systemd listen on a socket, by its `ListenStream=` or
@@ -290,6 +292,8 @@ mod tests {
             inode,
             queue: (0, 0),
             cgroup: None,
+            cookie: None,
+            mark: None,
         }
     }
 
@@ -347,9 +351,9 @@ mod tests {
         assert_eq!(effective_uid(b"Uid:\t1\n"), None);
         assert!(contained(b"NSpid:\t700\t1\n") && !contained(b"NSpid:\t700\n"));
         let tree = MemoryTree::new().file("/sys/fs/cgroup/system.slice/x.service/cgroup.procs", "");
-        assert_eq!(cgroup_units(&tree).into_values().collect::<Vec<_>>(), ["x.service"]);
-        assert_eq!(socket_inode(Path::new("socket:[99999999999]")), None);
-        assert_eq!(socket_inode(Path::new("socket:[5]")), Some(5));
+        assert_eq!(cgroup::units(&tree).into_values().collect::<Vec<_>>(), ["x.service"]);
+        assert_eq!(socket_inode(b"socket:[99999999999]"), None);
+        assert_eq!(socket_inode(b"socket:[5]"), Some(5));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Owner;
 use super::connect::State;
+use super::expect::Drift;
+use super::truth::Disagreement;
 
 /// The scan's report, as the contract has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +32,15 @@ pub struct Report {
     pub seed: Option<u32>,
     /// What could not be examined.
     pub incomplete: Vec<String>,
+    /// Where the views of what listens on this host disagree, the gravest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truth: Vec<Disagreement>,
+    /// Views of this host that could not be compared, or not whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+    /// How it differs from what `--expect` declares; absent where nothing is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Vec<Drift>>,
 }
 
 /// One address.
@@ -105,6 +116,14 @@ pub struct ServiceReport {
     pub disagreement: Option<String>,
 }
 
+impl ServiceReport {
+    /// Product and version in one: `OpenSSH 9.2p1`; empty where neither is known.
+    pub fn what(&self) -> String {
+        let parts = [self.product.as_deref(), self.version.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// What one TLS handshake showed. Nothing in it was verified against a trust store: it is what the
 /// service presents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -144,6 +163,13 @@ pub struct TlsReport {
     /// Certificates presented.
     #[serde(default)]
     pub chain: u32,
+    /// First end of validity among the other certificates of the chain, but for self-signed ones (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_not_after: Option<String>,
+    /// `requested` where the service asks for a certificate of the client, `required` where it ended the
+    /// handshake without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
     /// What is wrong with it, one line each: expired, a weak key, a name that does not fit …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,

@@ -17,7 +17,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ),
     ("postgresql", &["postgres", "postmaster", "postgresql", "pgbouncer"]),
     ("mysql", &["mysqld", "mariadbd", "mysql", "mariadb"]),
-    ("redis", &["redis-server", "redis", "valkey-server", "keydb-server"]),
+    ("redis", &["redis-server", "redis-check-rdb", "redis", "valkey-server", "keydb-server"]),
     ("mongodb", &["mongod", "mongos", "mongodb"]),
     ("memcached", &["memcached"]),
     ("elasticsearch", &["elasticsearch", "opensearch"]),
@@ -152,12 +152,26 @@ pub fn name(owners: &[Owner], unit: Option<&str>, transport: Transport, port: u1
     by_port(transport, port).map_or_else(|| format!("port-{port}"), str::to_string)
 }
 
+/// The service that an executable or a unit alone says it is; `None` for interpreters and super
+/// servers.
+pub fn by_holder(exe: Option<&str>, unit: Option<&str>) -> Option<String> {
+    let name = exe.and_then(executable);
+    let known = name.and_then(canonical).or_else(|| canonical(stem(unit?)));
+    let own = || name.filter(|name| !is_carrier(name)).map(crate::redact::printable);
+    known.map(str::to_string).or_else(own)
+}
+
 /// The service of a well-known port.
 pub fn by_port(transport: Transport, port: u16) -> Option<&'static str> {
     PORTS
         .iter()
         .find(|(_, of, ports)| *of == transport && ports.contains(&port))
         .map(|(name, _, _)| *name)
+}
+
+/// Whether a name is one that [`name`] gives to daemons it knows.
+pub fn is_known(name: &str) -> bool {
+    NAMES.iter().any(|(canonical, _)| *canonical == name)
 }
 
 fn canonical(name: &str) -> Option<&'static str> {
@@ -193,6 +207,7 @@ mod tests {
             exe: Some(exe.to_string()),
             deleted: false,
             unit: (!unit.is_empty()).then(|| unit.to_string()),
+            container: None,
             package: None,
             uid: 0,
         }
@@ -222,6 +237,15 @@ mod tests {
         ] {
             let name = name(&[owner(exe, unit)], None, Transport::Tcp, port);
             assert_eq!(name, expected, "{exe} {unit} {port}");
+        }
+        for (exe, unit, expected) in [
+            (Some("/usr/sbin/sshd"), None, Some("ssh")),
+            (Some("/usr/lib/systemd/systemd"), Some("ssh.socket"), Some("ssh")),
+            (Some("/usr/bin/python3.11"), None, None),
+            (Some("/opt/acme/acmed"), Some("x.service"), Some("acmed")),
+            (None, None, None),
+        ] {
+            assert_eq!(by_holder(exe, unit).as_deref(), expected, "{exe:?} {unit:?}");
         }
         assert_eq!(name(&[], None, Transport::Tcp, 22), "ssh");
         assert_eq!(name(&[], Some("redis.service"), Transport::Tcp, 22), "redis");

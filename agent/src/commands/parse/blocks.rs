@@ -3,17 +3,19 @@
 use parsers::config::apache::{Apache, Facts, Request};
 use parsers::config::certificates::Certificates;
 use parsers::config::nginx::Nginx;
+use parsers::config::rsyslog::{Rsyslog, Statement};
 use parsers::config::{docker, iptables, nftables};
 
 use crate::exit::hinted;
 
+use super::daemons::shown;
 use super::source::Source;
 use super::{Args, Kind, Parsed, plain, unreadable};
 
 /// Whether a kind is read here.
 pub(super) fn handles(kind: Kind) -> bool {
-    use Kind::{Apache, Certificate, Docker, Iptables, Nftables, Nginx};
-    matches!(kind, Nginx | Apache | Iptables | Nftables | Docker | Certificate)
+    use Kind::{Apache, Certificate, Docker, Iptables, Nftables, Nginx, Rsyslog};
+    matches!(kind, Nginx | Apache | Iptables | Nftables | Docker | Certificate | Rsyslog)
 }
 
 /// Whether a kind that is read here has an effective view.
@@ -27,6 +29,7 @@ pub(super) fn read(source: &Source, kind: Kind, args: &Args) -> anyhow::Result<P
         Kind::Nginx => nginx(source, args.effective),
         Kind::Apache => apache(source, args),
         Kind::Docker => docker_daemon(source),
+        Kind::Rsyslog => rsyslog(source),
         Kind::Iptables => {
             let mut read = iptables::Ruleset::parse(source.name(), &source.bytes()?);
             let problems = std::mem::take(&mut read.problems);
@@ -112,4 +115,29 @@ fn docker_daemon(source: &Source) -> anyhow::Result<Parsed> {
     let mut read = docker::parse(source.name(), &source.bytes()?);
     let problems = std::mem::take(&mut read.problems);
     Ok(Parsed::new(read.to_json(), "settings", problems))
+}
+
+fn rsyslog(source: &Source) -> anyhow::Result<Parsed> {
+    let mut read = Rsyslog::read(source.tree(), source.path()).map_err(|e| unreadable(&e))?;
+    let problems = std::mem::take(&mut read.problems);
+    let unread = std::mem::take(&mut read.unread);
+    hide_statements(&mut read.statements);
+    Ok(Parsed::new(plain(&read)?, "statements", problems).unread(unread))
+}
+
+/// Passwords of databases and keys are parameters. Depth is bounded by that of blocks and includes.
+fn hide_statements(all: &mut [Statement]) {
+    for statement in all {
+        statement.text = shown("", &statement.text);
+        for (name, values) in &mut statement.parameters {
+            let is_secret = matches!(name.as_str(), "pwd" | "key" | "pass");
+            for value in values {
+                let key = if is_secret { "password" } else { name.as_str() };
+                value.value = shown(key, &value.value);
+            }
+        }
+        for inner in [&mut statement.block, &mut statement.otherwise] {
+            hide_statements(inner.as_deref_mut().unwrap_or_default());
+        }
+    }
 }

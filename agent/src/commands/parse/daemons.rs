@@ -1,5 +1,6 @@
 //! Formats of daemons and packages whose files make flat settings, rules or units.
 
+use parsers::config::apt_conf::AptConf;
 use parsers::config::apt_sources::Sources;
 use parsers::config::limits::Limits;
 use parsers::config::logrotate::Logrotate;
@@ -25,7 +26,12 @@ pub(super) fn handles(kind: Kind) -> bool {
 pub(super) fn has_effective(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::SystemdUnit | Kind::Postgresql | Kind::MyCnf | Kind::Redis | Kind::Logrotate
+        Kind::SystemdUnit
+            | Kind::Postgresql
+            | Kind::MyCnf
+            | Kind::Redis
+            | Kind::Logrotate
+            | Kind::AptConf
     )
 }
 
@@ -37,6 +43,13 @@ pub(super) fn read(source: &Source, kind: Kind, effective: bool) -> anyhow::Resu
         Kind::Postgresql => {
             let settings = postgres::read(tree, path).map_err(|e| unreadable(&e))?;
             Ok(flat(settings, effective))
+        }
+        Kind::AptConf => {
+            let read = match effective {
+                true => AptConf::read(tree),
+                false => AptConf::parse(source.name(), &source.bytes()?),
+            };
+            Ok(flat(read.settings(), effective))
         }
         Kind::Redis => {
             let settings = redis::read(tree, path).map_err(|e| unreadable(&e))?;
@@ -114,13 +127,16 @@ fn unit(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
     let mut unit = Unit::load(source.tree(), &files, &name);
     let problems = std::mem::take(&mut unit.settings.problems);
     let unread = std::mem::take(&mut unit.settings.unread);
+    let enabled = files.enabled(&name, &unit);
     let mut value = unit.to_json();
+    value["enabled"] = json!(enabled);
+    value["enabled_by"] = files.links_to(&name, &unit).map(|link| json!(link)).collect();
     hide(&mut value["settings"]);
     Ok(Parsed::new(value, "settings", problems).unread(unread))
 }
 
 /// What holds by key, or every value that was written, in the order of reading.
-fn flat(mut settings: Settings, effective: bool) -> Parsed {
+pub(super) fn flat(mut settings: Settings, effective: bool) -> Parsed {
     let problems = std::mem::take(&mut settings.problems);
     let unread = std::mem::take(&mut settings.unread);
     if effective {
@@ -145,7 +161,7 @@ fn flat(mut settings: Settings, effective: bool) -> Parsed {
 }
 
 /// Hides secrets in `{KEY:{"value","overrides":[{"value"}]}}`.
-fn hide(settings: &mut Value) {
+pub(super) fn hide(settings: &mut Value) {
     let Value::Object(settings) = settings else { return };
     for (key, setting) in settings {
         hide_value(key, &mut setting["value"]);
@@ -164,7 +180,7 @@ fn hide_value(key: &str, value: &mut Value) {
 }
 
 /// A value as it may be shown: hidden where its key announces a secret.
-fn shown(key: &str, value: &str) -> String {
+pub(super) fn shown(key: &str, value: &str) -> String {
     // A short word stands for the value: a secret with blanks in it would be hidden in part only.
     let announces = |probe: String| redact::secrets(&probe).contains(redact::HIDDEN);
     let is_secret = announces(format!("{key}=a1b2c3")) || announces(format!("{key} a1b2c3"));

@@ -3,6 +3,8 @@ use clap::Parser;
 
 mod blocks;
 mod daemons;
+mod manifests;
+mod system;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -136,4 +138,19 @@ fn hostile_input_and_nonsense_are_refused() {
     assert!(parse("/x", b"", &["--as", "yaml", "--effective"]).0.is_err());
     assert!(parse("/x", b"", &["--as", "yaml", "--spans"]).0.is_err());
     assert!(parse("/x", b"", &["--as", "sshd", "--effective", "--for", "colour=red"]).0.is_err());
+}
+
+#[test]
+fn the_kind_is_found_where_it_is_not_said() {
+    let auto = ["--as", "auto"];
+    let passwd = json_of("/mnt/etc/passwd", "bob:x:1000:100::/h:/bin/sh\n", &auto);
+    assert_eq!(passwd["entries"][0]["uid"], 1000);
+    let pod = json_of("/x", "apiVersion: v1\nkind: Pod\n", &auto);
+    assert_eq!(pod["objects"][0]["kind"], "Pod");
+    let more = ["--as", "auto", "--effective"];
+    assert_eq!(json_of("/etc/login.defs", "UMASK 1\n", &more)["settings"]["UMASK"]["value"], "1");
+    assert!(parse("/etc/passwd", b"", &more).0.is_err());
+    let error = parse("/x", b"nobody knows\n", &auto).0.unwrap_err();
+    assert!(error.to_string().contains("neither its path nor its text"), "{error}");
+    assert!(parse("/x", &vec![b'a'; 10 << 20], &auto).0.is_err());
 }

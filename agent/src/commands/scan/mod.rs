@@ -1,5 +1,7 @@
 //! `wardmote scan`: asks TCP ports of hosts. The scanning itself is `scanner::ports::connect`; this
-//! file reads the command line and chooses the format.
+//! file reads the command line and goes through the steps: [`targets`], [`connect::ask`] (with
+//! [`resume`] and [`bar`]), [`services`] (what is behind the ports), [`truth`] (what the kernel says of
+//! it), [`expect`] (what was declared), and the format.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +10,12 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use scanner::RootedTree;
 use scanner::facts::Spoken;
+use scanner::ports::Inventory;
 use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
+use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::Report;
+use scanner::ports::report::{HostReport, Report};
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
@@ -20,10 +24,16 @@ use crate::output;
 use crate::progress::Progress;
 
 mod bar;
+mod cache;
+mod expect;
+mod identify;
+pub(crate) mod ledger;
 mod nmap;
 mod resume;
+mod services;
 mod targets;
 mod text;
+mod truth;
 
 /// Longest wait for one answer that may be asked for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -42,6 +52,8 @@ pub struct Args {
     /// Leave these out (written like TARGET)
     #[arg(long, value_name = "TARGET")]
     exclude: Vec<String>,
+    #[command(flatten)]
+    identify: identify::Options,
     /// List every port that was asked, not only the open ones
     #[arg(long)]
     all: bool,
@@ -57,6 +69,11 @@ pub struct Args {
     /// How often a silent port is asked again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: u32,
+    #[command(flatten)]
+    cache: cache::Flags,
+    /// Compare with a declared list of listeners (YAML; `--format expect` prints one): 1 if they differ
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
     /// Go on from FILE, if it is there; an interrupted scan (Ctrl-C) writes it
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -75,10 +92,51 @@ enum Format {
     Jsonl,
     NmapXml,
     Grepable,
+    Expect,
+}
+
+/// What is scanned, from where.
+struct Job {
+    runtime: tokio::runtime::Runtime,
+    tree: RootedTree,
+    own: OwnAddresses,
+    request: Request,
+    beside: Beside,
+    /// Names that do not resolve.
+    incomplete: Vec<String>,
 }
 
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let expected = args.expect.as_deref().map(expect::read).transpose()?;
+    let fingerprints = identify::known(&args.identify)?;
+    let mut job = prepare(&args)?;
+    let inventory = inventory(&job)?;
+    let mut report = ask(&mut job, args.resume.as_deref(), inventory.as_ref(), global)?;
+    let Job { runtime, tree, request, .. } = &job;
+    if !job.beside.watch.is_stopped() {
+        let since = Instant::now();
+        let known = services::Known { fingerprints, inventory: inventory.as_ref() };
+        services::add(runtime, &mut report, known, &args.cache, global);
+        report.elapsed_ms += millis(since);
+        truth::compare(&mut report, request, tree);
+    }
+    if let Some(expected) = &expected {
+        let asked = |host: &HostReport, port| match &request.ports {
+            Some(ports) => ports.contains(&port),
+            None => host.own || words::common().iter().any(|(common, _)| *common == port),
+        };
+        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        report.drift = Some(compared.drift);
+        report.incomplete.extend(compared.incomplete);
+    }
+    let bytes = render(&report, request, inventory.as_ref(), args.format)?;
+    output::write(global.output.as_deref(), &bytes)?;
+    Ok(told(&report, args.format, global))
+}
+
+/// Words of the command line become addresses.
+fn prepare(args: &Args) -> anyhow::Result<Job> {
     let ports = args.ports.as_deref().map(words::ports).transpose().map_err(targets::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let wanted = targets::words(&args.targets)?;
@@ -97,15 +155,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let tree = RootedTree::open(Path::new("/"))?;
     let (own, _) = addresses::own(&tree);
     connect::descriptors::raise();
+    // Any number will do for the order; it is told in the report.
+    let seed = || jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
     let limits = Limits {
         timeout: args.timeout,
         retries: args.retries,
         rate: args.rate,
         host_timeout: args.host_timeout,
-        // Any number will do; it is told in the report.
-        seed: args
-            .seed
-            .unwrap_or_else(|| jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()),
+        seed: args.seed.unwrap_or_else(seed),
     };
     let addresses = targets::pick(&spans, named, &excluded)?;
     if addresses.is_empty() {
@@ -115,67 +172,59 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     }
     targets::check_zones(&addresses, &zones)?;
     let request = Request { addresses, ports, all: args.all, limits };
-    let mut beside = Beside { zones, ..Beside::default() };
-    let earlier = match &args.resume {
-        Some(path) => resume::read(path, &request, &own)?,
+    let probes = connect::probes(&request, &own);
+    if probes > connect::PROBES_MAX {
+        let most = connect::PROBES_MAX;
+        let hint = "name fewer targets, or fewer ports with -p";
+        return Err(hinted(format!("{probes} ports in all are more than {most}"), hint));
+    }
+    let beside = Beside { zones, ..Beside::default() };
+    Ok(Job { runtime, tree, own, request, beside, incomplete })
+}
+
+/// Who holds this host's ports, where it is scanned itself. The firewall does not matter for a probe
+/// from within.
+fn inventory(job: &Job) -> anyhow::Result<Option<Inventory>> {
+    let here = job.request.addresses.iter().any(|(address, _)| job.own.contains(*address));
+    Ok(here.then(|| scanner::ports::look(&job.tree, &Spoken::default())))
+}
+
+/// Asks the ports, from where an interrupted scan stopped.
+fn ask(
+    job: &mut Job,
+    resumed: Option<&Path>,
+    inventory: Option<&Inventory>,
+    global: &Global,
+) -> anyhow::Result<Report> {
+    let earlier = match resumed {
+        Some(path) => resume::read(path, &job.request, &job.own)?,
         None => Default::default(),
     };
-    beside.earlier = earlier.states.clone();
-    if args.resume.is_some() {
-        resume::stop_on_signals(&beside.watch)?;
+    job.beside.earlier = earlier.states.clone();
+    if resumed.is_some() {
+        resume::stop_on_signals(&job.beside.watch)?;
     }
-    let (mut report, asked) = {
-        let _progress = progress(&request, &own, &beside, global.quiet);
-        scan(&runtime, &request, &own, &tree, &beside)?
+    let Job { runtime, own, request, beside, .. } = &*job;
+    let (started, since) = (jiff::Timestamp::now(), Instant::now());
+    let asked: Vec<Asked> = {
+        let _progress = progress(request, own, beside, global.quiet);
+        runtime.block_on(connect::ask(request, own, beside))
     };
-    report.incomplete.splice(0..0, incomplete);
-    if let Some(path) = &args.resume {
-        resume::date(&mut report, &request, &earlier);
+    let mut report = connect::report(request, &asked, inventory);
+    report.elapsed_ms = millis(since);
+    report.started = format!("{started:.0}");
+    report.incomplete.splice(0..0, job.incomplete.clone());
+    if let Some(path) = resumed {
+        resume::date(&mut report, request, &earlier);
         if beside.watch.is_stopped() {
-            resume::write(path, &request, &asked)?;
+            resume::write(path, request, &asked)?;
             let path = path.display();
             report.incomplete.push(format!("interrupted; the same with --resume {path} goes on"));
         } else if path.exists() {
             std::fs::remove_file(path)?;
         }
     }
-
-    let bytes = match args.format {
-        Format::Text => text::render(&report).into_bytes(),
-        Format::Json => [serde_json::to_vec_pretty(&report)?, b"\n".to_vec()].concat(),
-        Format::Jsonl => jsonl(&report)?,
-        Format::NmapXml => nmap::xml(&report, &request).into_bytes(),
-        Format::Grepable => nmap::grepable(&report).into_bytes(),
-    };
-    output::write(global.output.as_deref(), &bytes)?;
-    for line in report.incomplete.iter().filter(|_| args.format != Format::Text && !global.quiet) {
-        say!("wardmote: incomplete: {line}");
-    }
-    Ok(if report.incomplete.is_empty() { Exit::Clean } else { Exit::Incomplete })
-}
-
-fn scan(
-    runtime: &tokio::runtime::Runtime,
-    request: &Request,
-    own: &OwnAddresses,
-    tree: &RootedTree,
-    beside: &Beside,
-) -> anyhow::Result<(Report, Vec<Asked>)> {
-    let probes = connect::probes(request, own);
-    if probes > connect::PROBES_MAX {
-        let most = connect::PROBES_MAX;
-        let hint = "name fewer targets, or fewer ports with -p";
-        return Err(hinted(format!("{probes} ports in all are more than {most}"), hint));
-    }
-    let here = request.addresses.iter().any(|(address, _)| own.contains(*address));
-    // Only who holds a port is joined: the firewall does not matter for a probe from within.
-    let inventory = here.then(|| scanner::ports::look(tree, &Spoken::default()));
-    let (started, since) = (jiff::Timestamp::now(), Instant::now());
-    let asked = runtime.block_on(connect::ask(request, own, beside));
-    let mut report = connect::report(request, &asked, inventory.as_ref());
-    report.elapsed_ms = (since.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-    report.started = format!("{started:.0}");
-    Ok((report, asked))
+    Ok(report)
 }
 
 /// A line on a terminal while a scan takes longer than a moment.
@@ -186,6 +235,45 @@ fn progress(request: &Request, own: &OwnAddresses, beside: &Beside, quiet: bool)
     let total = connect::probes(request, own).saturating_sub(known) as u64;
     let watch = Arc::clone(&beside.watch);
     Progress::telling(quiet, move |elapsed| bar::line(watch.settled(), total, elapsed))
+}
+
+fn render(
+    report: &Report,
+    request: &Request,
+    inventory: Option<&Inventory>,
+    format: Format,
+) -> anyhow::Result<Vec<u8>> {
+    Ok(match format {
+        Format::Text => text::render(report).into_bytes(),
+        Format::Json => [serde_json::to_vec_pretty(report)?, b"\n".to_vec()].concat(),
+        Format::Jsonl => jsonl(report)?,
+        Format::NmapXml => nmap::xml(report, request).into_bytes(),
+        Format::Grepable => nmap::grepable(report).into_bytes(),
+        Format::Expect => declared::write(report, inventory).into_bytes(),
+    })
+}
+
+/// Tells on stderr what a format for machines does not show; the exit code.
+fn told(report: &Report, format: Format, global: &Global) -> Exit {
+    let drift = report.drift.as_deref().unwrap_or_default();
+    if format != Format::Text && !global.quiet {
+        for line in &report.incomplete {
+            say!("wardmote: incomplete: {line}");
+        }
+        for one in drift {
+            say!("wardmote: {}", expect::line(one));
+        }
+    }
+    match (drift.is_empty() && !truth::is_hidden(report), report.incomplete.is_empty()) {
+        (false, _) => Exit::Found,
+        (true, false) => Exit::Incomplete,
+        (true, true) => Exit::Clean,
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// One port a line, with its address first.

@@ -252,6 +252,9 @@ mod tests {
             counts,
             seed: None,
             incomplete: Vec::new(),
+            truth: Vec::new(),
+            unseen: Vec::new(),
+            drift: None,
         };
         (report, request)
     }

@@ -14,6 +14,20 @@ pub fn render(report: &Report) -> String {
              from elsewhere (see `wardmote audit`)\n",
         );
     }
+    for one in &report.truth {
+        let place = std::net::SocketAddr::new(one.address, one.port);
+        let cause = one.cause.name();
+        out.push_str(&format!(
+            "views disagree: {} {place}: {cause}: {}\n",
+            one.protocol, one.because
+        ));
+    }
+    for line in &report.unseen {
+        out.push_str(&format!("not compared: {line}\n"));
+    }
+    for drift in report.drift.iter().flatten() {
+        out.push_str(&format!("{}\n", super::expect::line(drift)));
+    }
     for line in &report.incomplete {
         out.push_str(&format!("incomplete: {line}\n"));
     }

@@ -16,7 +16,8 @@ use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::source::{self, Found};
 use scanner::logs::{Detection, RuleSet, SweepOptions, SweepOutcome, content, sweep};
 
-use crate::commands::audit::{create_private, tell};
+use crate::commands::audit::{create_private, note, tell};
+use crate::commands::scan::ledger;
 use crate::commands::{Global, rule_files};
 use crate::cursor::Cursor;
 use crate::exit::{self, Exit};
@@ -224,7 +225,11 @@ impl<'a> Task<'a> {
     ) -> anyhow::Result<Round> {
         let args = self.args;
         let now = jiff::Timestamp::now().as_second();
+        let place = state_directory(self.global.state_dir.as_deref());
+        let (own_probes, notice) = ledger::known(&place, now);
+        note(self.global, notice);
         let options = SweepOptions {
+            own_probes: own_probes.into(),
             since: since(args, fresh, now)?,
             zone: self.zone.clone(),
             year: args.year,

@@ -140,7 +140,7 @@ impl View<'_> {
     }
 
     fn count(&self, out: &mut String) {
-        let Summary { lines, files, undecided, gaps, .. } = self.outcome.summary;
+        let Summary { lines, files, undecided, gaps, own_probes, .. } = self.outcome.summary;
         let quiet = self.judged.len() - self.shown().count();
         let words =
             |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
@@ -159,6 +159,7 @@ impl View<'_> {
             (quiet as u64, "only worth knowing (-v)"),
             (undecided, "over-long"),
             (gaps, "cut since last time"),
+            (own_probes, "caused by wardmote's own probes"),
         ] {
             if count > 0 {
                 out.push_str(&format!(", {count} {what}"));

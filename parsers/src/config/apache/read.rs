@@ -89,9 +89,12 @@ impl<'a> Reader<'a> {
     }
 
     fn note(&mut self, place: Place, message: String) {
-        if self.read.notes.len() < NOTES_MAX {
-            self.read.notes.push(Problem { place, message });
-        }
+        let message = match self.read.notes.len() {
+            count if count + 1 < NOTES_MAX => message,
+            NOTES_MAX.. => return,
+            _ => format!("more than {NOTES_MAX} remarks; the rest is not kept"),
+        };
+        self.read.notes.push(Problem { place, message });
     }
 
     pub fn file(&mut self, path: &str, bytes: &[u8], into: &mut Vec<Directive>) {
@@ -274,6 +277,8 @@ impl<'a> Reader<'a> {
             if self.read.skipped.len() < NOTES_MAX {
                 let value = format!("{name} {arguments}");
                 self.read.skipped.push(Placed { value, place: place.clone(), text: String::new() });
+            } else {
+                self.note(place.clone(), "skipped, and past those that are listed".into());
             }
             return self.soak(file, name, &place, lines);
         }
@@ -439,6 +444,8 @@ impl<'a> Reader<'a> {
                     if self.read.unknown.len() < NOTES_MAX {
                         let text = String::new();
                         self.read.unknown.push(Placed { value: shown, place, text });
+                    } else {
+                        self.note(place, "unknown, and past those that are listed".into());
                     }
                 }
                 (None, None) => self.wrong(place, format!("{shown}: no module has this directive")),

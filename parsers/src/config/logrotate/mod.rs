@@ -86,7 +86,7 @@ impl Logrotate {
         let mut reader = Reader::new(tree);
         let bytes = reader.bytes(Path::new(path))?;
         reader.text(Path::new(path), &bytes, 0);
-        Ok(reader.all)
+        Ok(reader.finish())
     }
 
     /// Reads the text of one file alone.
@@ -94,7 +94,7 @@ impl Logrotate {
         let nothing = MemoryTree::new();
         let mut reader = Reader::new(&nothing);
         reader.text(Path::new(file), bytes, 0);
-        reader.all
+        reader.finish()
     }
 
     /// `{"globals":{…},"blocks":[{"logs":[…],"file","line","settings":{…}}],"files":[…],"ignored":[…]}`.
@@ -140,6 +140,9 @@ const TABOO: [&str; 18] = [
     "*.ucf-old",
 ];
 
+/// Most patterns of names that are left out.
+const TABOO_MAX: usize = 2_000;
+
 /// Scripts, which end with `endscript`.
 const SCRIPTS: [&str; 5] = ["firstaction", "lastaction", "postrotate", "preremove", "prerotate"];
 
@@ -170,6 +173,17 @@ impl<'a> Reader<'a> {
         let mut taboo: Vec<String> = TABOO.map(str::to_string).to_vec();
         taboo.push("*~".into());
         Self { tree, all: Logrotate::default(), taboo, bytes_left: BYTES_MAX }
+    }
+
+    /// What was read, with the problems of all settings in one list.
+    fn finish(mut self) -> Logrotate {
+        let blocks = self.all.blocks.iter_mut().map(|block| &mut block.settings);
+        for settings in std::iter::once(&mut self.all.globals).chain(blocks) {
+            let Problems { kept, more } = std::mem::take(&mut settings.problems);
+            kept.into_iter().for_each(|one| self.all.problems.push(one.place, one.message));
+            self.all.problems.more += more;
+        }
+        self.all
     }
 
     fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, LookError> {
@@ -385,7 +399,7 @@ impl<'a> Reader<'a> {
                 return self.fault(cursor, true, "not allowed inside of a block");
             }
             "tabooext" | "taboopat" => {
-                self.taboo(name, &rest);
+                self.taboo(name, &rest, place);
                 return Ok(State::Outside);
             }
             _ => {}
@@ -412,7 +426,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn taboo(&mut self, kind: &str, list: &str) {
+    fn taboo(&mut self, kind: &str, list: &str, place: Place) {
         let (adds, list) = match list.strip_prefix('+') {
             Some(rest) => (true, rest),
             None => (false, list),
@@ -422,8 +436,12 @@ impl<'a> Reader<'a> {
         }
         let words = list.split([' ', '\t', ',']).filter(|word| !word.is_empty());
         let star = if kind == "tabooext" { "*" } else { "" };
-        self.taboo.extend(words.map(|word| format!("{star}{word}")).take(1_000));
-        self.taboo.truncate(2_000);
+        for word in words {
+            if self.taboo.len() == TABOO_MAX {
+                return self.all.problems.push(place, "more names to leave out than the limit");
+            }
+            self.taboo.push(format!("{star}{word}"));
+        }
     }
 
     /// Whether everything that is included is without errors.

@@ -240,6 +240,8 @@ impl<'a> Reader<'a> {
                 if self.read.unknown.len() < UNKNOWN_MAX {
                     let value = directive.name.clone();
                     self.read.unknown.push(Placed { value, place: place(), text: String::new() });
+                } else {
+                    self.wrong(place(), "unknown, and past those that are listed");
                 }
                 return None;
             }

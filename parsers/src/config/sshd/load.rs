@@ -161,10 +161,12 @@ impl<'a> Loader<'a> {
     }
 
     fn note(&mut self, place: &Place, message: &str) {
-        if self.loaded.notes.len() == NOTES_MAX {
-            return;
-        }
-        self.loaded.notes.push(Problem { place: place.clone(), message: message.to_string() });
+        let message = match self.loaded.notes.len() {
+            count if count + 1 < NOTES_MAX => message.to_string(),
+            NOTES_MAX.. => return,
+            _ => format!("more than {NOTES_MAX} remarks; the rest is not kept"),
+        };
+        self.loaded.notes.push(Problem { place: place.clone(), message });
     }
 
     fn wrong(&mut self, place: &Place, message: impl Into<String>) {

@@ -205,7 +205,9 @@ impl<'a> Cursor<'a> {
         Ok(rest[..end].to_string())
     }
 
-    /// Arguments up to an unescaped `,`, `:`, `=` or `#`; `""` means "none at all".
+    /// Arguments up to an unescaped `,`, `:` or `#`; `""` means "none at all". The manual wants `=`
+    /// escaped too, but sudo's lexer takes it into a run of other characters (`sudoedit=!X` has the
+    /// argument `=!X`): only where it stands alone does it end the command.
     pub fn arguments(&mut self) -> Result<Option<String>, Fault> {
         self.blanks();
         if self.peek() == Some(b'^') {
@@ -213,7 +215,14 @@ impl<'a> Cursor<'a> {
         }
         let bytes = self.text.as_bytes();
         let mut found = Vec::new();
+        let mut in_run = false;
         while let Some(byte) = self.peek() {
+            let goes_on = bytes.get(self.at + 1).is_some_and(|next| !b"#\\:, \t".contains(next));
+            let ends = matches!(byte, b',' | b':' | b'#') || (byte == b'=' && !in_run && !goes_on);
+            if ends {
+                break;
+            }
+            in_run = !matches!(byte, b'\\' | b' ' | b'\t');
             match byte {
                 b'\\' if bytes.get(self.at + 1).is_some_and(|next| b",:=#\\ \t".contains(next)) => {
                     found.push(bytes[self.at + 1]);
@@ -226,7 +235,6 @@ impl<'a> Cursor<'a> {
                 b'\\' => {
                     return Err((self.at, "arguments escape only `,:=#\\`, blanks and patterns"));
                 }
-                b',' | b':' | b'=' | b'#' => break,
                 // sudo keeps one space between arguments, however they are written.
                 b' ' | b'\t' => {
                     if found.last() != Some(&b' ') {

@@ -48,6 +48,12 @@ pub struct UnitFiles {
     pub(super) by_name: BTreeMap<String, Target>,
     /// Drop-in directories that there are, by their name (`foo.service.d`), highest priority first.
     pub(super) dropin_directories: BTreeMap<String, Vec<PathBuf>>,
+    /// Units that `.wants` and `.requires` folders link to, and the links.
+    pub(super) wanted: Vec<(String, PathBuf)>,
+    /// Units that links of another name lead to, and the links.
+    pub(super) alias_links: Vec<(String, PathBuf)>,
+    /// Links to files outside of the search path.
+    pub(super) linked: Vec<PathBuf>,
     /// What could not be listed.
     pub unread: Vec<LookError>,
     /// Links that systemd refuses as aliases (another type, an instance of something else).
@@ -76,6 +82,9 @@ impl UnitFiles {
             };
             for entry in entries {
                 seen += 1;
+                if is_wanting(&entry.path) && entry.kind != FileKind::Regular {
+                    seen += all.wants(tree, &entry.path);
+                }
                 if seen > ENTRIES_MAX {
                     let why = Why::TooMany(ENTRIES_MAX);
                     note_unread(&mut all.unread, LookError::new(Path::new(directory), why));
@@ -96,13 +105,43 @@ impl UnitFiles {
             .map(|(name, _)| name.as_str())
     }
 
+    /// Lists a `.wants` or `.requires` folder; how many entries it has.
+    fn wants(&mut self, tree: &dyn Tree, folder: &Path) -> usize {
+        let entries = match tree.list(folder) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.why, Why::NotFound | Why::NotDirectory) => return 0,
+            Err(error) => {
+                note_unread(&mut self.unread, error);
+                return 0;
+            }
+        };
+        let count = entries.len();
+        for entry in entries.into_iter().take(ENTRIES_MAX) {
+            let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if entry.kind == FileKind::Link && Name::parse(name).is_some() {
+                self.wanted.push((name.to_string(), entry.path));
+            }
+        }
+        count
+    }
+
     fn entry(&mut self, tree: &dyn Tree, path: &Path, kind: FileKind) {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
         if name.ends_with(".d") && matches!(kind, FileKind::Directory | FileKind::Link) {
             self.dropin_directories.entry(name.to_string()).or_default().push(path.to_path_buf());
             return;
         }
-        if self.by_name.contains_key(name) || Name::parse(name).is_none() {
+        if Name::parse(name).is_none() {
+            return;
+        }
+        if kind == FileKind::Link
+            && let Ok(to) = tree.read_link(path)
+            && let Some(to) = resolved(path, &to).file_name().and_then(|to| to.to_str())
+            && to != name
+        {
+            self.alias_links.push((to.to_string(), path.to_path_buf()));
+        }
+        if self.by_name.contains_key(name) {
             return;
         }
         let target = match kind {
@@ -133,6 +172,7 @@ impl UnitFiles {
             DIRECTORIES.iter().any(|directory| parent == Path::new(directory))
         });
         if !is_within {
+            self.linked.push(path.to_path_buf());
             return Some(Target::File(path.to_path_buf()));
         }
         let alias = to.file_name()?.to_str()?;
@@ -167,6 +207,12 @@ impl UnitFiles {
     }
 }
 
+/// Whether a folder says what units want or require.
+fn is_wanting(path: &Path) -> bool {
+    let name = path.file_name().map_or(&[][..], |name| name.as_encoded_bytes());
+    name.ends_with(b".wants") || name.ends_with(b".requires")
+}
+
 /// Whether systemd takes a link as an alias: of the same type, a template of a template, an instance
 /// of the same instance or of a template.
 fn may_be_alias(link: &str, to: &str) -> bool {
@@ -181,7 +227,7 @@ fn may_be_alias(link: &str, to: &str) -> bool {
 }
 
 /// A link's target as an absolute path, `..` resolved by name.
-pub(super) fn resolved(link: &Path, to: &Path) -> PathBuf {
+pub(crate) fn resolved(link: &Path, to: &Path) -> PathBuf {
     let joined = link.parent().unwrap_or(Path::new("/")).join(to);
     let mut out = PathBuf::from("/");
     for part in joined.components() {

@@ -18,6 +18,7 @@ use super::settings::Settings;
 use crate::place::Placed;
 use crate::tree::{CONFIG_BYTES_MAX, FileKind, LookError, Tree, Why};
 
+mod enabled;
 mod files;
 mod kinds;
 mod names;
@@ -25,12 +26,14 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use enabled::Enabled;
 pub use files::{ALIASES_MAX, DIRECTORIES, ENTRIES_MAX, UnitFiles};
 pub use kinds::{Group, Kind, current, kind};
 pub use names::{NAME_BYTES_MAX, Name, TYPES};
 pub use syntax::{ASSIGNMENTS_MAX, Assignment, LINE_BYTES_MAX, Text};
 
 use files::Target;
+pub(crate) use files::resolved;
 
 /// Most drop-ins of one unit.
 pub const DROPINS_MAX: usize = 10_000;

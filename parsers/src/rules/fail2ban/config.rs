@@ -38,6 +38,8 @@ pub(super) struct Config {
     sections: Vec<(String, Options)>,
     /// What earlier files said, by section.
     known: BTreeMap<String, Options>,
+    /// Every value that a later file replaced, by section (`""` is the defaults) and option.
+    replaced: BTreeMap<String, BTreeMap<String, Vec<Value>>>,
     /// Files read, in order.
     pub(super) files: Vec<PathBuf>,
 }
@@ -58,7 +60,11 @@ impl Config {
     }
 
     fn merge(&mut self, file: &ini::File) {
-        self.defaults.extend(file.defaults.clone());
+        replace(
+            self.replaced.entry(String::new()).or_default(),
+            &mut self.defaults,
+            &file.defaults,
+        );
         for (name, options) in &file.sections {
             match self.sections.iter_mut().find(|(known, _)| known == name) {
                 None => self.sections.push((name.clone(), options.clone())),
@@ -66,10 +72,21 @@ impl Config {
                     let before = mine.iter().filter(|(option, _)| options.contains_key(*option));
                     let before = before.map(|(option, value)| (option.clone(), value.clone()));
                     self.known.entry(name.clone()).or_default().extend(before);
-                    mine.extend(options.clone());
+                    replace(self.replaced.entry(name.clone()).or_default(), mine, options);
                 }
             }
         }
+    }
+
+    /// The defaults.
+    pub(super) fn defaults(&self) -> &Options {
+        &self.defaults
+    }
+
+    /// What earlier files said of an option, in order; the section `""` is the defaults.
+    pub(super) fn history(&self, section: &str, option: &str) -> &[Value] {
+        let of_section = self.replaced.get(section);
+        of_section.and_then(|options| options.get(option)).map_or(&[], Vec::as_slice)
     }
 
     /// Names of sections in order.
@@ -145,6 +162,15 @@ impl Config {
             }
         }
         Ok(self.get(section, name, variables)?.map(|value| value.text))
+    }
+}
+
+/// Takes in options, and keeps what they replace.
+fn replace(replaced: &mut BTreeMap<String, Vec<Value>>, mine: &mut Options, new: &Options) {
+    for (option, value) in new {
+        if let Some(old) = mine.insert(option.clone(), value.clone()) {
+            replaced.entry(option.clone()).or_default().push(old);
+        }
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::call::Call;
-use super::config::{Config, Variables};
+use super::config::{Config, FILES_MAX, Variables};
 use super::ini::{Value, problem};
 use super::tags;
 use crate::place::{Place, Placed, Problem};
-use crate::tree::{FileKind, Links, Tree};
+use crate::tree::{FileKind, Links, Tree, Why};
 
 /// Most regular expressions of a filter.
 pub const EXPRESSIONS_MAX: usize = 1_000;
@@ -87,7 +87,7 @@ impl FilterFiles {
             let plain = name.strip_suffix(".conf").or_else(|| name.strip_suffix(".local"));
             base.join("filter.d").join(plain.unwrap_or(name))
         };
-        let files = layered(tree, &stem);
+        let files = layered(tree, &stem)?;
         let config = Config::read(tree, &files)?;
         let place = Place::whole(format!("{}.conf", stem.display()));
         let name = stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -207,24 +207,36 @@ fn placed(text: &str, place: &Place) -> Placed<String> {
 }
 
 /// `x.conf`, `x.d/*.conf`, `x.local`, `x.d/*.local`, in fail2ban's order.
-pub(super) fn layered(tree: &dyn Tree, stem: &Path) -> Vec<PathBuf> {
+pub(super) fn layered(tree: &dyn Tree, stem: &Path) -> Result<Vec<PathBuf>, Problem> {
     let with = |ending: &str| {
         let mut name = stem.as_os_str().to_os_string();
         name.push(ending);
         PathBuf::from(name)
     };
+    let entries = match tree.list(&with(".d")) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.why, Why::NotFound | Why::NotDirectory) => Vec::new(),
+        Err(error) => {
+            let place = Place::whole(error.path.to_string_lossy().as_ref());
+            return Err(problem(&place, error.why.to_string()));
+        }
+    };
     let below = |ending: &str| -> Vec<PathBuf> {
-        let entries = tree.list(&with(".d")).unwrap_or_default().into_iter();
-        let files = entries.filter(|e| matches!(e.kind, FileKind::Regular | FileKind::Link));
+        // A FIFO or device is kept, so that reading it tells that it could not be looked at.
+        let files = entries.iter().filter(|entry| entry.kind != FileKind::Directory);
         let plain = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.ends_with(ending) && !name.starts_with('.')
         };
-        files.map(|entry| entry.path).filter(plain).collect()
+        files.map(|entry| entry.path.clone()).filter(plain).collect()
     };
     let mut files = vec![with(".conf")];
     files.extend(below(".conf"));
     files.push(with(".local"));
     files.extend(below(".local"));
-    files
+    if files.len() > FILES_MAX {
+        let place = Place::whole(with(".d").to_string_lossy().as_ref());
+        return Err(problem(&place, format!("more than {FILES_MAX} files")));
+    }
+    Ok(files)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::config::{Config, Variables};
+use super::effective::is_true;
 use super::filter::{Backend, Definition, FilterFiles, layered};
 use super::ini::{Value, problem};
 use super::{call, duration};
@@ -75,7 +76,7 @@ impl Jail {
 /// Reads the jails below a directory such as `/etc/fail2ban`. What cannot be read at all is an error;
 /// what is wrong with one jail is said and spoils no other.
 pub fn load(tree: &dyn Tree, base: &Path) -> Result<Jails, Problem> {
-    let files = layered(tree, &base.join("jail"));
+    let files = layered(tree, &base.join("jail"))?;
     let mut config = Config::read(tree, &files)?;
     let place = Place::whole(base.join("jail.conf").to_string_lossy().as_ref());
     if config.files.is_empty() {
@@ -107,9 +108,7 @@ fn jail(
 ) -> Result<Option<Jail>, Problem> {
     let none = Variables::new();
     let text = |config: &Config, option: &str| config.get(name, option, &none);
-    let enabled = text(config, "enabled")?.is_some_and(|value| {
-        matches!(value.text.to_lowercase().as_str(), "1" | "on" | "true" | "yes")
-    });
+    let enabled = text(config, "enabled")?.is_some_and(|value| is_true(&value.text));
     if !enabled {
         return Ok(None);
     }

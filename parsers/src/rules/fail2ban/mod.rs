@@ -7,6 +7,7 @@
 pub mod call;
 pub mod config;
 pub mod duration;
+pub mod effective;
 pub mod filter;
 pub mod ini;
 pub mod jail;

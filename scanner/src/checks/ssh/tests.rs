@@ -38,6 +38,7 @@ fn running(pid: u32) -> Inventory {
         exe: Some("/usr/sbin/sshd".into()),
         deleted: false,
         unit: Some("ssh.service".into()),
+        container: None,
         package: None,
         uid: 0,
     };
@@ -48,14 +49,17 @@ fn running(pid: u32) -> Inventory {
         dual_stack: false,
         uid: 0,
         inode: 1,
+        cookie: None,
+        mark: None,
         queue: (0, 128),
         owners: vec![owner],
         owner_unknown: None,
         service: "ssh".into(),
         exposure: Exposure::World,
         because: String::new(),
+        namespace: None,
     };
-    Inventory { listeners: vec![listener], incomplete: Vec::new() }
+    Inventory { listeners: vec![listener], ..Inventory::default() }
 }
 
 #[test]

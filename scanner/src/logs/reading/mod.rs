@@ -218,13 +218,19 @@ impl<'a> Stream<'a> {
         {
             gathered.push(Place { offset: given.part.offset + hit.offset, line: line - 1 }, at);
         }
-        sweeper.take(&Told { part: &given.part, hit, rules, path, line, time, at }, number);
         let told = Told { part: &given.part, hit, rules, path, line, time, at };
+        let ours = sweeper.is_own_probe(&told);
+        if !ours {
+            sweeper.take(&told, number);
+        }
         for (of, jail, seen) in given.part.sights.iter().skip(given.sight) {
             if *of != given.hit {
                 break;
             }
             given.sight += 1;
+            if ours {
+                continue;
+            }
             let new = || State::new(CONNECTIONS_MAX, Some(CONNECTION_S));
             if self.states.len() <= *jail {
                 self.states.resize_with(jail + 1, new);

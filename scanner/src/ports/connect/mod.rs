@@ -255,6 +255,9 @@ pub fn report(request: &Request, asked: &[Asked], inventory: Option<&Inventory>)
         seed: asked.iter().any(|one| !one.own).then_some(request.limits.seed),
         incomplete,
         hosts,
+        truth: Vec::new(),
+        unseen: Vec::new(),
+        drift: None,
     }
 }
 
@@ -326,7 +329,7 @@ fn why(state: State) -> Option<String> {
 }
 
 /// The listener that answers on an own address: bound to it, or to a wildcard that includes it.
-fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Listener> {
+pub fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Listener> {
     let of_port =
         || inventory.listeners.iter().filter(move |one| one.protocol == "tcp" && one.port == port);
     let exact = of_port().find(|one| unmapped(one.address) == unmapped(address));

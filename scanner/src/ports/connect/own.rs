@@ -29,6 +29,7 @@ use super::watch::Watch;
 use super::{Limits, State, descriptors, is_local, reason};
 use crate::ports::addresses::unmapped;
 use crate::ports::inventory::{self, Transport};
+use crate::ports::ledger;
 
 /// Most threads.
 const WORKERS_MAX: usize = 4;
@@ -138,6 +139,11 @@ struct Full {
 }
 
 impl Shared<'_> {
+    /// Where connections come from. Without another address, an own one reaches itself.
+    fn source(&self) -> IpAddr {
+        self.source.unwrap_or(self.address)
+    }
+
     fn bound(&self) -> std::sync::MutexGuard<'_, BTreeSet<u16>> {
         self.bound.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -305,8 +311,11 @@ impl<'a> Worker<'a> {
             Ok(()) | Err(Errno::ISCONN) => {
                 let real = self.is_someone_else(&bound, job.port);
                 let took = since.elapsed();
+                let source = SocketAddr::new(self.shared.source(), bound.port);
                 self.reset(bound);
                 if real {
+                    let target = SocketAddr::new(self.shared.address, job.port);
+                    ledger::note(source, target, since);
                     self.answered(job, State::open(took));
                 } else {
                     self.failed_here(job, Errno::ADDRINUSE);
@@ -365,9 +374,7 @@ impl<'a> Worker<'a> {
 
     fn make(&self) -> Result<Bound<'a>, Errno> {
         let shared = self.shared;
-        // Without another address, an own one reaches itself.
-        let from = shared.source.unwrap_or(shared.address);
-        let (socket, port) = bound(from)?;
+        let (socket, port) = bound(shared.source())?;
         shared.bound().insert(port);
         Ok(Bound { socket, port, used: false, shared })
     }

@@ -25,10 +25,19 @@ impl Program {
     }
 }
 
-/// Names of the tables that a text holds.
+/// Names of the tables that a text holds whole. iptables over nftables says of a table that `nft` has
+/// changed that it is incompatible, and then lists chains of its own without rules.
 pub fn tables(bytes: &[u8]) -> Vec<String> {
+    let foreign: Vec<String> = lines::numbered(bytes)
+        .filter_map(|line| {
+            let text = line.text();
+            let (name, rest) = text.strip_prefix("# Table `")?.split_once('\'')?;
+            rest.contains("incompatible").then(|| name.to_string())
+        })
+        .collect();
     lines::numbered(bytes)
         .filter_map(|line| line.text().strip_prefix('*').map(|name| name.trim().to_string()))
+        .filter(|name| !foreign.contains(name))
         .collect()
 }
 
@@ -83,6 +92,12 @@ fn declare(program: Program, table: &str, text: &str, ruleset: &mut Ruleset) {
     if on_the_way_in {
         let sees = (program == Program::Four, program == Program::Six);
         ruleset.bases.push(Base { chain: key, sees, accepts: policy != "DROP" });
+    } else if matches!((table, name), ("mangle" | "filter" | "security", "FORWARD")) {
+        let sees = (program == Program::Four, program == Program::Six);
+        ruleset.forwarding.push(Base { chain: key, sees, accepts: policy != "DROP" });
+    } else if matches!((table, name), ("mangle" | "filter" | "security", "OUTPUT")) {
+        let sees = (program == Program::Four, program == Program::Six);
+        ruleset.sending.push(Base { chain: key, sees, accepts: policy != "DROP" });
     }
 }
 
@@ -113,11 +128,15 @@ fn rule_of(program: Program, table: &str, text: &str, ruleset: &mut Ruleset) {
             }
         }
     }
-    let redirects = matches!(rule.jump.as_deref(), Some("DNAT" | "REDIRECT")) && chain != "OUTPUT";
+    let redirects = matches!(rule.jump.as_deref(), Some("DNAT" | "REDIRECT"));
     if let Some((address, port)) = rule.destination.filter(|_| redirects) {
         let mut conditions = rule.conditions.clone();
         conditions.push(Condition::is(Test::Six(program == Program::Six)));
-        ruleset.redirects.push(Redirect { label: label.clone(), conditions, address, port });
+        let redirect = Redirect { label: label.clone(), conditions, address, port };
+        match chain == "OUTPUT" {
+            true => ruleset.sent.push(redirect),
+            false => ruleset.redirects.push(redirect),
+        }
     }
     let conditions = rule.conditions;
     let rules = ruleset.chains.entry(key(program, table, &chain)).or_default();
@@ -243,7 +262,10 @@ fn condition<'w>(word: &str, value: &str, words: &mut impl Iterator<Item = &'w s
         }
         "--ctstate" | "--state" => {
             // A redirected packet (DNAT) is judged where it is redirected.
-            Test::Always(list().any(|state| state == "NEW"))
+            match list().any(|state| state == "DNAT") && !list().any(|state| state == "NEW") {
+                true => Test::Redirected,
+                false => Test::Always(list().any(|state| state == "NEW")),
+            }
         }
         "--tcp-flags" => {
             let wanted = words.next().unwrap_or_default();
@@ -401,6 +423,14 @@ mod tests {
         assert_eq!(published.port, Some(80));
         assert_eq!(to(8081), None, "published on loopback only");
         assert_eq!(to(7070), None, "only what this host sends");
+    }
+
+    #[test]
+    fn tables_that_nft_has_changed_are_left_to_nft() {
+        let text =
+            b"# Table `nat' contains incompatible base-chains, use 'nft' tool to list them.\n\
+            *nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n*filter\nCOMMIT\n";
+        assert_eq!(tables(text), ["filter"]);
     }
 
     #[test]

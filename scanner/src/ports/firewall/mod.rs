@@ -101,6 +101,8 @@ pub enum Test {
     Interfaces(Vec<String>),
     /// A fact about every new connection that either holds or not.
     Always(bool),
+    /// Holds for packets that a redirection has changed: none that comes to this host's own port.
+    Redirected,
     /// Holds at times: rate limits.
     AtTimes,
     /// Holds for sources on a list that could not be read: few of them for a rule that drops.
@@ -137,6 +139,7 @@ impl Test {
             Self::Destinations(spans) => all(spans.iter().any(|span| span.contains(probe.to))),
             Self::Interfaces(patterns) => interfaces(patterns, probe.interface.as_deref()),
             Self::Always(holds) => all(*holds),
+            Self::Redirected => Share::None,
             Self::AtTimes => Share::Many,
             Self::Listed(_) => Share::Few,
             Self::Other(_) => Share::Unknown,
@@ -220,6 +223,12 @@ pub struct Ruleset {
     pub bases: Vec<Base>,
     /// Redirections before the filter.
     pub redirects: Vec<Redirect>,
+    /// Where the kernel enters with what is handed on to others.
+    pub forwarding: Vec<Base>,
+    /// Where the kernel enters with what this host itself sends.
+    pub sending: Vec<Base>,
+    /// Redirections of what this host itself sends.
+    pub sent: Vec<Redirect>,
 }
 
 /// What becomes of a probe, with what decided it. Ordered: a packet must pass every base chain, so the
@@ -239,8 +248,28 @@ pub enum Outcome {
 impl Ruleset {
     /// What becomes of a probe.
     pub fn admits(&self, probe: &Probe) -> Outcome {
+        self.through(&self.bases, probe)
+    }
+
+    /// What becomes of a probe that is handed on to another address. Interfaces that it leaves by are not
+    /// followed: rules that ask for them are not understood. Where rules ask whether a packet has been
+    /// redirected, as firewalld's do, it is taken as let in.
+    pub fn forwards(&self, probe: &Probe) -> Outcome {
+        let asks = |rule: &Rule| rule.conditions.iter().any(|one| one.test == Test::Redirected);
+        if self.chains.values().flatten().any(asks) {
+            return Outcome::Open(NO_CHAIN.to_string());
+        }
+        self.through(&self.forwarding, probe)
+    }
+
+    /// What becomes of a probe of this host's own on its way out.
+    pub fn sends(&self, probe: &Probe) -> Outcome {
+        self.through(&self.sending, probe)
+    }
+
+    fn through(&self, bases: &[Base], probe: &Probe) -> Outcome {
         let six = probe.to.is_ipv6();
-        self.bases
+        bases
             .iter()
             .filter(|base| if six { base.sees.1 } else { base.sees.0 })
             .map(|base| self.enter(base, probe))
@@ -250,11 +279,12 @@ impl Ruleset {
 
     /// The redirection that such a packet meets, if one surely or perhaps does.
     pub fn redirects(&self, probe: &Probe) -> Option<&Redirect> {
-        self.redirects.iter().find(|redirect| {
-            hit(&redirect.conditions, probe) >= Share::Few
-                || (hit(&redirect.conditions, probe) == Share::Unknown
-                    && names_port(&redirect.conditions))
-        })
+        self.redirects.iter().find(|redirect| redirect.meets(probe))
+    }
+
+    /// The same for a packet of this host's own. Chains that several hooks jump to count as incoming.
+    pub fn redirects_from_here(&self, probe: &Probe) -> Option<&Redirect> {
+        self.sent.iter().find(|redirect| redirect.meets(probe)).or_else(|| self.redirects(probe))
     }
 
     /// Adds what another program said.
@@ -264,6 +294,9 @@ impl Ruleset {
         }
         self.bases.extend(other.bases);
         self.redirects.extend(other.redirects);
+        self.forwarding.extend(other.forwarding);
+        self.sending.extend(other.sending);
+        self.sent.extend(other.sent);
     }
 
     fn enter(&self, base: &Base, probe: &Probe) -> Outcome {
@@ -289,6 +322,12 @@ fn stricter(one: Outcome, other: Outcome) -> Outcome {
 }
 
 impl Redirect {
+    /// Whether such a packet surely or perhaps meets it.
+    fn meets(&self, probe: &Probe) -> bool {
+        let share = hit(&self.conditions, probe);
+        share >= Share::Few || (share == Share::Unknown && names_port(&self.conditions))
+    }
+
     /// The ports that it takes, as (transport, first, last); empty where it takes them all.
     pub fn ports(&self) -> Vec<(Transport, u16, u16)> {
         let udp = self.conditions.iter().any(|condition| {
@@ -450,7 +489,7 @@ mod tests {
         Ruleset {
             chains: chains.into_iter().map(|(name, rules)| (name.to_string(), rules)).collect(),
             bases: vec![Base { chain: "input".into(), sees: (true, true), accepts }],
-            redirects: Vec::new(),
+            ..Ruleset::default()
         }
     }
 

@@ -77,7 +77,18 @@ impl<'a> Reader<'a> {
                 let accepts = text(chain, "policy") != "drop";
                 self.ruleset.bases.push(Base { chain: key, sees, accepts });
             }
-            (_, "output" | "postrouting") => self.outgoing.push(key),
+            ("filter", "forward") => {
+                let accepts = text(chain, "policy") != "drop";
+                self.ruleset.forwarding.push(Base { chain: key, sees, accepts });
+            }
+            (kind, hook @ ("output" | "postrouting")) => {
+                if kind == "filter" && hook == "output" {
+                    let accepts = text(chain, "policy") != "drop";
+                    let chain = key.clone();
+                    self.ruleset.sending.push(Base { chain, sees, accepts });
+                }
+                self.outgoing.push(key);
+            }
             _ => {}
         }
     }
@@ -97,17 +108,18 @@ impl<'a> Reader<'a> {
                 Said::Conditions(more) => conditions.extend(more),
                 Said::Does(action) => made.push((Vec::new(), action)),
                 Said::Maps(choices) => made.extend(choices),
-                Said::Redirects(..) if self.outgoing.contains(&chain) => {}
-                Said::Redirects(address, port) => self.ruleset.redirects.push(Redirect {
-                    label: label.clone(),
-                    conditions: match table.0 {
+                Said::Redirects(address, port) => {
+                    let conditions = match table.0 {
                         "ip" => with_family(&conditions, false),
                         "ip6" => with_family(&conditions, true),
                         _ => conditions.clone(),
-                    },
-                    address,
-                    port,
-                }),
+                    };
+                    let redirect = Redirect { label: label.clone(), conditions, address, port };
+                    match self.outgoing.contains(&chain) {
+                        true => self.ruleset.sent.push(redirect),
+                        false => self.ruleset.redirects.push(redirect),
+                    }
+                }
                 Said::Nothing => {}
             }
         }
@@ -216,7 +228,7 @@ impl<'a> Reader<'a> {
                     Some(Test::Always(original))
                 }
                 // A packet that a redirection has changed: not one that goes to this host's own port.
-                "status" => Some(Test::Always(false)),
+                "status" => Some(Test::Redirected),
                 _ => None,
             };
             return test.map_or_else(other, |test| (Vec::new(), test));

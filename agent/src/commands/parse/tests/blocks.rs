@@ -71,3 +71,15 @@ fn nothing_of_a_private_key_is_printed() {
     assert_eq!(read["keys"][0]["key"]["kind"], "Ed25519", "{out}");
     assert!(!out.contains("CANARY") && !out.contains("MC4C"), "{out}");
 }
+
+#[test]
+fn rsyslog_prints_its_statements() {
+    let text = "module(load=\"ommysql\")\n*.* :omusrmsg:*\nif $msg contains 'x' then action(type=\"ommysql\" pwd=\"CANARY42\")\n";
+    let shown = json_of("/etc/rsyslog.conf", text, &["--as", "rsyslog", "--spans"]);
+    assert_eq!(shown["statements"][0]["parameters"], json!([["load", ["ommysql"]]]));
+    assert_eq!(shown["statements"][1]["block"][0]["text"], ":omusrmsg:*");
+    assert_eq!(shown["spans"]["statements"][2]["block"][0]["line"], 3);
+    assert!(!shown.to_string().contains("CANARY"), "{shown}");
+    let big = vec![b'a'; 10 << 20];
+    assert!(parse("/x", &big, &["--as", "rsyslog"]).0.is_err());
+}

@@ -74,6 +74,18 @@ fn sources_and_limits_print_their_lines() {
 }
 
 #[test]
+fn apt_conf_prints_a_file_and_what_all_of_them_say() {
+    let name = "/etc/apt/apt.conf.d/10x";
+    let text = "APT { L { \"a\"; }; };\nAcquire::http::Proxy \"http://u:CANARY42@p/\";\n";
+    let shown = json_of(name, text, &["--as", "apt.conf", "--spans"]);
+    assert_eq!(shown["entries"][0], json!({"key": "APT::L", "value": "a"}));
+    assert_eq!(shown["spans"]["entries"][0]["line"], 1);
+    let holds = json_of(name, text, &["--as", "apt.conf", "--effective"]);
+    assert_eq!(holds["settings"]["APT::L"]["value"], "a");
+    assert!(!(shown.to_string() + &holds.to_string()).contains("CANARY"));
+}
+
+#[test]
 fn hostile_files_of_daemons_end_bounded() {
     let (big, line) = (vec![b'a'; 10 << 20], vec![b'['; 2 << 20]);
     for kind in [
@@ -85,6 +97,7 @@ fn hostile_files_of_daemons_end_bounded() {
         "redis",
         "logrotate",
         "apt-sources",
+        "apt.conf",
         "limits",
     ] {
         assert!(parse("/etc/x.service", &big, &["--as", kind]).0.is_err(), "{kind}");

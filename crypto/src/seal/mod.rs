@@ -7,7 +7,7 @@
 //! nonce are no limit, a file opens under one key only, and a file made for one purpose does not open
 //! for another.
 //!
-//! Streaming: one chunk in memory. [`open`] writes only chunks that it has authenticated, but only its
+//! Streaming: one chunk in memory; between two files [`files`] works on all cores. [`open`] writes only chunks that it has authenticated, but only its
 //! `Ok` says that the file is whole: the caller must keep what was written out of sight until then.
 //!
 //! A passphrase adds a [`Lock`] of 32 bytes before that stream; it holds what Argon2id needs, bounded.
@@ -25,6 +25,8 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::Error;
 use crate::password::{Hasher, SALT_BYTES as LOCK_SALT_BYTES};
 use crate::phc::Cost;
+
+pub mod files;
 
 /// Key of a sealed file in bytes.
 pub const KEY_BYTES: usize = 32;
@@ -118,7 +120,7 @@ pub fn open(
     loop {
         let count = read_full(&mut input, &mut buffer)?;
         if count < TAG_BYTES {
-            return Err(Error::Truncated("its last chunk is missing or cut"));
+            return Err(end_of_chunks());
         }
         let (chunk, tag) = buffer[..count].split_at_mut(count - TAG_BYTES);
         chunks.open(chunk, tag)?;
@@ -129,6 +131,11 @@ pub fn open(
             return Ok(bytes);
         }
     }
+}
+
+/// A stream whose last chunk is not there: the last one is always shorter than the others.
+fn end_of_chunks() -> Error {
+    Error::Truncated("its last chunk is missing or cut")
 }
 
 /// What turns a passphrase into the key of one file: the head before a stream sealed with one.
@@ -192,6 +199,7 @@ impl Lock {
 }
 
 /// Encrypts or decrypts the chunks of one file in order.
+#[derive(Clone)]
 struct Chunks {
     cipher: Aes256Gcm,
     base_nonce: [u8; NONCE_BYTES],
@@ -295,9 +303,9 @@ mod tests {
 
     use super::*;
 
-    const SALT: [u8; SALT_BYTES] = [3; SALT_BYTES];
+    pub(super) const SALT: [u8; SALT_BYTES] = [3; SALT_BYTES];
 
-    fn key(byte: u8) -> Key {
+    pub(super) fn key(byte: u8) -> Key {
         Key(Zeroizing::new([byte; KEY_BYTES]))
     }
 

@@ -1,0 +1,53 @@
+//! `--expect FILE`: reads what is declared, and shows how a scan differs from it.
+
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use scanner::ports::expect::{self, Drift, Expected};
+
+use crate::exit::hinted;
+
+/// Most bytes of a declaration.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// Reads a declaration; every mistake ends the command before anything is asked.
+pub(super) fn read(path: &Path) -> anyhow::Result<Expected> {
+    let told = |why: String, hint: &str| hinted(format!("{}: {why}", path.display()), hint);
+    let file = crate::secrets::open_regular(path)?;
+    let mode = file.metadata().map_err(|error| told(error.to_string(), ""))?.mode();
+    if mode & 0o002 != 0 {
+        let hint = "whoever can write it decides what is unexpected: chmod o-w FILE";
+        return Err(told(format!("everybody may write it (mode {:04o})", mode & 0o7777), hint));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    let hint = "`wardmote scan TARGET --format expect` prints one";
+    if read.map_err(|error| told(error.to_string(), hint))? as u64 > FILE_BYTES_MAX {
+        return Err(told(format!("larger than {FILE_BYTES_MAX} bytes"), hint));
+    }
+    expect::read(&bytes).map_err(|error| {
+        let (line, column) = (error.line, error.column);
+        let excerpt = error.excerpt(&bytes);
+        let message = format!("{}:{line}:{column}: {error}\n{excerpt}", path.display());
+        hinted(message.trim_end().to_string(), hint)
+    })
+}
+
+/// One difference in a line.
+pub(super) fn line(drift: &Drift) -> String {
+    let place = std::net::SocketAddr::new(drift.address, drift.port);
+    let protocol = match drift.protocol {
+        expect::Protocol::Tcp => "tcp",
+        expect::Protocol::Udp => "udp",
+    };
+    let mut text = format!("{}: {protocol} {place}", drift.change.name());
+    match (&drift.expected, &drift.found) {
+        (Some(expected), Some(found)) => {
+            text.push_str(&format!(": {found} instead of {expected}"));
+        }
+        (Some(told), None) | (None, Some(told)) => text.push_str(&format!(": {told}")),
+        (None, None) => {}
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! The ledger of own probes on disk: what this run asked of the host is added after a scan, and read by
+//! sweeps. Kept under the state directory, proved with the host's key.
+
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use scanner::ports::ledger::{self, LEDGER_BYTES_MAX, Ledger, Noted, Probe};
+
+use crate::proven::{Found, Proven};
+
+const FILE: &str = "probes.v1";
+
+fn file(state: &Path) -> std::io::Result<Proven> {
+    Proven::open(state, state.join(FILE), "probes 1", LEDGER_BYTES_MAX)
+}
+
+/// Own probes of this host's past days, and why they are not known, if so: then no line is discounted.
+pub fn known(state: &Path, now: i64) -> (Ledger, Option<String>) {
+    // Nothing is made by reading: without the file there is no key to be made either.
+    if std::fs::symlink_metadata(state.join(FILE)).is_err() {
+        return (Ledger::default(), None);
+    }
+    let found = file(state).map(|file| (file.path().display().to_string(), file.read()));
+    let ignored =
+        |why: String| (Ledger::default(), Some(format!("own probes are not known: {why}")));
+    match found {
+        Err(error) => ignored(error.to_string()),
+        Ok((_, Found::Nothing)) => (Ledger::default(), None),
+        Ok((_, Found::Ignored(why))) => ignored(why),
+        Ok((path, Found::Proved(bytes))) => match Ledger::from_bytes(&bytes, now) {
+            Some(ledger) => (ledger, None),
+            None => ignored(format!("{path}: of another version")),
+        },
+    }
+}
+
+/// Adds what this process asked of its own host. Returns what could not be done, for a notice: the lines
+/// of these probes are then judged like anybody's.
+pub fn keep(state: &Path) -> Option<String> {
+    let noted = ledger::take();
+    if noted.is_empty() {
+        return None;
+    }
+    let (wall, clock) = (SystemTime::now(), Instant::now());
+    let now = seconds(wall);
+    let (old, notice) = known(state, now);
+    let fresh = noted.iter().map(|one| dated(one, wall, clock));
+    let all = Ledger::new(old.probes().iter().copied().chain(fresh), now);
+    let bytes = all.to_bytes()?;
+    let written = file(state).and_then(|file| file.write(&bytes));
+    let failed =
+        |error| format!("own probes are not kept: {}: {error}", state.join(FILE).display());
+    written.err().map(failed).or(notice)
+}
+
+/// A probe by the wall clock: as long ago as it is by the steady one.
+fn dated(noted: &Noted, wall: SystemTime, clock: Instant) -> Probe {
+    let at = |when: Instant| seconds(wall.checked_sub(clock.duration_since(when)).unwrap_or(wall));
+    Probe {
+        address: noted.source.ip(),
+        port: noted.source.port(),
+        target: noted.target.port(),
+        from_s: at(noted.began),
+        to_s: at(noted.ended),
+    }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(since).unwrap_or(i64::MAX)
+}

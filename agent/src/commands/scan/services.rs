@@ -1,0 +1,69 @@
+//! What is behind the open ports of a report: from the cache where it still holds, and asked of the
+//! service with `--identify`, within the budget of each endpoint of this host. What was asked goes into the
+//! ledger, so that sweeps know the lines it caused.
+
+use std::net::SocketAddr;
+
+use scanner::ports::Inventory;
+use scanner::ports::identify::fingerprints::Fingerprints;
+use scanner::ports::report::Report;
+
+use crate::commands::Global;
+use crate::commands::audit::{note, tell};
+use crate::settings::state_directory;
+
+use super::{cache, identify, ledger};
+
+/// What services are told by.
+pub(super) struct Known<'a> {
+    /// With `--identify`: what their texts mean.
+    pub fingerprints: Option<Fingerprints>,
+    /// Of this host, where it is scanned itself.
+    pub inventory: Option<&'a Inventory>,
+}
+
+/// Adds services, certificates and where they are known from.
+pub(super) fn add(
+    runtime: &tokio::runtime::Runtime,
+    report: &mut Report,
+    known: Known<'_>,
+    flags: &cache::Flags,
+    global: &Global,
+) {
+    let state = state_directory(global.state_dir.as_deref());
+    let mut kept = known.inventory.and_then(|inventory| {
+        let digest = known.fingerprints.as_ref().unwrap_or(Fingerprints::built_in()).digest();
+        match cache::Kept::open(flags, global.state_dir.as_deref(), &state, &digest) {
+            Ok((kept, notice)) => {
+                note(global, notice);
+                Some((kept, inventory))
+            }
+            Err(why) => {
+                tell(global, Some(why));
+                None
+            }
+        }
+    });
+    if let Some((kept, inventory)) = &mut kept {
+        kept.fill(report, inventory);
+    }
+    if let Some(fingerprints) = &known.fingerprints {
+        let mut spent = Vec::new();
+        let may_ask = |place: SocketAddr| {
+            let may = kept.as_mut().is_none_or(|(kept, _)| kept.spend(place));
+            if !may {
+                spent.push(place);
+            }
+            may
+        };
+        runtime.block_on(identify::add(report, fingerprints, may_ask));
+        report.incomplete.extend(spent.iter().map(|place| {
+            format!("{place}: asked often enough today, not probed again: its service is not known")
+        }));
+    }
+    if let Some((mut kept, inventory)) = kept {
+        kept.learn(report, inventory);
+        tell(global, kept.save(inventory));
+    }
+    tell(global, ledger::keep(&state));
+}

@@ -1,0 +1,513 @@
+//! Verification: segments in, what does not hold out.
+//!
+//! The verifier has the first key and walks every frame once, in the order of the segments' own numbers.
+//! After a fault it goes on from what the file says, so that one fault is told once and not for every frame
+//! behind it. Steps of the wall clock are notes: nothing is ordered by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeroize::Zeroizing;
+
+use super::codec::{Decoded, Decoder};
+use super::frame::{self, Begin, Frame, Kind, Open, Removed, Stamp, VERSION};
+use crate::chain::{BYTES, EpochKey, Head};
+
+/// Most faults that are kept; the rest is counted.
+pub const FAULTS_MAX: usize = 1_000;
+/// Most notes that are kept.
+const NOTES_MAX: usize = 1_000;
+/// A difference between wall and monotonic clock that is a step, in microseconds.
+const STEP_US: i64 = 2_000_000;
+
+/// What does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A file of no bytes.
+    #[error("empty: a segment begins with its own frame")]
+    Empty,
+    /// Not a segment.
+    #[error("not a segment of a journal")]
+    Foreign,
+    /// A version that is not known.
+    #[error("version {0} of the form is not known")]
+    Version(u16),
+    /// Heads of zeros: somebody took the proof away.
+    #[error("frame {0} is not sealed")]
+    NotSealed(u64),
+    /// A frame whose checksum does not fit.
+    #[error("frame {number} at byte {offset} is damaged")]
+    Damaged {
+        /// Its number, as far as it can be read.
+        number: u64,
+        /// Where it is.
+        offset: usize,
+    },
+    /// A frame whose checksum fits and whose head does not: it was changed by somebody who knew the form,
+    /// or comes from elsewhere, or was sealed with another key.
+    #[error("frame {number} at byte {offset} was not written here: its head does not follow")]
+    Forged {
+        /// Its number.
+        number: u64,
+        /// Where it is.
+        offset: usize,
+    },
+    /// A segment that another one follows, without its last frame.
+    #[error("its end is missing: another segment follows")]
+    NoEnd,
+    /// Bytes behind the last frame.
+    #[error("frames behind its end")]
+    AfterEnd,
+    /// Numbers that jump forward.
+    #[error("frames {from} to {to} are missing")]
+    Missing {
+        /// First.
+        from: u64,
+        /// Last.
+        to: u64,
+    },
+    /// Numbers that jump back: frames that were there before, or in another order.
+    #[error("frame {found} where frame {expected} was next: repeated or in another order")]
+    Order {
+        /// What is there.
+        found: u64,
+        /// What should be.
+        expected: u64,
+    },
+    /// An epoch that does not follow.
+    #[error("epoch {found} where epoch {expected} is open")]
+    Epoch {
+        /// What is there.
+        found: u64,
+        /// What should be.
+        expected: u64,
+    },
+    /// A segment of another journal.
+    #[error("it belongs to another journal")]
+    OtherJournal,
+    /// Two files of one segment.
+    #[error("segment {0} is there twice")]
+    Twice(u64),
+    /// A file whose name says another number.
+    #[error("it is segment {0}: the file was renamed")]
+    Renamed(u64),
+    /// Segments that are not there, and no gap names them.
+    #[error("segments {from} to {to} are missing")]
+    SegmentsMissing {
+        /// First.
+        from: u64,
+        /// Last.
+        to: u64,
+    },
+    /// The journal ends before what somebody has seen.
+    #[error("it ends with frame {found}, and frame {seen} has been seen: its tail was cut")]
+    Tail {
+        /// Last frame.
+        found: u64,
+        /// What was seen.
+        seen: u64,
+    },
+    /// The journal ends in an epoch before the one that its key is in.
+    #[error("it ends in epoch {found}, and its key is in epoch {seen}: its tail was cut")]
+    TailEpoch {
+        /// Last epoch.
+        found: u64,
+        /// What the key says.
+        seen: u64,
+    },
+    /// A head that somebody has seen is another one here.
+    #[error("frame {0} has another head than the one that was seen")]
+    Head(u64),
+    /// Records that cannot be read, in a frame that holds.
+    #[error("the records of frame {0} cannot be read")]
+    Records(u64),
+    /// A frame whose body is not what its kind has.
+    #[error("frame {0} is malformed")]
+    Malformed(u64),
+    /// No segment at all.
+    #[error("there is no segment: nothing is sealed here")]
+    Nothing,
+}
+
+/// What is worth knowing though everything holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The wall clock moved against the monotonic one, by so many seconds.
+    ClockStep {
+        /// At which frame.
+        frame: u64,
+        /// Forward or back.
+        seconds: i64,
+    },
+    /// A write that was not finished, at the end of the last segment: nobody was told that it was durable.
+    TornTail {
+        /// Bytes.
+        bytes: usize,
+    },
+    /// Bytes of an unfinished write that a later writer cut off.
+    TornBefore {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Segments that were removed for want of room, and said so.
+    Removed(Removed),
+}
+
+/// What somebody else has seen of the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// A frame's number and its head.
+    pub head: Option<(u64, Head)>,
+    /// The epoch that the key on the host is in.
+    pub epoch: Option<u64>,
+}
+
+/// What verification found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What does not hold, with the segment's name.
+    pub faults: Vec<(String, Fault)>,
+    /// How many more.
+    pub more_faults: u64,
+    /// What is worth knowing, with the segment's name.
+    pub notes: Vec<(String, Note)>,
+    /// Segments read.
+    pub segments: u64,
+    /// Frames that hold.
+    pub frames: u64,
+    /// Records in frames that hold.
+    pub records: u64,
+    /// Records in frames that hold and cannot be read, because they name what a lost frame before them said.
+    pub unread: u64,
+    /// The last frame that holds and its head: to be kept elsewhere, and given as [`Seen`] next time.
+    pub last: Option<(u64, Head)>,
+    /// The last epoch.
+    pub epoch: u64,
+}
+
+impl Report {
+    /// Whether everything holds.
+    pub fn holds(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Walks segments in order.
+pub struct Verifier {
+    key: EpochKey,
+    seen: Seen,
+    report: Report,
+    journal: Option<[u8; 16]>,
+    /// What must come next; `None` before the first segment.
+    next: Option<Next>,
+    numbers: BTreeSet<u64>,
+    removed: BTreeMap<u64, Removed>,
+    clock: Option<Stamp>,
+    /// Whether the last segment that was read has its end.
+    ended: bool,
+    name: String,
+}
+
+#[derive(Clone, Copy)]
+struct Next {
+    number: u64,
+    record: u64,
+    epoch: u64,
+    head: Head,
+}
+
+impl Verifier {
+    /// A verifier with the journal's first key.
+    pub fn new(first_key: Zeroizing<[u8; BYTES]>, seen: Seen) -> Self {
+        Self {
+            key: EpochKey::first(first_key),
+            seen,
+            report: Report::default(),
+            journal: None,
+            next: None,
+            numbers: BTreeSet::new(),
+            removed: BTreeMap::new(),
+            clock: None,
+            ended: true,
+            name: String::new(),
+        }
+    }
+
+    /// Reads a segment; they come in the order of [`Begin::segment`]. `number` is what its name says.
+    /// `each` gets every record of frames that hold, with its number.
+    pub fn segment(
+        &mut self,
+        name: &str,
+        number: Option<u64>,
+        bytes: &[u8],
+        mut each: impl FnMut(u64, Decoded<'_>),
+    ) {
+        // What was wrong with the end of the segment before is only known now.
+        if !self.ended {
+            self.fault(Fault::NoEnd);
+        }
+        self.ended = false;
+        self.name = name.to_string();
+        self.report.segments += 1;
+        let Some(mut offset) = frame::first(bytes) else {
+            self.ended = true;
+            return self.fault(if bytes.is_empty() { Fault::Empty } else { Fault::Foreign });
+        };
+        // Until a frame is lost: the records behind it name what it said.
+        let mut decoder = Some(Decoder::new());
+        let mut is_first = true;
+        while offset < bytes.len() {
+            if self.ended {
+                return self.fault(Fault::AfterEnd);
+            }
+            let Some(frame) = frame::read(bytes, offset) else {
+                return self.torn(offset, bytes.len());
+            };
+            offset += frame.bytes();
+            if is_first && !self.begin(&frame, number) {
+                self.ended = true;
+                return;
+            }
+            is_first = false;
+            match self.holds(&frame) {
+                true => self.take(&frame, &mut decoder, &mut each),
+                false => decoder = None,
+            }
+            self.after(&frame);
+        }
+        if is_first {
+            self.torn(offset, bytes.len());
+        }
+    }
+
+    /// Everything was read.
+    pub fn finish(mut self) -> Report {
+        self.missing_segments();
+        if self.report.segments == 0 {
+            self.name = String::new();
+            self.fault(Fault::Nothing);
+        }
+        let found = self.next.map_or(0, |next| next.number.saturating_sub(1));
+        if let Some((seen, _)) =
+            self.seen.head.filter(|(seen, _)| *seen > found || self.next.is_none())
+        {
+            self.fault(Fault::Tail { found, seen });
+        }
+        let epoch = self.next.map_or(0, |next| next.epoch);
+        self.report.epoch = epoch;
+        if let Some(seen) = self.seen.epoch.filter(|seen| *seen > epoch) {
+            self.fault(Fault::TailEpoch { found: epoch, seen });
+        }
+        self.report
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        match self.report.faults.len() < FAULTS_MAX {
+            true => self.report.faults.push((self.name.clone(), fault)),
+            false => self.report.more_faults += 1,
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.report.notes.len() < NOTES_MAX {
+            self.report.notes.push((self.name.clone(), note));
+        }
+    }
+
+    /// Bytes that are no whole frame. At the end of the last segment that is an unfinished write; that it is
+    /// the last one shows when no other follows.
+    fn torn(&mut self, offset: usize, length: usize) {
+        // An attacker who writes a length that is too long gets the same: all behind is unproven, and the
+        // watermark or the next segment shows that it is missing.
+        self.note(Note::TornTail { bytes: length - offset });
+        self.ended = false;
+    }
+
+    /// The first frame of a segment; `false` where the rest cannot be read against anything.
+    fn begin(&mut self, frame: &Frame<'_>, number: Option<u64>) -> bool {
+        let begin = match frame.kind {
+            Some(Kind::Begin) => Begin::decode(frame.body),
+            _ => None,
+        };
+        let Some(begin) = begin else {
+            self.fault(Fault::Foreign);
+            return false;
+        };
+        if begin.version != VERSION {
+            self.fault(Fault::Version(begin.version));
+            return false;
+        }
+        if number.is_some_and(|number| number != begin.segment) {
+            self.fault(Fault::Renamed(begin.segment));
+        }
+        if *self.journal.get_or_insert(begin.journal) != begin.journal {
+            self.fault(Fault::OtherJournal);
+            return false;
+        }
+        if !self.numbers.insert(begin.segment) {
+            self.fault(Fault::Twice(begin.segment));
+            return false;
+        }
+        let follows = match begin.segment {
+            0 => true,
+            number => self.numbers.contains(&(number - 1)),
+        };
+        if !follows || self.next.is_none() {
+            // What is missing before it is told at the end, when the gaps are known.
+            let first = begin.segment == 0;
+            self.next = Some(Next {
+                number: if first { 0 } else { frame.number },
+                record: if first { 0 } else { frame.record },
+                epoch: if first { 0 } else { frame.epoch },
+                head: if first { Head::default() } else { begin.before },
+            });
+            self.clock = None;
+        }
+        true
+    }
+
+    /// Whether a frame is what must come next; what is wrong is told.
+    fn holds(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(next) = self.next else { return false };
+        let (number, offset) = (frame.number, frame.offset);
+        if !frame.intact || frame.kind.is_none() {
+            self.fault(Fault::Damaged { number: next.number, offset });
+            return false;
+        }
+        if frame.head == Head::default() {
+            self.fault(Fault::NotSealed(number));
+            return false;
+        }
+        let before = self.report.faults.len() as u64 + self.report.more_faults;
+        if number > next.number {
+            self.fault(Fault::Missing { from: next.number, to: number - 1 });
+        } else if number < next.number {
+            self.fault(Fault::Order { found: number, expected: next.number });
+        }
+        if frame.epoch != next.epoch {
+            self.fault(Fault::Epoch { found: frame.epoch, expected: next.epoch });
+        }
+        if self.report.faults.len() as u64 + self.report.more_faults > before {
+            return false;
+        }
+        let may_follow = self.key.advance_to(frame.epoch);
+        if !may_follow || frame.record != next.record || !frame.follows(&next.head, &self.key) {
+            self.fault(Fault::Forged { number, offset });
+            return false;
+        }
+        if self.seen.head.is_some_and(|(seen, head)| seen == number && head != frame.head) {
+            self.fault(Fault::Head(number));
+        }
+        true
+    }
+
+    /// What a frame that holds says.
+    fn take(
+        &mut self,
+        frame: &Frame<'_>,
+        decoder: &mut Option<Decoder>,
+        each: &mut impl FnMut(u64, Decoded<'_>),
+    ) {
+        self.report.frames += 1;
+        self.report.last = Some((frame.number, frame.head));
+        self.clock(frame);
+        match frame.kind {
+            Some(Kind::Records) => self.take_records(frame, decoder, each),
+            Some(Kind::Open) => match Open::decode(frame.body) {
+                None => self.fault(Fault::Malformed(frame.number)),
+                Some(open) if open.torn_bytes > 0 => {
+                    self.note(Note::TornBefore { bytes: open.torn_bytes });
+                }
+                Some(_) => {}
+            },
+            Some(Kind::Gap) => match Removed::decode(frame.body) {
+                None => self.fault(Fault::Malformed(frame.number)),
+                Some(all) => {
+                    for removed in all {
+                        self.removed.insert(removed.segment, removed);
+                        self.note(Note::Removed(removed));
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn take_records(
+        &mut self,
+        frame: &Frame<'_>,
+        decoder: &mut Option<Decoder>,
+        each: &mut impl FnMut(u64, Decoded<'_>),
+    ) {
+        let Some((count, bytes)) = frame::records(frame.body) else {
+            return self.fault(Fault::Malformed(frame.number));
+        };
+        let Some(open) = decoder else {
+            self.report.unread += u64::from(count);
+            return;
+        };
+        let mut number = frame.record;
+        let read = open.decode(bytes, |record| {
+            each(number, record);
+            number += 1;
+        });
+        self.report.records += number - frame.record;
+        if read != Ok(count.into()) {
+            *decoder = None;
+            self.fault(Fault::Records(frame.number));
+        }
+    }
+
+    /// Steps of the wall clock against the monotonic one. A new boot or writer starts anew.
+    fn clock(&mut self, frame: &Frame<'_>) {
+        let before = self.clock.replace(frame.stamp).filter(|_| frame.kind != Some(Kind::Open));
+        let Some(before) = before else { return };
+        let wall = frame.stamp.wall_us.wrapping_sub(before.wall_us);
+        let mono = frame.stamp.mono_us.wrapping_sub(before.mono_us) as i64;
+        let step = wall.wrapping_sub(mono);
+        if step.unsigned_abs() > STEP_US.unsigned_abs() {
+            self.note(Note::ClockStep { frame: frame.number, seconds: step / 1_000_000 });
+        }
+    }
+
+    /// What comes after a frame, whether it held or not.
+    fn after(&mut self, frame: &Frame<'_>) {
+        let Some(next) = &mut self.next else { return };
+        let count = match frame.kind {
+            Some(Kind::Records) => frame::records(frame.body).map_or(0, |(count, _)| count.into()),
+            _ => 0,
+        };
+        // Of a damaged frame only its place is believed.
+        let (number, epoch, record) = match frame.intact {
+            true => (frame.number, frame.epoch, frame.record),
+            false => (next.number, next.epoch, next.record),
+        };
+        *next = Next {
+            number: number.saturating_add(1),
+            record: record.saturating_add(count),
+            epoch: epoch.saturating_add(u64::from(frame.kind == Some(Kind::EpochEnd))),
+            head: frame.head,
+        };
+        self.ended = frame.kind == Some(Kind::End);
+    }
+
+    /// Segments that are not there and that no gap names.
+    fn missing_segments(&mut self) {
+        self.name = String::new();
+        let mut expected = 0;
+        // Each step ends at a segment that is there or was removed, so the steps are bounded by those.
+        for number in self.numbers.clone() {
+            while expected < number {
+                let removed = self.removed.range(expected..number).next().map(|(at, _)| *at);
+                let until = removed.unwrap_or(number);
+                if until > expected {
+                    self.fault(Fault::SegmentsMissing { from: expected, to: until - 1 });
+                }
+                expected = removed.map_or(number, |removed| removed + 1);
+            }
+            expected = number.saturating_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What listens in other network namespaces: containers, `ip netns`, sandboxes.
+//!
+//! Every namespace that a process of this host lives in, or that `/run/netns` names, is entered by a
+//! thread that ends afterwards (setns(2), which needs CAP_SYS_ADMIN); nothing else of this process
+//! ever leaves its own. Namespaces that may not be entered are counted and said.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use parsers::tree::{Links, MemoryTree, Tree};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::addresses::{self, OwnAddresses};
+use super::inventory::{self, Socket};
+
+/// Most namespaces that are entered.
+pub const NAMESPACES_MAX: usize = 256;
+/// Where ip-netns(8) names namespaces.
+const NAMED: &str = "/run/netns";
+
+/// A network namespace other than this process's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Inode of the namespace, as in `net:[4026531840]`.
+    pub id: u64,
+    /// Its name below `/run/netns`, where it has one.
+    pub name: Option<String>,
+    /// A process that lives in it.
+    pub pid: Option<u32>,
+    /// What listens in it.
+    pub sockets: Vec<Socket>,
+    /// Its addresses.
+    pub addresses: OwnAddresses,
+}
+
+impl Namespace {
+    /// `net:[4026532281] (web)`.
+    pub fn label(&self) -> String {
+        match (&self.name, self.pid) {
+            (Some(name), _) => format!("net:[{}] ({name})", self.id),
+            (None, Some(pid)) => format!("net:[{}] (of pid {pid})", self.id),
+            (None, None) => format!("net:[{}]", self.id),
+        }
+    }
+}
+
+/// A namespace that is known and has not been entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    id: u64,
+    name: Option<String>,
+    pid: Option<u32>,
+}
+
+impl Known {
+    fn path(&self) -> PathBuf {
+        match (self.pid, &self.name) {
+            (Some(pid), _) => format!("/proc/{pid}/ns/net").into(),
+            (None, Some(name)) => Path::new(NAMED).join(name),
+            (None, None) => PathBuf::new(),
+        }
+    }
+}
+
+/// Every other network namespace with its listening sockets, and what could not be looked at.
+pub fn others(tree: &dyn Tree) -> (Vec<Namespace>, Vec<String>) {
+    let (mut known, mut incomplete) = (known(tree), Vec::new());
+    if known.len() > NAMESPACES_MAX {
+        let more = known.len() - NAMESPACES_MAX;
+        incomplete.push(format!("{more} network namespaces: more than {NAMESPACES_MAX}"));
+        known.truncate(NAMESPACES_MAX);
+    }
+    if known.is_empty() {
+        return (Vec::new(), incomplete);
+    }
+    let entered = std::thread::scope(|scope| scope.spawn(|| enter_all(known)).join());
+    let (found, refused) = entered.unwrap_or_default();
+    if let Some((count, errno)) = refused {
+        let namespaces = if count == 1 { "namespace was" } else { "namespaces were" };
+        incomplete.push(format!(
+            "{count} other network {namespaces} not looked into: {errno} (needs CAP_SYS_ADMIN)"
+        ));
+    }
+    (found, incomplete)
+}
+
+/// The other namespaces that are known by a process or by name.
+fn known(tree: &dyn Tree) -> Vec<Known> {
+    let own = of(tree, Path::new("/proc/self/ns/net"));
+    let Some(own) = own else { return Vec::new() };
+    let mut found: BTreeMap<u64, Known> = BTreeMap::new();
+    for entry in tree.list(Path::new(NAMED)).unwrap_or_default() {
+        let name = entry.path.file_name().and_then(|name| name.to_str()).map(str::to_string);
+        if let (Ok(stat), Some(name)) = (tree.stat(&entry.path, Links::Keep), name) {
+            let id = stat.inode;
+            found.insert(id, Known { id, name: Some(name), pid: None });
+        }
+    }
+    let mut pids: Vec<u32> = Vec::new();
+    let _ = tree.visit(Path::new("/proc"), &mut |entry| {
+        pids.extend(entry.name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    });
+    pids.sort_unstable();
+    for pid in pids {
+        if let Some(id) = of(tree, Path::new(&format!("/proc/{pid}/ns/net"))) {
+            let one = found.entry(id).or_insert(Known { id, name: None, pid: None });
+            one.pid.get_or_insert(pid);
+        }
+    }
+    found.remove(&own);
+    found.into_values().collect()
+}
+
+/// `net:[4026531840]`.
+fn of(tree: &dyn Tree, path: &Path) -> Option<u64> {
+    let to = tree.read_link(path).ok()?;
+    to.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+type Entered = (Vec<Namespace>, Option<(usize, Errno)>);
+
+/// Runs in a thread of its own, which is in the last namespace when it ends.
+fn enter_all(known: Vec<Known>) -> Entered {
+    let mut found = Vec::new();
+    let mut refused: Option<(usize, Errno)> = None;
+    for one in known {
+        match enter(&one) {
+            Ok(Some((sockets, addresses))) => {
+                let Known { id, name, pid } = one;
+                found.push(Namespace { id, name, pid, sockets, addresses });
+            }
+            // It is gone.
+            Ok(None) => {}
+            Err(errno) => refused.get_or_insert((0, errno)).0 += 1,
+        }
+    }
+    (found, refused)
+}
+
+fn enter(one: &Known) -> Result<Option<(Vec<Socket>, OwnAddresses)>, Errno> {
+    let link = match File::open(one.path()) {
+        Ok(link) => link,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    };
+    match move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::Network)) {
+        Ok(()) => {}
+        // A name below /run/netns that is no namespace, or no longer.
+        Err(Errno::INVAL) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    // Only netlink speaks for this thread: /proc/net and /sys show the process's own namespace.
+    let nothing = MemoryTree::new();
+    let sockets = inventory::from_netlink().map_err(|_| Errno::PERM)?;
+    Ok(Some((sockets, addresses::own(&nothing).0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_known_by_process_and_by_name() {
+        let tree = MemoryTree::new()
+            .link("/proc/self/ns/net", "net:[1]")
+            .link("/proc/7/ns/net", "net:[1]")
+            .link("/proc/9/ns/net", "net:[2]")
+            .link("/proc/8/ns/net", "net:[2]")
+            .link("/proc/10/ns/net", "hostile")
+            .link("/proc/11/ns/net", "net:[99999999999999999999]");
+        assert_eq!(known(&tree), [Known { id: 2, name: None, pid: Some(8) }]);
+        assert_eq!(known(&MemoryTree::new()), []);
+        let named = Namespace {
+            id: 2,
+            name: Some("web".into()),
+            pid: Some(8),
+            sockets: Vec::new(),
+            addresses: OwnAddresses::default(),
+        };
+        assert_eq!(named.label(), "net:[2] (web)");
+    }
+}
