@@ -2,7 +2,7 @@
 //!
 //! The root DSE is what a server tells everybody about itself (RFC 4512, 5.1).
 
-use super::{Answer, Bytes, Flow, Step};
+use super::{ANSWER_BYTES_MAX, Answer, Bytes, Flow, Step};
 
 /// What is asked for; a server leaves out what it does not have.
 const ATTRIBUTES: [&str; 5] = [
@@ -101,6 +101,10 @@ fn attributes(entry: &[u8]) -> Vec<u8> {
         for _ in 0..VALUES_MAX {
             let Ok((OCTETS, one)) = value(&mut values) else { break };
             out.extend([name, b": ", one, b"\n"].concat());
+            // A long name with many short values is repeated.
+            if out.len() > ANSWER_BYTES_MAX {
+                return out;
+            }
         }
     }
     out
@@ -171,6 +175,22 @@ mod tests {
             assert_eq!(answer(bytes, Flow::Open), Step::Foreign, "{bytes:?}");
         }
         assert_eq!(answer(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 1], Flow::Over), Step::Foreign);
+    }
+
+    #[test]
+    fn a_name_with_many_values_is_not_repeated_without_end() {
+        let long = |tag: u8, value: &[u8]| {
+            let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82], &length[..], value].concat()
+        };
+        let values = long(0x31, &tagged(OCTETS, b"").repeat(60));
+        let attribute = long(SEQUENCE, &[long(OCTETS, &[b'n'; 8_000]), values].concat());
+        let body = [tagged(OCTETS, b""), long(SEQUENCE, &attribute)].concat();
+        let entry = long(SEQUENCE, &[&[2, 1, 1][..], &long(ENTRY, &body)].concat());
+        let Step::Done(found) = answer(&[&entry[..], RESULT].concat(), Flow::Open) else {
+            panic!()
+        };
+        assert!(found.texts[0].1.len() <= 2 * ANSWER_BYTES_MAX, "{}", found.texts[0].1.len());
     }
 
     #[test]
