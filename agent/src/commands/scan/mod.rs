@@ -19,9 +19,11 @@ use scanner::ports::report::{HostReport, Report};
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
+use crate::commands::audit::tell;
 use crate::exit::{Exit, hinted};
 use crate::output;
 use crate::progress::Progress;
+use crate::settings::state_directory;
 
 mod bar;
 mod cache;
@@ -121,6 +123,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         report.elapsed_ms += millis(since);
         truth::compare(&mut report, request, tree);
     }
+    // Also of a scan that was interrupted: sweeps are to know the lines that it caused.
+    tell(global, ledger::keep(&state_directory(global.state_dir.as_deref())));
     if let Some(expected) = &expected {
         let asked = |host: &HostReport, port| match &request.ports {
             Some(ports) => ports.contains(&port),

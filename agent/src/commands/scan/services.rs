@@ -1,6 +1,5 @@
 //! What is behind the open ports of a report: from the cache where it still holds, and asked of the
-//! service with `--identify`, within the budget of each endpoint of this host. What was asked goes into the
-//! ledger, so that sweeps know the lines it caused.
+//! service with `--identify`, within the budget of each endpoint of this host.
 
 use std::net::SocketAddr;
 
@@ -12,7 +11,7 @@ use crate::commands::Global;
 use crate::commands::audit::{note, tell};
 use crate::settings::state_directory;
 
-use super::{cache, identify, ledger};
+use super::{cache, identify};
 
 /// What services are told by.
 pub(super) struct Known<'a> {
@@ -66,5 +65,4 @@ pub(super) fn add(
         kept.learn(report, inventory);
         tell(global, kept.save(inventory));
     }
-    tell(global, ledger::keep(&state));
 }
