@@ -11,6 +11,7 @@ mod crowd;
 mod grammars;
 mod inputs;
 mod measure;
+mod services;
 mod shared;
 
 use std::collections::BTreeSet;
