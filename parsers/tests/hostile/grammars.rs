@@ -1,5 +1,6 @@
 //! The table of grammars: how each is read, and what is hostile in its own syntax. Files without includes
-//! and documents are here, daemons and servers in `services`.
+//! and documents are here, daemons and servers in `services`,
+//! merged documents in `documents`.
 
 use parsers::config::problems::Problems;
 use parsers::config::settings::Settings;
@@ -11,11 +12,11 @@ use parsers::place::Problem;
 use parsers::tree::{LookError, Tree};
 
 use crate::measure::Outcome;
-use crate::services;
+use crate::{documents, services};
 
 /// Modules beside the grammars that read no file by themselves.
 pub const NOT_GRAMMARS: &[&str] =
-    &["directives", "expand", "glob", "lines", "problems", "settings"];
+    &["directives", "document", "expand", "glob", "lines", "problems", "settings"];
 
 /// Grammars of configuration that stand in another room.
 pub const ELSEWHERE: &[&str] = &["rules::fail2ban"];
@@ -137,6 +138,7 @@ pub fn all() -> Vec<Grammar> {
     all.extend(documents());
     all.extend(services::daemons());
     all.extend(services::servers());
+    all.extend(documents::merged());
     all
 }
 

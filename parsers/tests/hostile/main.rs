@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod crowd;
+mod documents;
 mod grammars;
 mod inputs;
 mod measure;
