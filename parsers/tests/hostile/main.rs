@@ -14,6 +14,7 @@ mod inputs;
 mod measure;
 mod services;
 mod shared;
+mod wants;
 
 use std::collections::BTreeSet;
 use std::process::Command;
