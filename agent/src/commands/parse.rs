@@ -87,8 +87,12 @@ enum Kind {
     /// login.defs(5)
     #[value(name = "login.defs")]
     LoginDefs,
-    /// `key = value` lines, such as pwquality.conf(5)
+    /// `key = value` lines, such as pwhistory.conf(5)
     Keyvalue,
+    /// pwquality.conf(5); with --effective with the directory of drop-ins beside it
+    Pwquality,
+    /// faillock.conf(5)
+    Faillock,
     /// nginx.conf with its includes, or a site that others include
     Nginx,
     /// httpd.conf or apache2.conf with its includes, or a site that others include
@@ -110,7 +114,7 @@ enum Kind {
     Logrotate,
     /// A list of package sources of apt, in deb822 when its name ends in .sources
     AptSources,
-    /// limits.conf(5)
+    /// limits.conf(5); with --effective all that pam_limits reads, for each domain by itself
     Limits,
     /// What iptables-save or ip6tables-save printed
     Iptables,

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::lines::{Line, numbered};
 use super::problems::Problems;
-use crate::place::Place;
+use super::settings::Settings;
+use crate::place::{Place, Placed};
 
 /// Most bytes of one line.
 pub const LINE_BYTES_MAX: usize = 16 << 10;
@@ -39,6 +40,40 @@ pub struct Entry {
     /// The whole line; redact before showing.
     #[serde(skip)]
     pub text: String,
+}
+
+/// What a program takes as the value of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A whole number, which may be negative.
+    Integer,
+    /// A whole number that starts the value, of at most this.
+    Unsigned(u32),
+    /// The same, or `never`.
+    UnsignedOrNever(u32),
+    /// A path that starts with `/`.
+    AbsolutePath,
+    /// Any text.
+    Text,
+    /// Nothing: the key alone switches it on.
+    Flag,
+}
+
+impl Form {
+    fn accepts(self, value: &str) -> bool {
+        let starts_at_most = |most: u32| {
+            let digits = value.trim_start_matches('+');
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            digits[..end].parse::<u32>().is_ok_and(|number| number <= most)
+        };
+        match self {
+            Self::Integer => value.parse::<i32>().is_ok(),
+            Self::Unsigned(most) => starts_at_most(most),
+            Self::UnsignedOrNever(most) => value == "never" || starts_at_most(most),
+            Self::AbsolutePath => value.starts_with('/'),
+            Self::Text | Self::Flag => true,
+        }
+    }
 }
 
 /// The settings of one file, in file order.
@@ -83,6 +118,30 @@ impl KeyValues {
         let mut all: Vec<&Entry> = self.entries.iter().filter(|entry| entry.key == key).collect();
         all.pop();
         all
+    }
+
+    /// Adds these settings to others, after them: the later value of a key wins. `known` gives a key's
+    /// name and form; an unknown key and a value that does not fit are problems and set nothing.
+    pub(crate) fn settle(
+        self,
+        settings: &mut Settings,
+        known: impl Fn(&str) -> Option<(&'static str, Form)>,
+    ) {
+        settings.files.push(self.file);
+        for problem in self.problems.kept {
+            settings.problems.push(problem.place, problem.message);
+        }
+        settings.problems.more += self.problems.more;
+        for entry in self.entries {
+            let Entry { key, value, place, text } = entry;
+            match known(&key) {
+                None => settings.problems.push(place, "unknown setting"),
+                Some((_, form)) if !form.accepts(&value) => {
+                    settings.problems.push(place, "not a value that this setting takes");
+                }
+                Some((name, _)) => settings.set(name, Placed { value, place, text }),
+            }
+        }
     }
 
     fn line(&mut self, line: &Line<'_>, dialect: Dialect) {

@@ -155,12 +155,42 @@ impl Limits {
                 let setting = settings.entry(&key);
                 if rank > held {
                     let lost = Overridden { value: entry.value.clone(), rule: Rule::MoreSpecific };
-                    setting.overrides.push(lost);
+                    setting.lose(lost);
                     continue;
                 }
                 let rule = if rank < held { Rule::MoreSpecific } else { Rule::LastWins };
                 setting.replace(entry.value.clone(), rule);
                 ranks.insert(key, rank);
+            }
+        }
+        settings
+    }
+
+    /// Which line holds for each domain, by `DOMAIN soft ITEM` and `DOMAIN hard ITEM` (`DOMAIN -` lifts
+    /// every limit): of the same domain, type and item the line that is read later. Between domains a
+    /// session decides, see [`Limits::of`] (limits.conf(5); `process_limit` in pam_limits.c keeps a value
+    /// only from a closer domain).
+    ///
+    /// ```
+    /// use parsers::config::limits::Limits;
+    /// let all = Limits::parse("/etc/security/limits.conf", b"* - core 0\n* soft core 10\n");
+    /// let by_domain = all.by_domain();
+    /// assert_eq!(by_domain.value("* soft core"), Some("10"));
+    /// assert_eq!(by_domain.value("* hard core"), Some("0"));
+    /// ```
+    pub fn by_domain(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.files.clone_from(&self.files);
+        for entry in &self.entries {
+            let domain = &entry.domain;
+            if entry.item.is_empty() {
+                settings.set(&format!("{domain} -"), entry.value.clone());
+                continue;
+            }
+            for kind in ["soft", "hard"] {
+                if entry.kind == kind || entry.kind == "-" {
+                    settings.set(&format!("{domain} {kind} {}", entry.item), entry.value.clone());
+                }
             }
         }
         settings
@@ -209,7 +239,7 @@ impl Limits {
         if !item.is_empty() && !ITEMS.contains(&item.as_str()) {
             return refuse("unknown item");
         }
-        let is_word = matches!(value.as_str(), "" | "-1" | "unlimited" | "infinity");
+        let is_word = matches!(value.as_str(), "" | "-" | "-1" | "unlimited" | "infinity");
         let is_value = is_word || item == "chroot" || value.parse::<i64>().is_ok();
         if !is_value {
             return refuse("not a number");
@@ -278,6 +308,27 @@ mod tests {
         assert_eq!(holds.value("hard stack"), Some("unlimited"));
         let root = all.of(&Session { user: "root", uid: 0, groups: &[("wheel", 150)] });
         assert!(root.by_key.is_empty());
+    }
+
+    #[test]
+    fn of_each_domain_the_later_line_holds_by_type_and_item() {
+        let tree = MemoryTree::new()
+            .file("/etc/security/limits.d/b.conf", "* soft nofile 3\n@wheel - nofile 9\n")
+            .file("/etc/security/limits.d/B.conf", "* soft nofile 2\nbob -\n")
+            .file(LIMITS_CONF, "* - nofile 1\n");
+        let all = Limits::read(&tree).by_domain();
+        let names: Vec<&str> = all.files.iter().map(|file| &**file).collect();
+        // The C locale's order: capitals first.
+        assert_eq!(names[1..], ["/etc/security/limits.d/B.conf", "/etc/security/limits.d/b.conf"]);
+        let soft = all.get("* soft nofile").unwrap();
+        assert_eq!((soft.value(), soft.overrides.len()), (Some("3"), 2));
+        assert_eq!(&*soft.overrides[0].value.place.file, LIMITS_CONF);
+        assert_eq!(soft.overrides[1].rule, Rule::LastWins);
+        assert_eq!(
+            (all.value("* hard nofile"), all.value("@wheel hard nofile")),
+            (Some("1"), Some("9"))
+        );
+        assert_eq!((all.value("bob -"), all.by_key.len()), (Some(""), 5));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The grammars of daemons that read several files (includes, drop-ins, later lines) give their result
 //! in this form, so that reports and `wardmote parse --effective` need not know each daemon's order.
-//! Values may hold secrets: redact before showing. The number of settings is bounded by [`SETTINGS_MAX`].
+//! Values may hold secrets: redact before showing. The number of settings is bounded by [`SETTINGS_MAX`],
+//! what one key remembers of overridden values by [`OVERRIDES_MAX`]; the rest is counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::tree::LookError;
 
 /// Most values that one configuration may set, those that were overridden included.
 pub const SETTINGS_MAX: usize = 200_000;
+
+/// Most overridden values of one key that are remembered, as of sysctl's; the oldest go first.
+pub const OVERRIDES_MAX: usize = 64;
 
 /// Why one value does not hold beside another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -52,8 +56,16 @@ pub struct Overridden {
 pub struct Setting {
     /// One value, or all values of a key that adds up, in order; empty when only resets are left.
     pub values: Vec<Placed<String>>,
-    /// What was written and does not hold, in the order of reading.
+    /// What was written and does not hold, in the order of reading: the last [`OVERRIDES_MAX`].
     pub overrides: Vec<Overridden>,
+    /// How many overridden values before those are not remembered.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Setting {
@@ -70,12 +82,22 @@ impl Setting {
 
     /// Nothing holds any more.
     pub fn reset(&mut self, rule: Rule) {
-        let lost = self.values.drain(..).map(|value| Overridden { value, rule });
-        self.overrides.extend(lost);
+        for value in std::mem::take(&mut self.values) {
+            self.lose(Overridden { value, rule });
+        }
+    }
+
+    /// Remembers a value that does not hold; past [`OVERRIDES_MAX`] the oldest is only counted.
+    pub fn lose(&mut self, lost: Overridden) {
+        if self.overrides.len() >= OVERRIDES_MAX {
+            self.overrides.remove(0);
+            self.left_out += 1;
+        }
+        self.overrides.push(lost);
     }
 
     /// `{"value":…,"file":…,"line":…,"column":…,"overrides":[{"file","line","column","value","rule"}]}`;
-    /// a list is the value of a key with several.
+    /// a list is the value of a key with several. `left_out` counts overridden values that are not listed.
     pub fn to_json(&self) -> Value {
         let mut out = Map::new();
         let value = match &self.values[..] {
@@ -89,6 +111,9 @@ impl Setting {
             out.insert("column".into(), json!(first.place.column));
         }
         out.insert("overrides".into(), json!(self.overrides));
+        if self.left_out > 0 {
+            out.insert("left_out".into(), json!(self.left_out));
+        }
         Value::Object(out)
     }
 }
@@ -133,7 +158,7 @@ impl Settings {
         let setting = self.entry(key);
         match setting.values.is_empty() {
             true => setting.values.push(value),
-            false => setting.overrides.push(Overridden { value, rule: Rule::FirstWins }),
+            false => setting.lose(Overridden { value, rule: Rule::FirstWins }),
         }
     }
 
@@ -208,6 +233,27 @@ mod tests {
         assert_eq!(settings.value("b"), Some("3"));
         assert_eq!(shown["settings"]["c"]["value"], "7");
         assert_eq!(shown["settings"]["c"]["overrides"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_key_remembers_the_last_overridden_values_and_counts_the_others() {
+        let mut settings = Settings::default();
+        for line in 0..=OVERRIDES_MAX {
+            settings.set("k", at("v", u32::try_from(line).unwrap()));
+        }
+        let setting = settings.get("k").unwrap();
+        assert_eq!((setting.overrides.len(), setting.left_out), (OVERRIDES_MAX, 0));
+        assert!(setting.to_json().get("left_out").is_none());
+        settings.set("k", at("v", 1_000));
+        let setting = settings.get("k").unwrap();
+        assert_eq!((setting.overrides.len(), setting.left_out), (OVERRIDES_MAX, 1));
+        assert_eq!(setting.overrides[0].value.place.line, 1);
+        assert_eq!(settings.to_json()["settings"]["k"]["left_out"], 1);
+        for line in 0..=OVERRIDES_MAX + 1 {
+            settings.set_once("first", at("v", u32::try_from(line).unwrap()));
+        }
+        let first = settings.get("first").unwrap();
+        assert_eq!((first.values[0].place.line, first.left_out), (0, 1));
     }
 
     #[test]

@@ -8,10 +8,13 @@
 #![allow(clippy::unwrap_used)] // a test's helpers, too, should stop at the first surprise
 
 mod crowd;
+mod documents;
 mod grammars;
 mod inputs;
 mod measure;
+mod services;
 mod shared;
+mod wants;
 
 use std::collections::BTreeSet;
 use std::process::Command;

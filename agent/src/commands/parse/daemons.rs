@@ -2,14 +2,14 @@
 
 use parsers::config::apt_conf::AptConf;
 use parsers::config::apt_sources::Sources;
-use parsers::config::limits::Limits;
+use parsers::config::limits::{LIMITS_CONF, LIMITS_DIRECTORY, Limits};
 use parsers::config::logrotate::Logrotate;
 use parsers::config::my_cnf::{MyCnf, SERVER_GROUPS};
 use parsers::config::postgres::hba::Hba;
 use parsers::config::postgres::ident::Ident;
 use parsers::config::settings::Settings;
 use parsers::config::systemd_unit::{self, Unit, UnitFiles};
-use parsers::config::{postgres, redis};
+use parsers::config::{faillock, postgres, pwquality, redis};
 use scanner::redact;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use super::{Kind, Parsed, plain, unreadable};
 
 /// Whether a kind is read here.
 pub(super) fn handles(kind: Kind) -> bool {
-    let lists = [Kind::PgHba, Kind::PgIdent, Kind::AptSources, Kind::Limits];
+    let lists = [Kind::PgHba, Kind::PgIdent, Kind::AptSources];
     has_effective(kind) || lists.contains(&kind)
 }
 
@@ -32,6 +32,9 @@ pub(super) fn has_effective(kind: Kind) -> bool {
             | Kind::Redis
             | Kind::Logrotate
             | Kind::AptConf
+            | Kind::Limits
+            | Kind::Pwquality
+            | Kind::Faillock
     )
 }
 
@@ -94,6 +97,14 @@ pub(super) fn read(source: &Source, kind: Kind, effective: bool) -> anyhow::Resu
             }
             Ok(Parsed::new(plain(&read)?, "sources", problems))
         }
+        Kind::Pwquality if effective => {
+            Ok(flat(pwquality::read(tree, &pwquality_main(path)), true))
+        }
+        Kind::Faillock if effective => {
+            Ok(flat(faillock::parse(source.name(), &source.bytes()?), true))
+        }
+        Kind::Pwquality | Kind::Faillock => super::entries(source, Kind::Keyvalue),
+        Kind::Limits if effective => limits(source),
         Kind::Limits => {
             let read = Limits::parse(source.name(), &source.bytes()?);
             let entry = |entry: &parsers::config::limits::Entry| {
@@ -110,6 +121,28 @@ pub(super) fn read(source: &Source, kind: Kind, effective: bool) -> anyhow::Resu
         }
         _ => anyhow::bail!("this kind is not read here"),
     }
+}
+
+/// The main file, also where a drop-in of it was named.
+fn pwquality_main(path: &str) -> String {
+    let directory = std::path::Path::new(path).parent().and_then(std::path::Path::to_str);
+    let main = directory.and_then(|directory| directory.strip_suffix(".d"));
+    main.filter(|main| main.ends_with(".conf")).unwrap_or(path).to_string()
+}
+
+/// Everything that pam_limits reads where the file is one of its own, else the file alone.
+fn limits(source: &Source) -> anyhow::Result<Parsed> {
+    let path = std::path::Path::new(source.path());
+    let is_own = path == std::path::Path::new(LIMITS_CONF)
+        || path.parent() == Some(std::path::Path::new(LIMITS_DIRECTORY));
+    let mut read = match is_own {
+        true => Limits::read(source.tree()),
+        false => Limits::parse(source.name(), &source.bytes()?),
+    };
+    let mut settings = read.by_domain();
+    settings.problems = std::mem::take(&mut read.problems);
+    settings.unread = std::mem::take(&mut read.unread);
+    Ok(flat(settings, true))
 }
 
 /// A unit alone, or with every drop-in of the tree.
@@ -137,7 +170,7 @@ fn unit(source: &Source, effective: bool) -> anyhow::Result<Parsed> {
 
 /// What holds by key, or every value that was written, in the order of reading.
 pub(super) fn flat(mut settings: Settings, effective: bool) -> Parsed {
-    let problems = std::mem::take(&mut settings.problems);
+    let mut problems = std::mem::take(&mut settings.problems);
     let unread = std::mem::take(&mut settings.unread);
     if effective {
         let mut value = settings.to_json();
@@ -146,6 +179,11 @@ pub(super) fn flat(mut settings: Settings, effective: bool) -> Parsed {
     }
     let mut entries = Vec::new();
     for (key, setting) in &settings.by_key {
+        let last = setting.values.last().or(setting.overrides.last().map(|old| &old.value));
+        if let (Some(last), 1..) = (last, setting.left_out) {
+            let message = format!("{} earlier values of this key are not listed", setting.left_out);
+            problems.push(last.place.clone(), message);
+        }
         let old = setting.overrides.iter().map(|old| &old.value);
         for value in old.chain(&setting.values) {
             let file = settings.files.iter().position(|file| *file == value.place.file);

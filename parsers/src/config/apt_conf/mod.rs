@@ -239,7 +239,7 @@ impl AptConf {
         self.walk(&mut |name, item| {
             let key = name.strip_suffix("::").unwrap_or(&name);
             for old in &item.overrides {
-                settings.entry(key).overrides.push(old.clone());
+                settings.entry(key).lose(old.clone());
             }
             if let Some(value) = &item.value {
                 settings.add(key, value.clone());

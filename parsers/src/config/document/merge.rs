@@ -63,7 +63,7 @@ pub fn settings(root: &Node, lost: Vec<Lost>) -> Settings {
     for lost in lost {
         if settings.has_room(&lost.value) {
             let value = Overridden { value: lost.value, rule: lost.rule };
-            settings.entry(&lost.key).overrides.push(value);
+            settings.entry(&lost.key).lose(value);
         }
     }
     settings

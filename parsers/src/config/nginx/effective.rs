@@ -112,7 +112,7 @@ impl Effective {
             match inheritance {
                 // nginx refuses the second one, so the first is what a reader should see.
                 Inheritance::Once if !setting.values.is_empty() => {
-                    setting.overrides.push(Overridden { value, rule: Rule::FirstWins });
+                    setting.lose(Overridden { value, rule: Rule::FirstWins });
                 }
                 Inheritance::Last => setting.replace(value, Rule::LastWins),
                 _ => setting.values.push(value),
@@ -162,8 +162,9 @@ fn merged(own: BTreeMap<&str, (Setting, Inheritance)>, outer: &Inherited) -> Inh
                 Inheritance::List => Rule::NotInherited,
                 _ => Rule::MoreSpecific,
             };
-            let lost = lost.values.iter().cloned().map(|value| Overridden { value, rule });
-            setting.overrides.extend(lost);
+            for value in lost.values.iter().cloned() {
+                setting.lose(Overridden { value, rule });
+            }
         }
         settings.insert(name.to_string(), (Rc::new(setting), inheritance));
     }

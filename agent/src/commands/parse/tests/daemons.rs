@@ -105,3 +105,38 @@ fn hostile_files_of_daemons_end_bounded() {
         assert!(ended.is_ok_and(|exit| exit == Exit::Incomplete), "{kind}");
     }
 }
+
+#[test]
+fn account_policies_have_an_effective_view() {
+    let text = "* soft core 10\n* - core 0\nbob - core 5 # c\n";
+    let more = ["--as", "auto", "--effective"];
+    let limits = json_of("/etc/security/limits.conf", text, &more);
+    let core = &limits["settings"]["* soft core"];
+    assert_eq!((&core["value"], &core["line"]), (&json!("0"), &json!(2)));
+    assert_eq!(core["overrides"][0]["rule"], "last_wins");
+    assert_eq!(limits["settings"]["bob hard core"]["value"], "5");
+    let drop_in = "/etc/security/pwquality.conf.d/50.conf";
+    let quality = json_of(drop_in, "minlen = 14\nMINLEN = 9\n", &more);
+    assert_eq!(quality["settings"]["minlen"]["value"], "9");
+    assert_eq!(quality["settings"]["minlen"]["file"], drop_in);
+    assert_eq!(quality["settings"]["minlen"]["overrides"][0]["value"], "14");
+    let lock = json_of("/etc/security/faillock.conf", "deny = 3\ndeny = 5\naudit\n", &more);
+    assert_eq!(lock["settings"]["deny"]["overrides"][0]["line"], 1);
+    let plain = json_of("/etc/security/faillock.conf", "deny = 3\n", &["--as", "auto"]);
+    assert_eq!(plain["entries"][0]["value"], "3");
+    let (exit, _) = parse("/etc/security/faillock.conf", b"deny = x\n", &more);
+    assert_eq!(exit.unwrap(), Exit::Incomplete);
+}
+
+#[test]
+fn overridden_values_that_are_not_listed_are_told() {
+    let max = parsers::config::settings::OVERRIDES_MAX;
+    let text = |count: usize| "port 1\n".repeat(count);
+    let as_redis = ["--as", "redis"];
+    let all = json_of("/etc/redis/redis.conf", &text(max + 1), &as_redis);
+    assert_eq!(all["entries"].as_array().map(Vec::len), Some(max + 1));
+    let (exit, out) = parse("/etc/redis/redis.conf", text(max + 2).as_bytes(), &as_redis);
+    assert_eq!(exit.unwrap(), Exit::Incomplete);
+    let some: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(some["entries"].as_array().map(Vec::len), Some(max + 1));
+}
