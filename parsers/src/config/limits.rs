@@ -240,7 +240,7 @@ impl Limits {
             return refuse("unknown item");
         }
         let is_word = matches!(value.as_str(), "" | "-" | "-1" | "unlimited" | "infinity");
-        let is_value = is_word || item == "chroot" || value.parse::<i64>().is_ok();
+        let is_value = is_word || item == "chroot" || starts_with_number(&value);
         if !is_value {
             return refuse("not a number");
         }
@@ -251,6 +251,11 @@ impl Limits {
         self.entries.push(Entry { domain: words[0].to_string(), kind, item, value });
         Ok(())
     }
+}
+
+/// pam_limits takes the number that a value starts with: `10k` is 10 (asked of 1.5.2).
+fn starts_with_number(value: &str) -> bool {
+    value.strip_prefix(['+', '-']).unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// How close a domain is to a session: 0 the user, 1 a group, 2 `%`, 3 everybody; `None` if it is not for it.
@@ -338,6 +343,8 @@ mod tests {
         let all = Limits::parse("/x", text);
         let lines: Vec<_> = all.problems.kept.iter().map(|p| p.place.line).collect();
         assert_eq!((lines, all.entries.len()), (vec![1, 2, 3, 4], 2));
+        let taken = Limits::parse("/x", b"* - core 10k\n* - core -\n* - core -k\n");
+        assert_eq!((taken.entries.len(), taken.problems.len()), (2, 1));
         assert_eq!((all.entries[0].value.place.column, all.entries[1].item.as_str()), (3, "core"));
     }
 
