@@ -129,6 +129,10 @@ impl Limits {
 
     /// What holds for a session, by `soft ITEM` and `hard ITEM`.
     ///
+    /// As pam_limits 1.5 decides (`process_limit`): a line of a closer domain stays, of equally close ones
+    /// the later holds, and a line of both kinds (`-`) whose soft half loses is dropped whole. A line
+    /// `DOMAIN -` of the user or a group of theirs lifts everything.
+    ///
     /// ```
     /// use parsers::config::limits::{Limits, Session};
     /// let all = Limits::parse("/etc/security/limits.conf", b"bob hard core 0\n* - core 10\n");
@@ -138,9 +142,16 @@ impl Limits {
     pub fn of(&self, session: &Session<'_>) -> Settings {
         let mut settings = Settings::default();
         settings.files.clone_from(&self.files);
+        let lifts = |entry: &Entry| {
+            entry.item.is_empty() && entry.domain != "*" && rank(&entry.domain, session).is_some()
+        };
+        if self.entries.iter().any(lifts) {
+            return settings;
+        }
         let mut ranks = std::collections::BTreeMap::new();
-        for entry in &self.entries {
+        for entry in self.entries.iter().filter(|entry| !entry.item.is_empty()) {
             let Some(rank) = rank(&entry.domain, session) else { continue };
+            let mut is_dropped = false;
             let kinds: &[&str] = match entry.kind.as_str() {
                 "soft" => &["soft"],
                 "hard" => &["hard"],
@@ -153,7 +164,8 @@ impl Limits {
                 }
                 let held = *ranks.get(&key).unwrap_or(&rank);
                 let setting = settings.entry(&key);
-                if rank > held {
+                if rank > held || is_dropped {
+                    is_dropped = true;
                     let lost = Overridden { value: entry.value.clone(), rule: Rule::MoreSpecific };
                     setting.lose(lost);
                     continue;
@@ -306,13 +318,20 @@ mod tests {
         assert_eq!((all.files.len(), all.unread.len()), (3, 1));
         let bob = Session { user: "bob", uid: 1000, groups: &[("wheel", 150)] };
         let holds = all.of(&bob);
-        assert_eq!((holds.value("soft core"), holds.value("hard core")), (Some("1"), Some("2")));
+        assert_eq!((holds.value("soft core"), holds.value("hard core")), (Some("1"), Some("3")));
+        // The soft half of the group's line loses to bob's, so pam_limits does not look at its hard half.
+        assert_eq!(holds.get("hard core").unwrap().overrides[0].value.value, "2");
         assert_eq!(holds.get("hard core").unwrap().overrides[0].rule, Rule::MoreSpecific);
         assert_eq!(holds.get("hard nofile").unwrap().overrides[1].rule, Rule::LastWins);
         assert_eq!((holds.value("hard nofile"), holds.value("soft nproc")), (Some("7"), Some("9")));
         assert_eq!(holds.value("hard stack"), Some("unlimited"));
         let root = all.of(&Session { user: "root", uid: 0, groups: &[("wheel", 150)] });
         assert!(root.by_key.is_empty());
+        for (lifting, expected) in [("bob -", 0), ("@wheel -", 0), ("eve -", 2)] {
+            let text = format!("* - core 1\n{lifting}\n");
+            let holds = Limits::parse("/etc/security/limits.conf", text.as_bytes()).of(&bob);
+            assert_eq!(holds.by_key.len(), expected, "{lifting}");
+        }
     }
 
     #[test]
