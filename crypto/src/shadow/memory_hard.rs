@@ -8,7 +8,7 @@ use streebog::{Digest, Streebog256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Cost, Scheme, radix64};
+use super::{Cost, MEMORY_BYTES_MAX, Scheme, radix64};
 use crate::Error;
 
 const HASH_BYTES: usize = 32;
@@ -41,6 +41,12 @@ impl MemoryHard {
         let log_n = u8::try_from(log_n).map_err(|_| bad())?;
         let bytes = memory(1_u64.checked_shl(log_n.into()).unwrap_or(u64::MAX), r);
         let cost = Cost::Memory { bytes, passes: u64::from(p).max(1) };
+        // Before the library multiplies them: the parallel blocks are memory as well.
+        let all = bytes.saturating_add(memory(p.into(), r));
+        if all > MEMORY_BYTES_MAX {
+            let (least, most) = (0, MEMORY_BYTES_MAX);
+            return Err(Error::Bounds { what: "memory of a guess", value: all, least, most });
+        }
         let params = scrypt::Params::new(log_n, r, p).map_err(|_| bad())?;
         Self { kind: Kind::Scrypt(params), salt: salt.as_bytes().to_vec(), hash: Vec::new(), cost }
             .with(salt, hash)

@@ -199,7 +199,7 @@ impl Hash {
             Cost::Rounds(rounds) => u64::from(rounds) / 2,
             Cost::Log2(log) => 15_u64 << log.min(40),
             // About 1 GB/s.
-            Cost::Memory { bytes, passes } => (bytes >> 10).saturating_mul(passes),
+            Cost::Memory { bytes, passes } => bytes.saturating_mul(passes) >> 10,
         };
         if work > WORK_MAX {
             return Err(Error::Bounds {
@@ -305,6 +305,8 @@ mod tests {
             "$y$jzT$abcdefgh$".to_string() + &".".repeat(43),
             "$gy$jUz$abcdefgh$".to_string() + &".".repeat(43),
             "$y$j75.1$abcdefgh$".to_string() + &".".repeat(43),
+            // Little memory a block, and a billion blocks.
+            "$7$//....zzzzzabcdefgh$".to_string() + &".".repeat(43),
             "$7$zzzzzzzzzzzabcdefgh$".to_string() + &".".repeat(43),
             "$7$U6..../....abcdefgh$".to_string() + &".".repeat(43),
         ];
