@@ -354,9 +354,10 @@ impl<'a> Cursor<'a> {
         self.expression_blanks();
         let rest = self.rest();
         let is_here = rest.get(..what.len()).is_some_and(|text| text.eq_ignore_ascii_case(what));
+        // By bytes: what is here instead may be any character.
+        let after = rest.as_bytes().get(what.len());
         let goes_on = what.as_bytes()[0].is_ascii_alphabetic()
-            && rest[what.len().min(rest.len())..]
-                .starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            && after.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         if !is_here || goes_on {
             return Err(self.fault(format!("`{what}` is expected here")));
         }

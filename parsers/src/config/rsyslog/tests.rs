@@ -100,3 +100,10 @@ fn hostile_texts_end_bounded() {
     let chain = "if 1 then stop else ".repeat(1_000);
     assert_eq!(parse(&chain).problems.len(), 1);
 }
+
+#[test]
+fn any_character_may_stand_where_a_word_is_expected() {
+    // A character of three bytes that `then` would end within.
+    assert!(!parse("if 2.co\u{fffd}\u{fffd}n\n").problems.is_empty());
+    assert!(!parse("if 1 \u{fffd}\u{fffd}\u{fffd} stop\n").problems.is_empty());
+}
