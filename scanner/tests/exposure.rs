@@ -18,7 +18,6 @@ use scanner::RootedTree;
 use scanner::facts::Spoken;
 use scanner::ports::{self, Inventory};
 
-#[path = "own_namespace/mod.rs"]
 mod namespace;
 
 use namespace::Namespace;
@@ -63,9 +62,9 @@ impl Drop for Stage {
 
 impl Stage {
     fn set(salt: &str) -> Option<Self> {
-        let host = Namespace::make(&format!("h{salt}"))?;
-        let outside = Namespace::make(&format!("o{salt}"))?;
-        let container = Namespace::make(&format!("c{salt}"))?;
+        let host = Namespace::new(&format!("h{salt}"))?;
+        let outside = Namespace::new(&format!("o{salt}"))?;
+        let container = Namespace::new(&format!("c{salt}"))?;
         host.ip(&format!("link add eth0 type veth peer name eth0 netns {}", outside.name));
         host.ip(&format!("link add docker0 type veth peer name eth0 netns {}", container.name));
         for (of, words) in [
@@ -87,7 +86,7 @@ impl Stage {
         ] {
             of.ip(words);
         }
-        let forward = host.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+        let forward = host.output("sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
         assert!(forward.status.success(), "{forward:?}");
         let mut stage = Self { host, outside, container, children: Vec::new() };
         let inside: Vec<String> =
@@ -154,7 +153,7 @@ impl Stage {
         let ports = "8001-8009,8080-8084";
         let words = ["-sT", "-n", "-Pn", "-T5", "--max-retries", "1", "-oG", "-", "-p", ports];
         let words: Vec<&str> = words.into_iter().chain([TARGETS[0]]).collect();
-        let told = self.outside.run("nmap", &words);
+        let told = self.outside.output("nmap", &words);
         assert!(told.status.success(), "{told:?}");
         let text = String::from_utf8(told.stdout).unwrap();
         let ports = text.split_once("Ports: ").map_or("", |(_, ports)| ports);

@@ -16,7 +16,6 @@ use scanner::ports::inventory;
 use scanner::ports::namespaces;
 use scanner::ports::truth::{self, Asked, Cause, Disagreement, Request, Truth, View};
 
-#[path = "own_namespace/mod.rs"]
 mod namespace;
 
 use namespace::inside;
@@ -232,7 +231,7 @@ fn a_listener_of_the_kernel_is_told_from_a_hidden_one() {
 
 #[test]
 fn listeners_of_other_namespaces_are_found_and_this_one_is_not_left() {
-    let Some(other) = namespace::Namespace::make("o") else { return };
+    let Some(other) = namespace::Namespace::new("o") else { return };
     let before = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
     // A child that listens inside: the shell of the namespace has no such program of its own.
     let listening = std::process::Command::new("ip")

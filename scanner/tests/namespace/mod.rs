@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Set for a test that runs inside; its value is the namespace's name.
 const INSIDE: &str = "WARDMOTE_TEST_INSIDE";
@@ -32,8 +32,7 @@ impl Namespace {
         let name = format!("wm{}{purpose}", std::process::id());
         let made = run(&["ip", "netns", "add", &name]);
         if !made {
-            assert!(std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_none(), "no network namespaces");
-            eprintln!("SKIPPED: network namespaces need root and iproute2");
+            skip("network namespaces need root and iproute2");
             return None;
         }
         let namespace = Self { name };
@@ -60,6 +59,18 @@ impl Namespace {
             "{said}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
+    }
+
+    /// Runs a program inside to its end.
+    pub fn output(&self, program: &str, words: &[&str]) -> Output {
+        self.command(program).args(words).output().unwrap()
+    }
+
+    /// `ip` inside; it must succeed.
+    pub fn ip(&self, words: &str) {
+        let words: Vec<&str> = words.split(' ').collect();
+        let told = Command::new("ip").args(["-n", &self.name]).args(&words).output().unwrap();
+        assert!(told.status.success(), "ip {words:?}: {}", String::from_utf8_lossy(&told.stderr));
     }
 
     /// Feeds nftables inside.
@@ -106,6 +117,25 @@ impl Drop for Server {
 /// Whether this process is to run a test's inner part.
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs the named test once more inside of a namespace of its own; there, and only there, it is `true`.
+pub fn inside(test: &str) -> bool {
+    if is_inside() {
+        return true;
+    }
+    // Names of interfaces and namespaces are short.
+    let purpose = test.bytes().map(u32::from).sum::<u32>().to_string();
+    if let Some(here) = Namespace::new(&purpose) {
+        here.run_test(test);
+    }
+    false
+}
+
+/// What a test does when it cannot do anything.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
 }
 
 /// The server's side: holds the listeners until its stdin ends. Nothing to do in an ordinary run.
