@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use consensus::Severity;
+use crypto::Error;
 use crypto::shadow::{Cost, Hash};
 use parsers::config::accounts::{Scheme, Shadow, User};
 
@@ -44,6 +45,10 @@ pub(super) fn hash(account: &mut Account, scheme: Scheme, text: &str) {
                     "a scheme that crypt(5) does not list",
                 );
             }
+        }
+        // The hash is one, and login would compute it: it is we who do not.
+        Some(Err(error @ Error::Bounds { .. })) => {
+            account.add("costly-hash", Severity::Info, format!("not guessed here: {error}"));
         }
         Some(Err(error)) => {
             account.add(

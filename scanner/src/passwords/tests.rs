@@ -44,6 +44,10 @@ fn states_schemes_and_dates_are_judged() {
         (format!("root:{ALICE}:19990::::::"), vec![("cheap-hash", Medium)]),
         (format!("root:{LISTED}:19990::::::"), vec![("cheap-hash", Medium)]),
         ("root:$6$cut$abc:19990::::::".into(), vec![("malformed-hash", Medium)]),
+        (
+            format!("root:$6$rounds=999999999$salt${}:19990::::::", ".".repeat(86)),
+            vec![("costly-hash", Info)],
+        ),
         ("root:$x$a$b:19990::::::".into(), vec![("unknown-scheme", Low)]),
         (format!("root:{good}:0:0:99999:7:::"), vec![("must-change", Info)]),
         (format!("root:{good}::0:99999:7:::"), vec![("never-changed", Info)]),

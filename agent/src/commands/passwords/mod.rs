@@ -127,6 +127,11 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     if guessed.is_some_and(|guessed| guessed.cut) {
         incomplete.push("guessing ended with its time: raise --budget for the rest".to_string());
     }
+    let is_costly = |one: &&Account| one.faults.iter().any(|fault| fault.id == "costly-hash");
+    for account in read.accounts.iter().filter(|_| guessed.is_some()).filter(is_costly) {
+        let name = scanner::redact::printable(&account.name);
+        incomplete.push(format!("{name}: not guessed: its hash costs too much"));
+    }
     let accounts = read.accounts;
     let report = Report { schema: "wardmote.passwords/1", file, accounts, guessed, incomplete };
     output::write(global.output.as_deref(), &render(&report, args.format)?)?;
