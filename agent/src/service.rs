@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,7 +24,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::control::Shared;
+use crate::control::status::{Status, Tally};
 use crate::exit::{Exit, failed};
+use crate::pipeline::case::{CaseFile, Timings, case_file};
 use crate::settings::Settings;
 use crate::store::{Alert, News, Sighting, Store, StoreError};
 use crate::systemd::Notifier;
@@ -52,6 +56,8 @@ pub trait Look: Send {
     fn sweep(&mut self, settings: &Settings) -> anyhow::Result<Looked>;
     /// What the last sweep gave is stored: the next one goes on behind it.
     fn keep_place(&mut self) -> anyhow::Result<()>;
+    /// Somebody was told of these cases.
+    fn told(&mut self, cases: &[CaseFile]);
 }
 
 /// What one look gave.
@@ -59,10 +65,18 @@ pub trait Look: Send {
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
+    /// Cases that changed by it.
+    pub cases: Vec<CaseFile>,
+    /// Numbers of cases that became part of others.
+    pub merged: Vec<u64>,
     /// Checks that really and wholly looked: only their alerts can be fixed.
     pub checks: BTreeSet<String>,
     /// How much could not be looked at.
     pub incomplete: usize,
+    /// What became of all that the logs showed since the start.
+    pub tally: Tally,
+    /// What each stage took since the start.
+    pub timings: Timings,
 }
 
 /// What the operator wants.
@@ -86,6 +100,8 @@ pub struct Parts {
     pub state_directory: PathBuf,
     /// The way to systemd.
     pub notifier: Notifier,
+    /// What whoever asks is told.
+    pub shared: Shared,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -109,6 +125,10 @@ pub struct Service {
     next_sweep: Instant,
     incomplete: [usize; 2],
     last_audit: Option<i64>,
+    last_sweep: Option<i64>,
+    began: i64,
+    tally: Tally,
+    timings: Timings,
     trouble: Option<String>,
 }
 
@@ -116,6 +136,7 @@ impl Service {
     /// A service that has not begun; its first step is an audit.
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
+        let began = (parts.clock)();
         Self {
             parts,
             look: Some(look),
@@ -124,12 +145,17 @@ impl Service {
             next_sweep: now,
             incomplete: [0; 2],
             last_audit: None,
+            last_sweep: None,
+            began,
+            tally: Tally::default(),
+            timings: Timings::default(),
             trouble: None,
         }
     }
 
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
+        self.write_down();
         self.parts.notifier.ready();
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -200,6 +226,7 @@ impl Service {
         let settled = looked.and_then(|looked| {
             self.store(step, &looked)?;
             self.tell()?;
+            self.tell_cases(&mut *look)?;
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -218,6 +245,11 @@ impl Service {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         store.upsert(&looked.seen, now).context("the store does not take alerts")?;
+        if !looked.cases.is_empty() || !looked.merged.is_empty() {
+            store
+                .put_cases(&looked.cases, &looked.merged)
+                .context("the store does not take cases")?;
+        }
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -226,6 +258,9 @@ impl Service {
                 .prune(now.saturating_sub(self.parts.settings.agent.keep.seconds()))
                 .context("the store does not forget old alerts")?;
             self.last_audit = Some(now);
+        } else {
+            self.last_sweep = Some(now);
+            (self.tally, self.timings) = (looked.tally, looked.timings);
         }
         Ok(())
     }
@@ -246,6 +281,33 @@ impl Service {
         append(&path, &lines).with_context(|| path.display().to_string())?;
         let told: Vec<&str> = news.iter().map(|alert| alert.seen.fingerprint.as_str()).collect();
         Ok(self.parts.store.mark_told(&told)?)
+    }
+
+    /// Appends the cases of which there are news, then takes note that they were told. A crash between
+    /// tells a case twice, under the same number: nobody misses one.
+    fn tell_cases(&mut self, look: &mut dyn Look) -> anyhow::Result<()> {
+        let settings = &self.parts.settings.agent;
+        let mut news = self.parts.store.untold_cases(settings.alert_from, TOLD_AT_ONCE_MAX)?;
+        if news.is_empty() {
+            return Ok(());
+        }
+        let path = self.parts.state_directory.join(&settings.cases);
+        let time = jiff::Timestamp::from_second((self.parts.clock)())?.to_string();
+        let mut lines = Vec::new();
+        for file in &news {
+            let schema = "wardmote.case/1";
+            let line = CaseLine { schema, time: &time, news: file.untold, case: file };
+            serde_json::to_writer(&mut lines, &line)?;
+            lines.push(b'\n');
+        }
+        append(&path, &lines).with_context(|| path.display().to_string())?;
+        for file in &mut news {
+            file.told = Some(file.as_told());
+            file.untold = None;
+        }
+        self.parts.store.put_cases(&news, &[])?;
+        look.told(&news);
+        Ok(())
     }
 
     /// New trouble goes to stderr (the journal) once, not with every step.
@@ -280,8 +342,34 @@ impl Service {
         if let Some(trouble) = &self.trouble {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
+        self.write_down();
         self.parts.notifier.status(&line);
         self.parts.notifier.feed_watchdog();
+    }
+
+    /// Writes down for whoever asks how things are.
+    fn write_down(&self) {
+        let now = (self.parts.clock)();
+        let store = &*self.parts.store;
+        let mut status = Status {
+            schema: "wardmote.status/1".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started: self.began,
+            last_sweep: self.last_sweep,
+            last_audit: self.last_audit,
+            incomplete: self.incomplete.iter().sum::<usize>() as u64,
+            evicted: store.evicted(),
+            tally: self.tally,
+            trouble: self.trouble.clone(),
+            ..Status::default()
+        };
+        if let Err(error) = status.fill(store, now) {
+            status.trouble = Some(format!("the store cannot be read: {error}"));
+        }
+        let stages = self.timings.stages().filter(|(_, took)| took.count > 0);
+        status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
+        *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
     /// Takes a new configuration, or keeps the old one and says why.
@@ -346,6 +434,16 @@ impl<'a> Line<'a> {
         let time = jiff::Timestamp::from_second(now)?.to_string();
         Ok(Self { schema: "wardmote.alert/1", time, news: alert.untold, alert })
     }
+}
+
+/// One line of the cases' file.
+#[derive(Serialize)]
+struct CaseLine<'a> {
+    schema: &'static str,
+    time: &'a str,
+    news: Option<case_file::News>,
+    #[serde(flatten)]
+    case: &'a CaseFile,
 }
 
 /// Appends whole lines to a private file and to the disk. The file is opened each time, so that it can be

@@ -16,6 +16,7 @@ struct Script {
     audit: Looked,
     sweeps: Vec<Looked>,
     asked: Vec<&'static str>,
+    told: Vec<u64>,
     broken: bool,
 }
 
@@ -34,6 +35,10 @@ impl Look for Scripted {
         script.asked.push("sweep");
         // The place is not kept until the service says so: the same again.
         Ok(script.sweeps.first().cloned().unwrap_or_default())
+    }
+
+    fn told(&mut self, cases: &[CaseFile]) {
+        self.0.lock().unwrap().told.extend(cases.iter().map(|case| case.id));
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
@@ -83,6 +88,7 @@ fn run(
         settings: settings(),
         reload,
         state_directory: dir.to_path_buf(),
+        shared: Shared::default(),
         notifier: Notifier::from_environment(),
         clock: || 1_000_000,
     };
