@@ -15,7 +15,7 @@ use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::{HostReport, Report};
+use scanner::ports::report::Report;
 use scanner::ports::targets as words;
 
 use crate::commands::Global;
@@ -114,7 +114,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let fingerprints = identify::known(&args.identify)?;
     let mut job = prepare(&args)?;
     let inventory = inventory(&job)?;
-    let mut report = ask(&mut job, args.resume.as_deref(), inventory.as_ref(), global)?;
+    let (mut report, asked) = ask(&mut job, args.resume.as_deref(), inventory.as_ref(), global)?;
     let Job { runtime, tree, request, .. } = &job;
     if !job.beside.watch.is_stopped() {
         let since = Instant::now();
@@ -126,11 +126,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     // Also of a scan that was interrupted: sweeps are to know the lines that it caused.
     tell(global, ledger::keep(&state_directory(global.state_dir.as_deref())));
     if let Some(expected) = &expected {
-        let asked = |host: &HostReport, port| match &request.ports {
-            Some(ports) => ports.contains(&port),
-            None => host.own || words::common().iter().any(|(common, _)| *common == port),
-        };
-        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        let was_asked = expect::asked(request, &asked);
+        let compared = declared::compare(expected, &report, inventory.as_ref(), was_asked);
         report.drift = Some(compared.drift);
         report.incomplete.extend(compared.incomplete);
     }
@@ -199,7 +196,7 @@ fn ask(
     resumed: Option<&Path>,
     inventory: Option<&Inventory>,
     global: &Global,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, Vec<Asked>)> {
     let earlier = match resumed {
         Some(path) => resume::read(path, &job.request, &job.own)?,
         None => Default::default(),
@@ -228,7 +225,7 @@ fn ask(
             std::fs::remove_file(path)?;
         }
     }
-    Ok(report)
+    Ok((report, asked))
 }
 
 /// A line on a terminal while a scan takes longer than a moment.
