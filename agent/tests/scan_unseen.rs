@@ -3,7 +3,9 @@
 // The helpers below are tests too.
 #![allow(clippy::unwrap_used)]
 
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -60,4 +62,51 @@ fn a_declared_port_that_was_not_probed_is_not_told_as_missing() {
     let untold = incomplete(&report).iter().filter(|line| line.contains("was not asked")).count();
     assert_eq!(untold as u64, left);
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// A service of a test's own, at an address of its own: what it does with each connection.
+fn service(last: u8, does: impl Fn(TcpStream) + Send + 'static) -> (String, String) {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = IpAddr::V4(Ipv4Addr::new(127, 176 + (high & 15), low, last));
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().flatten().for_each(does));
+    (address.to_string(), port.to_string())
+}
+
+/// Scans a port with `--identify`, without a cache of other tests: the exit code and the report.
+fn identified(address: &str, port: &str) -> (Option<i32>, Value) {
+    let state = tempfile::tempdir().unwrap();
+    let state = ["--state-dir", state.path().to_str().unwrap()];
+    let words = [address, "-p", port, "--identify", "--format", "json"];
+    let output = scan(&[&words[..], &state].concat());
+    (output.status.code(), json(&output))
+}
+
+#[test]
+fn a_service_that_breaks_off_is_not_identified_and_that_is_told() {
+    let (address, port) = service(3, |stream| {
+        std::thread::sleep(Duration::from_millis(100));
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    });
+    let (code, report) = identified(&address, &port);
+    let told = format!("{address}:{port}: not identified: the connection broke: ");
+    assert!(incomplete(&report).iter().any(|line| line.starts_with(&told)), "{report}");
+    let why = report["hosts"][0]["ports"][0]["unidentified"].as_str().unwrap();
+    assert!(why.starts_with("the connection broke: "), "{why}");
+    assert_eq!(code, Some(3));
+}
+
+#[test]
+fn a_service_that_says_nothing_was_looked_at() {
+    for (last, waits, told) in [
+        (4, 2000, "says nothing first, and nothing is known that could be asked"),
+        (5, 100, "closed the connection without a word"),
+    ] {
+        let (address, port) =
+            service(last, move |_| std::thread::sleep(Duration::from_millis(waits)));
+        let (code, report) = identified(&address, &port);
+        assert_eq!(report["hosts"][0]["ports"][0]["unidentified"], told);
+        assert_eq!((code, incomplete(&report).len()), (Some(0), 0), "{report}");
+    }
 }

@@ -118,7 +118,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let Job { runtime, tree, request, .. } = &job;
     if !job.beside.watch.is_stopped() {
         let since = Instant::now();
-        let known = services::Known { fingerprints, inventory: inventory.as_ref() };
+        let (inventory, host_timeout) = (inventory.as_ref(), args.host_timeout);
+        let known = services::Known { fingerprints, inventory, host_timeout };
         services::add(runtime, &mut report, known, &args.cache, global);
         report.elapsed_ms += millis(since);
         truth::compare(&mut report, request, tree);

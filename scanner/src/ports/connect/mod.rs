@@ -312,6 +312,7 @@ fn host(
             rtt_us: if let State::Open(took) = state { Some(*took) } else { None },
             source: "probe".to_string(),
             age_s: 0,
+            unidentified: None,
             service,
             tls: None,
             owner: listener.and_then(|one| one.owners.first()).map(OwnerReport::from),
