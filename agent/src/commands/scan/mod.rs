@@ -14,7 +14,7 @@ use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::{HostReport, Report};
+use scanner::ports::report::Report;
 use scanner::ports::targets as words;
 use scanner::ports::{self, Dump, Inventory};
 
@@ -113,11 +113,12 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let expected = args.expect.as_deref().map(expect::read).transpose()?;
     let fingerprints = identify::known(&args.identify)?;
     let mut job = prepare(&args)?;
-    let (mut report, inventory) = look(&mut job, args.resume.as_deref(), global)?;
+    let Looked { mut report, asked, inventory } = look(&mut job, args.resume.as_deref(), global)?;
     let Job { runtime, tree, request, .. } = &job;
     if !job.beside.watch.is_stopped() {
         let since = Instant::now();
-        let known = services::Known { fingerprints, inventory: inventory.as_ref() };
+        let (inventory, host_timeout) = (inventory.as_ref(), args.host_timeout);
+        let known = services::Known { fingerprints, inventory, host_timeout };
         let kept = services::add(runtime, &mut report, known, &args.cache, global);
         report.elapsed_ms += millis(since);
         // The disk takes its time, and nobody has to wait for it.
@@ -131,11 +132,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     // Also of a scan that was interrupted: sweeps are to know the lines that it caused.
     tell(global, ledger::keep(&state_directory(global.state_dir.as_deref())));
     if let Some(expected) = &expected {
-        let asked = |host: &HostReport, port| match &request.ports {
-            Some(ports) => ports.contains(&port),
-            None => host.own || words::common().iter().any(|(common, _)| *common == port),
-        };
-        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        let was_asked = expect::asked(request, &asked);
+        let compared = declared::compare(expected, &report, inventory.as_ref(), was_asked);
         report.drift = Some(compared.drift);
         report.incomplete.extend(compared.incomplete);
     }
@@ -191,13 +189,17 @@ fn prepare(args: &Args) -> anyhow::Result<Job> {
     Ok(Job { runtime, tree, own, request, beside, incomplete })
 }
 
+/// What was asked, and who holds it.
+struct Looked {
+    report: Report,
+    asked: Vec<Asked>,
+    /// Of this host, where it is scanned itself.
+    inventory: Option<Inventory>,
+}
+
 /// Asks the ports, and says who holds those of this host: its sockets are dumped before, described
 /// meanwhile. The firewall does not matter for a probe from within.
-fn look(
-    job: &mut Job,
-    resumed: Option<&Path>,
-    global: &Global,
-) -> anyhow::Result<(Report, Option<Inventory>)> {
+fn look(job: &mut Job, resumed: Option<&Path>, global: &Global) -> anyhow::Result<Looked> {
     let earlier = match resumed {
         Some(path) => resume::read(path, &job.request, &job.own)?,
         None => Default::default(),
@@ -232,7 +234,7 @@ fn look(
             std::fs::remove_file(path)?;
         }
     }
-    Ok((report, inventory))
+    Ok(Looked { report, asked, inventory })
 }
 
 /// A line on a terminal while a scan takes longer than a moment.

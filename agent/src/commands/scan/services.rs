@@ -2,6 +2,7 @@
 //! service with `--identify`, within the budget of each endpoint of this host.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use scanner::ports::Inventory;
 use scanner::ports::identify::fingerprints::Fingerprints;
@@ -19,6 +20,8 @@ pub(super) struct Known<'a> {
     pub fingerprints: Option<Fingerprints>,
     /// Of this host, where it is scanned itself.
     pub inventory: Option<&'a Inventory>,
+    /// Longest time for the conversations with one other host, if there is one.
+    pub host_timeout: Option<Duration>,
 }
 
 /// What was learnt, to be kept for the next scan.
@@ -69,7 +72,7 @@ pub(super) fn add<'a>(
             }
             may
         };
-        runtime.block_on(identify::add(report, fingerprints, may_ask));
+        runtime.block_on(identify::add(report, fingerprints, known.host_timeout, may_ask));
         report.incomplete.extend(spent.iter().map(|place| {
             format!("{place}: asked often enough today, not probed again: its service is not known")
         }));
