@@ -36,6 +36,7 @@ use crate::pipeline::{accept, advise, judge, keep, known, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
 use crate::service::past::{self, Memory};
+use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::cases::{self as kept, By, Case};
@@ -77,6 +78,8 @@ pub struct Host {
     judged: Vec<Case>,
     /// Whether the pipeline has been told of the past.
     remembers: bool,
+    /// What makes an audit stale.
+    watch: Watch,
 }
 
 impl Host {
@@ -87,6 +90,7 @@ impl Host {
         let rules = content::rules();
         let journal = Journal::new(state);
         let memory = Memory::open(state)?;
+        let watch = Watch::new(&root);
         Ok(Self {
             root,
             place_file,
@@ -105,6 +109,7 @@ impl Host {
             cases: Cases::new(Vec::new(), 1),
             judged: Vec::new(),
             remembers: false,
+            watch,
         })
     }
 
@@ -255,7 +260,9 @@ impl Look for Host {
         let (cases, merged) = self.cases.changed();
         let incomplete = outcome.incomplete.len();
         let (tally, timings) = (self.cases.tally(), self.pipeline.timings);
-        Ok(Looked { seen, cases, merged, checks: BTreeSet::new(), incomplete, tally, timings })
+        let stale = self.watch.look(now);
+        let checks = BTreeSet::new();
+        Ok(Looked { seen, cases, merged, checks, incomplete, tally, timings, stale })
     }
 
     fn told(&mut self, cases: &[CaseFile]) {
