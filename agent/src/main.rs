@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod commands;
+mod control;
 mod cursor;
 mod exit;
 mod output;

@@ -4,6 +4,8 @@
 //! Numbers are little-endian. The checksum (CRC-32 of the rest of the header and the body) tells damage
 //! from forgery; the head is the proof. A body never exceeds [`BODY_BYTES_MAX`].
 
+use zeroize::Zeroizing;
+
 use crate::chain::{EpochKey, Head};
 
 /// The first bytes of a segment.
@@ -240,6 +242,12 @@ impl Sealer {
     /// The start of a journal, or the end of one that was read.
     pub fn new(key: EpochKey, head: Head, number: u64, record: u64) -> Self {
         Self { key, head, number, record }
+    }
+
+    /// The end of the chain as it is, key and all: for a write that may fail and be made again.
+    pub fn mark(&self) -> Self {
+        let key = EpochKey::at(self.key.epoch(), Zeroizing::new(*self.key.secret()));
+        Self { key, head: self.head, number: self.number, record: self.record }
     }
 
     /// The key of the epoch that is open.
