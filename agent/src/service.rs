@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::control::Shared;
 use crate::control::status::{Status, Tally};
 use crate::exit::{Exit, failed};
+use crate::notify::Desk;
 use crate::output;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
@@ -33,7 +34,7 @@ use crate::systemd::Notifier;
 pub mod host;
 mod journal;
 mod past;
-mod tell;
+pub mod tell;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -136,6 +137,8 @@ pub struct Service {
     tally: Tally,
     timings: Timings,
     trouble: Option<String>,
+    desk: Desk,
+    no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
 }
@@ -145,8 +148,11 @@ impl Service {
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
         let began = (parts.clock)();
+        let desk = Desk::empty(parts.clock);
         Self {
             parts,
+            desk,
+            no_desk: None,
             look: Some(look),
             started: now,
             next_audit: now,
@@ -167,6 +173,7 @@ impl Service {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
         self.write_down();
+        self.open_desk();
         self.parts.notifier.ready();
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -243,7 +250,8 @@ impl Service {
             let Parts { store, settings, state_directory, clock, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
             teller.tell_alerts(&mut **store)?;
-            look.told(&teller.tell_cases(&mut **store)?);
+            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            look.told(&teller.tell_cases(&mut **store, notify)?);
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -322,7 +330,7 @@ impl Service {
         if store.evicted() > 0 {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
-        if let Some(trouble) = &self.trouble {
+        for trouble in self.trouble.iter().chain(&self.no_desk).chain(&self.desk.line()) {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
@@ -373,6 +381,22 @@ impl Service {
         self.metrics_failed = written.is_err();
     }
 
+    /// Opens the ways out that the configuration names; the old ones stay when that fails, and it is said.
+    fn open_desk(&mut self) {
+        let Parts { settings, state_directory, clock, .. } = &self.parts;
+        match Desk::open(&settings.notify, state_directory, *clock) {
+            Ok(desk) => {
+                self.desk = desk;
+                self.no_desk = None;
+            }
+            Err(error) => {
+                let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
+                say!("wardmote: error: {trouble}");
+                self.no_desk = Some(trouble);
+            }
+        }
+    }
+
     /// Takes a new configuration, or keeps the old one and says why.
     fn reload(&mut self) {
         self.parts.notifier.reloading();
@@ -382,7 +406,10 @@ impl Service {
                 self.next_sweep = self.next_sweep.min(now + settings.agent.sweep_every.0);
                 // What the audit looks at may have changed: look again now.
                 self.next_audit = now;
-                self.parts.settings = settings;
+                let before = std::mem::replace(&mut self.parts.settings, settings);
+                if before.notify != self.parts.settings.notify || self.no_desk.is_some() {
+                    self.open_desk();
+                }
                 say!("wardmote: configuration reloaded");
             }
             Err(error) => {
