@@ -230,3 +230,49 @@ fn what_makes_an_audit_stale_brings_the_next_one_and_not_too_often() {
     service.settle((look(), Step::Sweep, Ok(stale)));
     assert_eq!(service.next_audit, due, "a file that changes all the time does not put it off");
 }
+
+#[test]
+fn a_case_of_which_there_is_news_reaches_a_target_that_a_reload_has_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Arc::new(Mutex::new(Script::default()));
+    let step = crate::pipeline::case::case_file::Step {
+        at: 999_999,
+        fingerprint: "f".into(),
+        check: "rule".into(),
+        title: "somebody came in".into(),
+        severity: Severity::High,
+        count: 1,
+        ip: None,
+        user: None,
+        thing: None,
+    };
+    let mut case = CaseFile::new(7, &step);
+    case.add(step, &[]);
+    case.untold = Some(crate::pipeline::case::case_file::News::New);
+    let reload = || {
+        let target = "{name: notes, file: {path: notes.jsonl}}";
+        let mut settings = settings();
+        settings.notify = vec![serde_yaml::from_str(target).unwrap()];
+        Ok(settings)
+    };
+    let notes = dir.path().join("notes.jsonl");
+    run(dir.path(), &script, Box::new(reload), async |wish| {
+        wait_for(&script, "sweep", 1).await;
+        wish.send(Wish::Reload).await.unwrap();
+        wait_for(&script, "audit", 2).await;
+        let found = Looked { cases: vec![case.clone()], ..Looked::default() };
+        script.lock().unwrap().sweeps.push(found);
+        for _ in 0..2_000 {
+            if notes.exists() && !script.lock().unwrap().told.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        wish.send(Wish::Stop).await.unwrap();
+    });
+    let text = std::fs::read_to_string(&notes).unwrap();
+    let note: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&note["key"], &note["title"]), (&"case-7".into(), &"somebody came in".into()));
+    assert_eq!((&note["type"], text.lines().count()), (&"case.new".into(), 1));
+    assert_eq!(script.lock().unwrap().told, [7]);
+}
