@@ -17,6 +17,7 @@ pub mod phc;
 pub mod seal;
 pub mod shadow;
 mod sys;
+pub mod webhook;
 
 pub use batch::ordered;
 pub use error::Error;

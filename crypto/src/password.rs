@@ -80,10 +80,13 @@ impl Hasher {
 
     /// Whether the password is the one that the PHC string was made of; compares in constant time.
     pub fn verify(&mut self, phc: &str, password: &[u8]) -> Result<bool, Error> {
-        let phc = Phc::parse(phc)?;
+        self.verify_parsed(&Phc::parse(phc)?, password)
+    }
+
+    fn verify_parsed(&mut self, phc: &Phc, password: &[u8]) -> Result<bool, Error> {
         let mut room = Zeroizing::new([0; HASH_BYTES_MAX]);
         let computed = &mut room[..phc.hash.len()];
-        self.derive(&phc, password, computed)?;
+        self.derive(phc, password, computed)?;
         Ok(computed.ct_eq(&phc.hash).into())
     }
 
@@ -205,6 +208,8 @@ pub fn hash_lines(
 pub enum Checked {
     /// The password is the one.
     Ok,
+    /// It is, and its hash is weaker than what was asked for: make a new one while the password is known.
+    NeedsRehash,
     /// It is not.
     Mismatch,
     /// The line could not be checked: why, without quoting it.
@@ -217,6 +222,17 @@ pub enum Checked {
 pub fn verify_lines(
     workers: usize,
     input: impl Read + Send + 'static,
+    sink: impl FnMut(Checked) -> io::Result<()>,
+) -> Result<u64, Error> {
+    verify_lines_against(None, workers, input, sink)
+}
+
+/// As [`verify_lines`], and tells good passwords with weaker hashes than `wanted` by
+/// [`Checked::NeedsRehash`] (see [`Phc::is_weaker`]).
+pub fn verify_lines_against(
+    wanted: Option<(Variant, Cost)>,
+    workers: usize,
+    input: impl Read + Send + 'static,
     mut sink: impl FnMut(Checked) -> io::Result<()>,
 ) -> Result<u64, Error> {
     let max_bytes = PHC_BYTES_MAX + 1 + PASSWORD_BYTES_MAX;
@@ -227,7 +243,7 @@ pub fn verify_lines(
             Ok(Line::TooLong) => {
                 Ok(Checked::Error(format!("the line is longer than {max_bytes} bytes")))
             }
-            Ok(Line::Whole(line)) => Ok(check(&mut hasher, &line)),
+            Ok(Line::Whole(line)) => Ok(check(&mut hasher, wanted, &line)),
         }
     };
     let workers = Hasher::team(workers).into_iter().map(work).collect();
@@ -240,7 +256,7 @@ pub fn verify_lines(
     Ok(count)
 }
 
-fn check(hasher: &mut Hasher, line: &[u8]) -> Checked {
+fn check(hasher: &mut Hasher, wanted: Option<(Variant, Cost)>, line: &[u8]) -> Checked {
     let Some(tab) = line.iter().position(|&byte| byte == b'\t') else {
         return Checked::Error("no tab between PHC string and password".into());
     };
@@ -248,7 +264,13 @@ fn check(hasher: &mut Hasher, line: &[u8]) -> Checked {
     let Ok(phc) = std::str::from_utf8(phc) else {
         return Checked::Error("not an Argon2 PHC string: not UTF-8".into());
     };
-    match hasher.verify(phc, password) {
+    let phc = match Phc::parse(phc) {
+        Ok(phc) => phc,
+        Err(error) => return Checked::Error(error.to_string()),
+    };
+    let weak = wanted.is_some_and(|(variant, cost)| phc.is_weaker(variant, cost));
+    match hasher.verify_parsed(&phc, password) {
+        Ok(true) if weak => Checked::NeedsRehash,
         Ok(true) => Checked::Ok,
         Ok(false) => Checked::Mismatch,
         Err(Error::LineTooLong { .. }) => {
