@@ -6,6 +6,8 @@
 //! (appended as JSON lines), and only then is the sweep's place in the logs kept. A crash or a full disk
 //! anywhere repeats work, and loses nothing.
 //!
+//! What was told is also recorded in the journal; one that fails is told and stops nothing.
+//!
 //! What could not be looked at is said in the status line and never closes an alert.
 
 use std::collections::BTreeSet;
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::exit::{Exit, failed};
+use crate::service::record::{Recorder, TICK};
 use crate::settings::Settings;
 use crate::store::{Alert, News, Sighting, Store, StoreError};
 use crate::systemd::Notifier;
@@ -31,6 +34,7 @@ use crate::systemd::Notifier;
 pub mod host;
 mod journal;
 mod past;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -110,6 +114,7 @@ pub struct Service {
     incomplete: [usize; 2],
     last_audit: Option<i64>,
     trouble: Option<String>,
+    recorder: Recorder,
 }
 
 impl Service {
@@ -117,6 +122,7 @@ impl Service {
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
         Self {
+            recorder: Recorder::new(&parts.state_directory),
             parts,
             look: Some(look),
             started: now,
@@ -131,6 +137,8 @@ impl Service {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
         self.parts.notifier.ready();
+        self.recorder.started();
+        let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
             running = running.or_else(|| self.start_what_is_due());
@@ -152,6 +160,11 @@ impl Service {
                     self.settle(ended(done)?);
                 }
                 () = sleep_until(wake), if !under_way => self.alive(),
+                // Epochs end while a long look is under way, too.
+                () = sleep_until(tick) => {
+                    self.recorder.tick();
+                    tick = Instant::now() + TICK;
+                }
             }
         }
         self.stop(running).await
@@ -218,6 +231,7 @@ impl Service {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         store.upsert(&looked.seen, now).context("the store does not take alerts")?;
+        self.recorder.judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -244,6 +258,7 @@ impl Service {
             lines.push(b'\n');
         }
         append(&path, &lines).with_context(|| path.display().to_string())?;
+        self.recorder.told(&news);
         let told: Vec<&str> = news.iter().map(|alert| alert.seen.fingerprint.as_str()).collect();
         Ok(self.parts.store.mark_told(&told)?)
     }
@@ -277,7 +292,8 @@ impl Service {
         if store.evicted() > 0 {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
-        if let Some(trouble) = &self.trouble {
+        let own = self.recorder.trouble();
+        for trouble in self.trouble.as_deref().into_iter().chain(own) {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.parts.notifier.status(&line);
@@ -295,9 +311,11 @@ impl Service {
                 self.next_audit = now;
                 self.parts.settings = settings;
                 say!("wardmote: configuration reloaded");
+                self.recorder.reloaded(None);
             }
             Err(error) => {
                 say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
+                self.recorder.reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -312,6 +330,7 @@ impl Service {
         {
             self.settle(ended(done)?);
         }
+        self.recorder.stopped("told to stop");
         Ok(())
     }
 }
