@@ -6,6 +6,8 @@
 //! (appended as JSON lines), and only then is the sweep's place in the logs kept. A crash or a full disk
 //! anywhere repeats work, and loses nothing.
 //!
+//! What was told is also recorded in the journal; one that fails is told and stops nothing.
+//!
 //! What could not be looked at is said in the status line and never closes an alert.
 
 use std::collections::BTreeSet;
@@ -25,6 +27,7 @@ use crate::exit::{Exit, failed};
 use crate::output;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
+use crate::service::record::{Recorder, TICK};
 use crate::service::tell::Teller;
 use crate::settings::Settings;
 use crate::store::{Sighting, Store, StoreError};
@@ -33,6 +36,7 @@ use crate::systemd::Notifier;
 pub mod host;
 mod journal;
 mod past;
+mod record;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -138,6 +142,7 @@ pub struct Service {
     trouble: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
+    recorder: Recorder,
 }
 
 impl Service {
@@ -146,6 +151,7 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         Self {
+            recorder: Recorder::new(&parts.state_directory),
             parts,
             look: Some(look),
             started: now,
@@ -168,6 +174,8 @@ impl Service {
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
         self.write_down();
         self.parts.notifier.ready();
+        self.recorder.started();
+        let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
             running = running.or_else(|| self.start_what_is_due());
@@ -189,6 +197,11 @@ impl Service {
                     self.settle(ended(done)?);
                 }
                 () = sleep_until(wake), if !under_way => self.alive(),
+                // Epochs end while a long look is under way, too.
+                () = sleep_until(tick) => {
+                    self.recorder.tick();
+                    tick = Instant::now() + TICK;
+                }
             }
         }
         self.stop(running).await
@@ -242,7 +255,7 @@ impl Service {
             self.store(step, &looked)?;
             let Parts { store, settings, state_directory, clock, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store)?;
+            teller.tell_alerts(&mut **store, |news| self.recorder.told(news))?;
             look.told(&teller.tell_cases(&mut **store)?);
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
@@ -278,6 +291,7 @@ impl Service {
                 .put_cases(&looked.cases, &looked.merged)
                 .context("the store does not take cases")?;
         }
+        self.recorder.judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -322,7 +336,8 @@ impl Service {
         if store.evicted() > 0 {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
-        if let Some(trouble) = &self.trouble {
+        let own = self.recorder.trouble();
+        for trouble in self.trouble.as_deref().into_iter().chain(own) {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
@@ -384,9 +399,11 @@ impl Service {
                 self.next_audit = now;
                 self.parts.settings = settings;
                 say!("wardmote: configuration reloaded");
+                self.recorder.reloaded(None);
             }
             Err(error) => {
                 say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
+                self.recorder.reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -401,6 +418,7 @@ impl Service {
         {
             self.settle(ended(done)?);
         }
+        self.recorder.stopped("told to stop");
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //! alerts in a SQLite store and as JSON lines.
 //!
 //! In the state directory: `wardmote.db` (the store), `alerts.jsonl` (what is new or has risen),
-//! `agent-logs.json` (the place in the logs), `agent.lock` (one service at a time). SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
+//! `agent-logs.json` (the place in the logs), `agent.lock` (one service at a time), `journal/` (the record).
+//! SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;

@@ -20,6 +20,7 @@ mod feedback;
 mod filters;
 mod fingerprints;
 mod hash;
+mod journal;
 mod mac;
 mod man;
 mod matches;
@@ -132,6 +133,8 @@ pub enum Command {
     Open(open::Args),
     /// Message authentication codes of files, and check lists
     Mac(mac::Args),
+    /// Make, verify and show the record of what was seen, judged and done
+    Journal(journal::Args),
     /// Check or show the configuration
     Config(config::Args),
     /// Print the JSON Schema of an output
@@ -191,6 +194,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),
+        Command::Journal(args) => journal::run(args, &global),
         Command::Config(args) => config::run(args, &global),
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),
