@@ -24,14 +24,27 @@ pub(super) struct Known<'a> {
     pub host_timeout: Option<Duration>,
 }
 
-/// Adds services, certificates and where they are known from.
-pub(super) fn add(
+/// What was learnt, to be kept for the next scan.
+pub(super) struct Kept<'a> {
+    cache: cache::Kept,
+    inventory: &'a Inventory,
+}
+
+impl Kept<'_> {
+    /// Writes it; what could not be done, for a notice.
+    pub(super) fn save(self) -> Option<String> {
+        self.cache.save(self.inventory)
+    }
+}
+
+/// Adds services, certificates and where they are known from. Gives what is to be saved.
+pub(super) fn add<'a>(
     runtime: &tokio::runtime::Runtime,
     report: &mut Report,
-    known: Known<'_>,
+    known: Known<'a>,
     flags: &cache::Flags,
     global: &Global,
-) {
+) -> Option<Kept<'a>> {
     let state = state_directory(global.state_dir.as_deref());
     let mut kept = known.inventory.and_then(|inventory| {
         let given = identify::given(known.fingerprints.as_ref());
@@ -64,8 +77,7 @@ pub(super) fn add(
             format!("{place}: asked often enough today, not probed again: its service is not known")
         }));
     }
-    if let Some((mut kept, inventory)) = kept {
-        kept.learn(report, inventory);
-        tell(global, kept.save(inventory));
-    }
+    let (mut cache, inventory) = kept?;
+    cache.learn(report, inventory);
+    Some(Kept { cache, inventory })
 }
