@@ -42,8 +42,14 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Longest time for one host that may be asked for.
 const HOST_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 86_400);
 
+/// What the exit code says, and where a report has the reason.
+const EXIT_CODES: &str = "\
+Exit codes: 1 something is hidden on this host (`truth`) or --expect is not met (`drift`), 2 bad usage, 3 a \
+part could not be asked (`incomplete`). `wardmote schema scan` describes every key of the JSON report.";
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Addresses, networks (192.0.2.0/24), ranges (192.0.2.1-20), names, or @FILE with some of them
     #[arg(required = true, value_name = "TARGET")]
