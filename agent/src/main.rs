@@ -11,6 +11,7 @@ macro_rules! say {
 mod commands;
 mod cursor;
 mod exit;
+mod govern;
 mod output;
 mod outside;
 mod pending;

@@ -16,6 +16,8 @@ use tokio::sync::mpsc::{Sender, channel};
 use crate::commands::Global;
 use crate::commands::audit::create_private;
 use crate::exit::{Exit, failed, hinted};
+use crate::govern::NoLedger;
+use crate::govern::worker::Responder;
 use crate::service::host::Host;
 use crate::service::{Parts, Service, Wish};
 use crate::settings::{Settings, Span, state_directory};
@@ -43,7 +45,8 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let database = state.join("wardmote.db");
     let store =
         SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
-    let look = Host::new(PathBuf::from("/"), &state, clock)?;
+    let responder = Responder::start(&state, &settings, Box::new(NoLedger), clock)?;
+    let look = Host::new(PathBuf::from("/"), &state, clock)?.with_responses(responder);
     let parts = Parts {
         store: Box::new(store),
         settings,

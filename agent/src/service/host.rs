@@ -25,6 +25,7 @@ use scanner::remembered::Memory as Files;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::commands::scan::ledger;
+use crate::govern::worker::Responder;
 use crate::output;
 use crate::outside::Experts;
 use crate::pipeline::examine::{Examined, examine, threads};
@@ -68,6 +69,8 @@ pub struct Host {
     files: Arc<Files>,
     /// What the last sweep gave, until it is stored.
     heard: Vec<Detection>,
+    /// Answers cases, where that is wanted.
+    responses: Option<Responder>,
 }
 
 impl Host {
@@ -92,7 +95,13 @@ impl Host {
             memory,
             files: Arc::default(),
             heard: Vec::new(),
+            responses: None,
         })
+    }
+
+    /// The same, with somebody who answers its cases.
+    pub fn with_responses(self, responder: Responder) -> Self {
+        Self { responses: Some(responder), ..self }
     }
 
     /// What scans of this host asked of it. Where that is not to be believed, all lines are judged.
@@ -136,6 +145,9 @@ impl Host {
         let mut judges = Judges::with(experts, self.state(), now);
         let (findings, cases) = judge::findings(&mut judges, &context, items);
         let complaints = judges.outside.complaints();
+        if let Some(responses) = &mut self.responses {
+            responses.offer(settings, &cases, now);
+        }
         self.keep(By::Watch, &judges, context, cases);
         self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));

@@ -21,7 +21,8 @@ const APPLICATION_ID: i64 = 0x7761_7264;
 /// How long a write waits for another process (`wardmote alerts` reads while the service writes).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The steps from each form of the database to the next; `user_version` counts those that were taken.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE alert (
         fingerprint TEXT PRIMARY KEY,
         source      TEXT NOT NULL,
@@ -38,14 +39,29 @@ const MIGRATIONS: &[&str] = &["
         untold      TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
-"];
+",
+    "
+    CREATE TABLE response (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        action  TEXT NOT NULL,
+        target  TEXT NOT NULL,
+        class   TEXT NOT NULL,
+        state   TEXT NOT NULL,
+        began   INTEGER,
+        request TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX response_state ON response (state);
+    CREATE INDEX response_target ON response (action, target);
+    CREATE INDEX response_began ON response (began);
+",
+];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
     last_seen, count, verdict, evidence, untold";
 
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
-    database: Connection,
+    pub(super) database: Connection,
     most: usize,
     evicted: u64,
 }
@@ -295,7 +311,7 @@ fn level(index: i64) -> Severity {
     Severity::from_index(usize::try_from(index).unwrap_or(0))
 }
 
-fn sql_count(count: usize) -> i64 {
+pub(super) fn sql_count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
@@ -337,6 +353,26 @@ mod tests {
         assert_eq!(alert.seen.title, sighting().title);
         assert_eq!(alert.seen.verdict, sighting().verdict);
         assert_eq!(alert.seen.count, i64::MAX as u64);
+    }
+
+    #[test]
+    fn a_database_of_the_first_form_is_brought_up_and_keeps_its_alerts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO alert VALUES ('f', 'audit', 'c', 't', 3, 3, 'open', 1, 1, 1, '{}', '[]', NULL)";
+        old.execute(row, []).unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path, 9).unwrap();
+        assert_eq!(store.open_count(Severity::Info).unwrap(), 1);
+        let count = |table: &str| -> i64 {
+            let question = format!("SELECT count(*) FROM {table}");
+            store.database.query_row(&question, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("alert"), count("response")), (1, 0));
     }
 
     #[test]
