@@ -24,7 +24,7 @@ pub const HOUR_S: i64 = 3_600;
 /// Most requests that wait for an operator; over that the oldest one expires.
 pub const WAITING_MAX: usize = 1_000;
 /// How often it is looked whether blocks still stand, and what could not be taken back is tried again.
-pub const AGAIN_S: i64 = 10;
+pub const AGAIN_S: i64 = 5;
 /// A clock may be set back so far before it ends actions.
 const CLOCK_SLACK_S: i64 = 60;
 

@@ -372,11 +372,11 @@ fn what_fails_is_told_and_what_is_halfway_is_taken_back() {
     machine.fails(Some(Failed::Halfway("exit 1".into())));
     let id = propose(&mut engine, &[bad("192.0.2.8")], NOW)[0].id.unwrap();
     assert_eq!(machine.state(id), State::Reverting, "its undo failed too");
-    engine.tick(NOW + 5).unwrap();
+    engine.tick(NOW + 2).unwrap();
     machine.fails(None);
-    engine.tick(NOW + 9).unwrap();
+    engine.tick(NOW + 1 + AGAIN_S).unwrap();
     assert_eq!(machine.state(id), State::Reverting, "not yet");
-    engine.tick(NOW + 5 + AGAIN_S).unwrap();
+    engine.tick(NOW + 2 + AGAIN_S).unwrap();
     assert_eq!(machine.state(id), State::Reverted);
     let last = machine.host.asked.lock().unwrap().last().cloned();
     assert_eq!(last.as_deref(), Some("Undo 192.0.2.8"));

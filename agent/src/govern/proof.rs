@@ -130,10 +130,10 @@ impl fmt::Display for Doubt {
                 write!(out, "its probability is {is:.2}, below {wanted:.2}")
             }
             Self::Experts { is, wanted } => {
-                write!(out, "it stands without {is} experts, not without {wanted}")
+                write!(out, "{is} experts may be wrong without changing it, fewer than {wanted}")
             }
             Self::Sources { is, wanted } => {
-                write!(out, "it stands without {is} sources, not without {wanted}")
+                write!(out, "{is} sources may be forged without changing it, fewer than {wanted}")
             }
             Self::NeedsHuman => out.write_str("the panel is too uncertain"),
             Self::Old { seconds } => write!(out, "it is {seconds} s old"),
