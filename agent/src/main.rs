@@ -12,6 +12,7 @@ mod commands;
 mod control;
 mod cursor;
 mod exit;
+mod govern;
 mod journal;
 mod output;
 mod outside;

@@ -19,10 +19,12 @@ use serde_yaml::Value;
 use crate::exit::hinted;
 
 mod expert;
+mod responses;
 mod site;
 mod span;
 
 pub use expert::ExpertSettings;
+pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
 
@@ -48,6 +50,9 @@ pub struct Settings {
     pub experts: Vec<ExpertSettings>,
     /// What the operator tells about the host.
     pub site: SiteSettings,
+    /// What may be done about a case.
+    #[serde(skip_serializing_if = "ResponseSettings::is_default")]
+    pub responses: ResponseSettings,
 }
 
 /// The audit's settings.
@@ -129,8 +134,10 @@ impl Settings {
         for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
                 let layer = check(&file, &text)?;
-                if layer.get("experts").is_some() {
-                    expert::only_roots(&file)?;
+                for names in ["experts", "responses"] {
+                    if layer.get(names).is_some() {
+                        expert::only_roots(&file, names)?;
+                    }
                 }
                 merge(&mut merged, layer);
             }
@@ -142,6 +149,7 @@ impl Settings {
             hinted(format!("configuration: {error}"), "see wardmote config show")
         })?;
         expert::distinct(&settings.experts)?;
+        responses::distinct(&settings.responses.commands)?;
         Ok(settings)
     }
 }

@@ -29,6 +29,7 @@ mod panel;
 mod parse;
 mod passwords;
 mod replay;
+mod respond;
 mod rule_files;
 mod rules;
 pub(crate) mod scan;
@@ -108,6 +109,8 @@ pub enum Command {
     Panel(panel::Args),
     /// Derive a verdict again and compare it byte for byte
     Replay(replay::Args),
+    /// What was done about findings, waits for a human, or would have been done
+    Respond(respond::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
     #[command(name = "match")]
     Match(matches::Args),
@@ -182,6 +185,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Feedback(args) => feedback::run(args, &global),
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
+        Command::Respond(args) => respond::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
         Command::Fingerprints(args) => fingerprints::run(args, &global),

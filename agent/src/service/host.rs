@@ -25,6 +25,7 @@ use scanner::remembered::Memory as Files;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::commands::scan::ledger;
+use crate::govern::worker::Responder;
 use crate::output;
 use crate::outside::Experts;
 use crate::pipeline::case::{CaseFile, Cases, Pipeline};
@@ -80,6 +81,8 @@ pub struct Host {
     remembers: bool,
     /// What makes an audit stale.
     watch: Watch,
+    /// Answers cases, where that is wanted.
+    responses: Option<Responder>,
 }
 
 impl Host {
@@ -110,7 +113,14 @@ impl Host {
             judged: Vec::new(),
             remembers: false,
             watch,
+            responses: None,
         })
+    }
+
+    /// The same, with somebody who answers its cases.
+    #[must_use]
+    pub fn with_responses(self, responder: Responder) -> Self {
+        Self { responses: Some(responder), ..self }
     }
 
     /// Goes on with the cases that were open when the service ended; the next new one gets the number
@@ -185,6 +195,9 @@ impl Host {
         self.cases.close(now);
         let complaints = judges.outside.complaints();
         self.judged.clone_from(&cases);
+        if let Some(responses) = &mut self.responses {
+            responses.offer(settings, &cases, now);
+        }
         self.keep(By::Watch, &judges, context, cases);
         self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));

@@ -44,6 +44,20 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
 ",
     case_files::MIGRATION,
+    "
+    CREATE TABLE response (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        action  TEXT NOT NULL,
+        target  TEXT NOT NULL,
+        class   TEXT NOT NULL,
+        state   TEXT NOT NULL,
+        began   INTEGER,
+        request TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX response_state ON response (state);
+    CREATE INDEX response_target ON response (action, target);
+    CREATE INDEX response_began ON response (began);
+",
 ];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
@@ -51,7 +65,7 @@ const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state,
 
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
-    database: Connection,
+    pub(super) database: Connection,
     most: usize,
     evicted: u64,
 }
@@ -390,6 +404,26 @@ mod tests {
         assert_eq!(alert.seen.title, sighting().title);
         assert_eq!(alert.seen.verdict, sighting().verdict);
         assert_eq!(alert.seen.count, i64::MAX as u64);
+    }
+
+    #[test]
+    fn a_database_of_the_first_form_is_brought_up_and_keeps_its_alerts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO alert VALUES ('f', 'audit', 'c', 't', 3, 3, 'open', 1, 1, 1, '{}', '[]', NULL)";
+        old.execute(row, []).unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path, 9).unwrap();
+        assert_eq!(store.open_count(Severity::Info).unwrap(), 1);
+        let count = |table: &str| -> i64 {
+            let question = format!("SELECT count(*) FROM {table}");
+            store.database.query_row(&question, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("alert"), count("response")), (1, 0));
     }
 
     #[test]
