@@ -9,6 +9,7 @@ use std::fmt;
 use consensus::{Severity, Verdict};
 
 use super::Answer;
+use crate::pipeline::case::verify::Checked;
 
 /// A verdict may be stamped so much later than now: clocks are read one after the other.
 const CLOCK_SLACK_S: i64 = 5;
@@ -47,6 +48,8 @@ pub struct Testimony {
     pub happened: Option<i64>,
     /// Whether an operator dismissed it; `None` where that could not be read.
     pub dismissed: Option<bool>,
+    /// Why the evidence may not be believed: its faults, and the harmless reading, if there is one.
+    pub doubted: Option<String>,
 }
 
 impl Testimony {
@@ -67,7 +70,19 @@ impl Testimony {
             judged,
             happened,
             dismissed,
+            doubted: None,
         }
+    }
+
+    /// The same of evidence that was verified.
+    #[must_use]
+    pub fn checked(self, checked: Option<&Checked>) -> Self {
+        let why = |checked: &Checked| {
+            let faults = checked.faults.iter().chain(&checked.refuted).cloned();
+            faults.collect::<Vec<String>>().join("; ")
+        };
+        let doubted = checked.filter(|checked| !checked.stands()).map(why);
+        Self { doubted, ..self }
     }
 
     /// Probability of a level or a worse one.
@@ -120,6 +135,8 @@ pub enum Doubt {
     Dismissed,
     /// What operators said could not be read.
     FeedbackUnread,
+    /// The evidence may not be believed.
+    Doubted(String),
 }
 
 impl fmt::Display for Doubt {
@@ -139,6 +156,7 @@ impl fmt::Display for Doubt {
             Self::Old { seconds } => write!(out, "it is {seconds} s old"),
             Self::Future => out.write_str("it is from the future: a clock is wrong"),
             Self::Dismissed => out.write_str("an operator has dismissed it"),
+            Self::Doubted(why) => write!(out, "a second reading doubts it: {why}"),
             Self::FeedbackUnread => out.write_str("what operators said of it could not be read"),
         }
     }
@@ -178,6 +196,7 @@ pub fn proof(testimony: &Testimony, bar: &Bar, now: i64) -> Answer<Doubt> {
         Some(true) => doubts.push(Doubt::Dismissed),
         None => doubts.push(Doubt::FeedbackUnread),
     }
+    doubts.extend(testimony.doubted.clone().map(Doubt::Doubted));
     Answer::of(doubts)
 }
 
@@ -196,6 +215,7 @@ pub mod tests {
             judged: now,
             happened: Some(now - 10),
             dismissed: Some(false),
+            doubted: None,
         }
     }
 
@@ -227,6 +247,9 @@ pub mod tests {
         spoil(|one| one.happened = Some(i64::MAX), "future");
         spoil(|one| one.dismissed = Some(true), "dismissed");
         spoil(|one| one.dismissed = None, "could not be read");
+        let refuted = |why: &str| Checked { refuted: Some(why.into()), ..Checked::default() };
+        spoilt.push((sure(now).checked(Some(&refuted("monitoring"))), "doubts it: monitoring"));
+        assert_eq!(sure(now).checked(Some(&Checked::default())), sure(now));
         for (one, why) in spoilt {
             let answer = proof(&one, &bar(), now);
             let Answer::No(doubts) = &answer else { panic!("{why}: {answer:?}") };

@@ -168,7 +168,9 @@ impl What {
         known: &Known,
     ) -> Proposal {
         let dismissed = known.dismissed.as_ref().ok().map(|all| all.contains(&case.fingerprint));
-        let testimony = Testimony::of(&case.verdict, judged, case.evidence.last, dismissed);
+        let checked = case.course.as_ref().map(|course| &course.checked);
+        let testimony =
+            Testimony::of(&case.verdict, judged, case.evidence.last, dismissed).checked(checked);
         let sure = testimony.at_least(from);
         let certainty = Certainty::of(sure, testimony.experts, testimony.sources);
         let Self { action, aim, reach, undo, target, hold, confirm } = self;
