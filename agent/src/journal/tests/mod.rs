@@ -18,6 +18,7 @@ use super::*;
 mod cycles;
 mod faults;
 mod simulated;
+mod torture;
 
 const FIRST: [u8; 32] = [7; 32];
 
