@@ -195,7 +195,7 @@ fn over_its_budget_the_least_grave_goes_first_and_is_named() {
     let mut all: Vec<u64> = gone.chain(numbers).collect();
     all.sort_unstable();
     assert!(all.into_iter().eq(0..3_000), "what is gone is named, and nothing else");
-    let told = read::parts::<std::io::Error>(&disk, |part| {
+    let told = read::parts::<std::io::Error>(&disk, read::Order::Names, |part| {
         assert!(part.file_bytes < 3_000);
         Ok(())
     });

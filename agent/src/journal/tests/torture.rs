@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use super::*;
 use crate::journal::disk::Directory;
 
@@ -25,12 +23,6 @@ const CHILD: u64 = 4 * THREAD;
 
 fn tiny() -> Options {
     Options { segment_bytes: 2_000, budget_bytes: 1 << 30, epoch_records: 20, epoch_us: 60_000_000 }
-}
-
-fn in_memory() -> TempDir {
-    let shared = Path::new("/dev/shm");
-    let made = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
-    made.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn new_journal(path: &Path) -> Directory {
