@@ -79,7 +79,12 @@ pub struct AgentSettings {
     pub sweep_every: Span,
     /// Alerts as JSON lines; relative to the state directory.
     pub alerts: PathBuf,
-    /// Alerts below this level are kept in the store but not written as lines.
+    /// Cases of which there are news, as JSON lines; relative to the state directory.
+    pub cases: PathBuf,
+    /// How the service is, for Prometheus' textfile collector; none unless it is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<PathBuf>,
+    /// Alerts and cases below this level are kept in the store but not written as lines.
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
@@ -102,6 +107,8 @@ impl Default for AgentSettings {
             audit_every: Span::days(1),
             sweep_every: Span(Duration::from_secs(2)),
             alerts: "alerts.jsonl".into(),
+            cases: "cases.jsonl".into(),
+            metrics: None,
             alert_from: Severity::Low,
             keep: Span::days(90),
         }

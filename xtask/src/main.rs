@@ -3,6 +3,7 @@
 //! SECONDS` runs every fuzz target for that long.
 
 mod crowd;
+mod crypto;
 mod figures;
 mod logs;
 mod ports;
@@ -19,12 +20,13 @@ fn main() -> Result<()> {
         ["figures"] => figures::all(),
         ["figures", "logs", inputs @ ..] => logs::measure(inputs),
         ["figures", "yaml", files @ ..] => yaml::measure(files),
+        ["figures", "crypto"] => crypto::measure(),
         ["figures", "ports"] => ports::measure(),
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
         _ => bail!(
-            "usage: cargo xtask figures [NAME | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | fuzz SECONDS"
+            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | fuzz SECONDS"
         ),
     }
 }

@@ -47,6 +47,8 @@ pub struct Testimony {
     pub happened: Option<i64>,
     /// Whether an operator dismissed it; `None` where that could not be read.
     pub dismissed: Option<bool>,
+    /// The second reading found its evidence at fault, or refuted it.
+    pub refuted: bool,
 }
 
 impl Testimony {
@@ -67,6 +69,7 @@ impl Testimony {
             judged,
             happened,
             dismissed,
+            refuted: false,
         }
     }
 
@@ -120,6 +123,8 @@ pub enum Doubt {
     Dismissed,
     /// What operators said could not be read.
     FeedbackUnread,
+    /// It did not stand a second reading.
+    Refuted,
 }
 
 impl fmt::Display for Doubt {
@@ -139,6 +144,7 @@ impl fmt::Display for Doubt {
             Self::Old { seconds } => write!(out, "it is {seconds} s old"),
             Self::Future => out.write_str("it is from the future: a clock is wrong"),
             Self::Dismissed => out.write_str("an operator has dismissed it"),
+            Self::Refuted => out.write_str("a second reading of its evidence speaks against it"),
             Self::FeedbackUnread => out.write_str("what operators said of it could not be read"),
         }
     }
@@ -173,6 +179,9 @@ pub fn proof(testimony: &Testimony, bar: &Bar, now: i64) -> Answer<Doubt> {
     if times.iter().flatten().any(|time| age(*time) < -CLOCK_SLACK_S) {
         doubts.push(Doubt::Future);
     }
+    if testimony.refuted {
+        doubts.push(Doubt::Refuted);
+    }
     match testimony.dismissed {
         Some(false) => {}
         Some(true) => doubts.push(Doubt::Dismissed),
@@ -196,6 +205,7 @@ pub mod tests {
             judged: now,
             happened: Some(now - 10),
             dismissed: Some(false),
+            refuted: false,
         }
     }
 
@@ -227,6 +237,7 @@ pub mod tests {
         spoil(|one| one.happened = Some(i64::MAX), "future");
         spoil(|one| one.dismissed = Some(true), "dismissed");
         spoil(|one| one.dismissed = None, "could not be read");
+        spoil(|one| one.refuted = true, "second reading");
         for (one, why) in spoilt {
             let answer = proof(&one, &bar(), now);
             let Answer::No(doubts) = &answer else { panic!("{why}: {answer:?}") };

@@ -58,6 +58,7 @@ pub fn case(ip: &str, severity: Severity) -> Case {
         why: String::new(),
         remediation: Remediation::default(),
         shown: 1.0,
+        course: None,
     }
 }
 
@@ -106,6 +107,21 @@ fn a_block_carries_the_verdict_its_risk_and_its_times() {
     let held = format!("{ON}allow: []\n").replace("true}", "true, unconfirmed: hold, for: 2h}");
     let one = proposals(&case("192.0.2.7", Severity::High), 1_000, &policy(&held), &known());
     assert_eq!((one[0].hold_s, one[0].confirm_within_s), (7_200, None));
+}
+
+#[test]
+fn what_did_not_stand_a_second_reading_is_refuted() {
+    let mut one = case("192.0.2.7", Severity::High);
+    let course = |checked: serde_json::Value| {
+        let whole = serde_json::json!({"questions": {}, "checked": checked});
+        serde_json::from_value(whole).unwrap()
+    };
+    let refuted = |one: &Case| proposals(one, 1_000, &policy(ON), &known())[0].testimony.refuted;
+    assert!(!refuted(&one));
+    one.course = Some(course(serde_json::json!({"sources": 1})));
+    assert!(!refuted(&one));
+    one.course = Some(course(serde_json::json!({"sources": 1, "refuted": "a relay"})));
+    assert!(refuted(&one));
 }
 
 #[test]

@@ -14,6 +14,10 @@ use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::pipeline::case::CaseFile;
+
+use super::case_files::{self, in_sqlite};
+use super::responses;
 use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
 
 /// `ward` in ASCII.
@@ -40,20 +44,8 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
 ",
-    "
-    CREATE TABLE response (
-        id      INTEGER PRIMARY KEY AUTOINCREMENT,
-        action  TEXT NOT NULL,
-        target  TEXT NOT NULL,
-        class   TEXT NOT NULL,
-        state   TEXT NOT NULL,
-        began   INTEGER,
-        request TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX response_state ON response (state);
-    CREATE INDEX response_target ON response (action, target);
-    CREATE INDEX response_began ON response (began);
-",
+    case_files::MIGRATION,
+    responses::MIGRATION,
 ];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
@@ -86,6 +78,32 @@ impl SqliteStore {
         // Few writes, and each is worth keeping through a power cut.
         database.pragma_update(None, "synchronous", "FULL")?;
         Ok(Self { database, most, evicted: 0 })
+    }
+
+    /// Opens a file that is there, to read what the service has kept; nothing is written, not even a newer
+    /// form. `None` where there is no file.
+    pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(meta) if !meta.is_file() => return Err(StoreError::Foreign),
+            Ok(_) => {}
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(path, flags)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        let number = |name: &str| {
+            database.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        match (number("application_id")?, number("user_version")?) {
+            (APPLICATION_ID, found) if found == known => {
+                Ok(Some(Self { database, most: 0, evicted: 0 }))
+            }
+            (APPLICATION_ID, found) if found > known => Err(StoreError::Newer { found, known }),
+            (APPLICATION_ID, found) => Err(StoreError::Older { found, known }),
+            _ => Err(StoreError::Foreign),
+        }
     }
 }
 
@@ -260,6 +278,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&mut self, older: i64) -> Result<usize, StoreError> {
+        in_sqlite::prune(&self.database, older)?;
         Ok(self
             .database
             .prepare_cached(
@@ -270,6 +289,26 @@ impl Store for SqliteStore {
 
     fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError> {
+        in_sqlite::put(&mut self.database, files, merged)
+    }
+
+    fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
+        in_sqlite::latest(&self.database, since, limit)
+    }
+
+    fn untold_cases(&self, from: Severity, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
+        in_sqlite::untold(&self.database, from, limit)
+    }
+
+    fn case(&self, id: u64) -> Result<Option<CaseFile>, StoreError> {
+        in_sqlite::one(&self.database, id)
+    }
+
+    fn next_case(&self) -> Result<u64, StoreError> {
+        in_sqlite::next(&self.database)
     }
 }
 

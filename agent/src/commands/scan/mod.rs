@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use scanner::RootedTree;
 use scanner::facts::Spoken;
-use scanner::ports::Inventory;
 use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::{HostReport, Report};
+use scanner::ports::report::Report;
 use scanner::ports::targets as words;
+use scanner::ports::{self, Dump, Inventory};
 
 use crate::commands::Global;
 use crate::commands::audit::tell;
@@ -113,24 +113,27 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let expected = args.expect.as_deref().map(expect::read).transpose()?;
     let fingerprints = identify::known(&args.identify)?;
     let mut job = prepare(&args)?;
-    let inventory = inventory(&job)?;
-    let mut report = ask(&mut job, args.resume.as_deref(), inventory.as_ref(), global)?;
+    let Looked { mut report, asked, inventory } = look(&mut job, args.resume.as_deref(), global)?;
     let Job { runtime, tree, request, .. } = &job;
     if !job.beside.watch.is_stopped() {
         let since = Instant::now();
-        let known = services::Known { fingerprints, inventory: inventory.as_ref() };
-        services::add(runtime, &mut report, known, &args.cache, global);
+        let (inventory, host_timeout) = (inventory.as_ref(), args.host_timeout);
+        let known = services::Known { fingerprints, inventory, host_timeout };
+        let kept = services::add(runtime, &mut report, known, &args.cache, global);
         report.elapsed_ms += millis(since);
-        truth::compare(&mut report, request, tree);
+        // The disk takes its time, and nobody has to wait for it.
+        let saved = std::thread::scope(|scope| {
+            let saved = scope.spawn(|| kept.and_then(services::Kept::save));
+            truth::compare(&mut report, request, tree);
+            saved.join()
+        });
+        tell(global, saved.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     }
     // Also of a scan that was interrupted: sweeps are to know the lines that it caused.
     tell(global, ledger::keep(&state_directory(global.state_dir.as_deref())));
     if let Some(expected) = &expected {
-        let asked = |host: &HostReport, port| match &request.ports {
-            Some(ports) => ports.contains(&port),
-            None => host.own || words::common().iter().any(|(common, _)| *common == port),
-        };
-        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        let was_asked = expect::asked(request, &asked);
+        let compared = declared::compare(expected, &report, inventory.as_ref(), was_asked);
         report.drift = Some(compared.drift);
         report.incomplete.extend(compared.incomplete);
     }
@@ -186,20 +189,17 @@ fn prepare(args: &Args) -> anyhow::Result<Job> {
     Ok(Job { runtime, tree, own, request, beside, incomplete })
 }
 
-/// Who holds this host's ports, where it is scanned itself. The firewall does not matter for a probe
-/// from within.
-fn inventory(job: &Job) -> anyhow::Result<Option<Inventory>> {
-    let here = job.request.addresses.iter().any(|(address, _)| job.own.contains(*address));
-    Ok(here.then(|| scanner::ports::look(&job.tree, &Spoken::default())))
+/// What was asked, and who holds it.
+struct Looked {
+    report: Report,
+    asked: Vec<Asked>,
+    /// Of this host, where it is scanned itself.
+    inventory: Option<Inventory>,
 }
 
-/// Asks the ports, from where an interrupted scan stopped.
-fn ask(
-    job: &mut Job,
-    resumed: Option<&Path>,
-    inventory: Option<&Inventory>,
-    global: &Global,
-) -> anyhow::Result<Report> {
+/// Asks the ports, and says who holds those of this host: its sockets are dumped before, described
+/// meanwhile. The firewall does not matter for a probe from within.
+fn look(job: &mut Job, resumed: Option<&Path>, global: &Global) -> anyhow::Result<Looked> {
     let earlier = match resumed {
         Some(path) => resume::read(path, &job.request, &job.own)?,
         None => Default::default(),
@@ -208,16 +208,22 @@ fn ask(
     if resumed.is_some() {
         resume::stop_on_signals(&job.beside.watch)?;
     }
-    let Job { runtime, own, request, beside, .. } = &*job;
+    let Job { runtime, tree, own, request, beside, incomplete } = &*job;
     let (started, since) = (jiff::Timestamp::now(), Instant::now());
-    let asked: Vec<Asked> = {
+    let here = request.addresses.iter().any(|(address, _)| own.contains(*address));
+    let dump = here.then(|| Dump::take(tree));
+    let (asked, inventory): (Vec<Asked>, _) = std::thread::scope(|scope| {
+        let describe = |dump| ports::look_at(tree, &Spoken::default(), dump);
+        let inventory = dump.map(|dump| scope.spawn(move || describe(dump)));
         let _progress = progress(request, own, beside, global.quiet);
-        runtime.block_on(connect::ask(request, own, beside))
-    };
-    let mut report = connect::report(request, &asked, inventory);
+        let asked = runtime.block_on(connect::ask(request, own, beside));
+        (asked, inventory.map(std::thread::ScopedJoinHandle::join))
+    });
+    let inventory = inventory.transpose().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let mut report = connect::report(request, &asked, inventory.as_ref());
     report.elapsed_ms = millis(since);
     report.started = format!("{started:.0}");
-    report.incomplete.splice(0..0, job.incomplete.clone());
+    report.incomplete.splice(0..0, incomplete.clone());
     if let Some(path) = resumed {
         resume::date(&mut report, request, &earlier);
         if beside.watch.is_stopped() {
@@ -228,7 +234,7 @@ fn ask(
             std::fs::remove_file(path)?;
         }
     }
-    Ok(report)
+    Ok(Looked { report, asked, inventory })
 }
 
 /// A line on a terminal while a scan takes longer than a moment.

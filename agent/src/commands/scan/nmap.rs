@@ -226,6 +226,7 @@ mod tests {
             rtt_us: None,
             source: "probe".to_string(),
             age_s: 0,
+            unidentified: None,
             service: (state == "open").then(|| service.clone()),
             tls: (state == "open").then(|| tls.clone()),
             owner: None,

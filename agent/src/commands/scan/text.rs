@@ -80,6 +80,7 @@ fn line(port: &PortReport, own: bool) -> String {
         details.extend(owner.unit.clone());
         details.extend(owner.package.clone());
     }
+    details.extend(port.unidentified.as_ref().map(|why| format!("not identified: {why}")));
     details.extend(port.reason.clone());
     format!("  {:<6}{state:<12}{service:<16}{}", port.port, details.join(", "))
 }

@@ -171,9 +171,10 @@ fn full_queues(address: IpAddr) -> BTreeSet<u16> {
         .into_iter()
         .filter(|one| one.transport == Transport::Tcp && one.queue.0 >= one.queue.1.max(1))
         .filter(|one| {
-            let wild = one.address.is_unspecified()
-                && (one.address.is_ipv4() == address.is_ipv4() || one.dual_stack);
-            wild || unmapped(one.address) == address
+            let bound = unmapped(one.address);
+            let wild =
+                bound.is_unspecified() && (bound.is_ipv4() == address.is_ipv4() || one.dual_stack);
+            wild || bound == address
         })
         .map(|one| one.port)
         .collect()

@@ -33,7 +33,7 @@ pub const DISAGREEMENTS_MAX: usize = 1_000;
 /// Wait for an answer of this host's own listeners.
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
 /// How often more what seems to be hidden is looked at.
-const DOUBTS: usize = 3;
+const DOUBTS: usize = 6;
 /// Pause before a disagreement is looked at again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -140,6 +140,21 @@ impl Disagreement {
         (&self.protocol, self.port, self.address, &self.seen)
             == (&other.protocol, other.port, other.address, &other.seen)
     }
+
+    /// Whether it is about one of these sockets, where it is about a socket that one view alone shows. A
+    /// service that opens its socket again and again is another one in each view, and none is hidden.
+    fn is_of(&self, sockets: &BTreeSet<compare::Key>) -> bool {
+        let one_sided = [View::Netlink, View::Tables];
+        if self.seen.len() != 1 || self.missing.len() != 1 {
+            return true;
+        }
+        if !one_sided.contains(&self.seen[0]) || !one_sided.contains(&self.missing[0]) {
+            return true;
+        }
+        sockets.iter().any(|(transport, address, port, _)| {
+            (transport.name(), *address, *port) == (&*self.protocol, self.address, self.port)
+        })
+    }
 }
 
 /// Ports of one own address that were connected to.
@@ -186,9 +201,13 @@ pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -
         if found.iter().any(|one| one.seen == [View::Tables]) {
             again.beyond = beyond(tree);
         }
+        let mut same = compare::one_sided(&again);
+        let before = compare::one_sided(&first);
+        same.retain(|socket| before.contains(socket));
         let stands = |one: &Disagreement| found.iter().any(|before| before.is_again(one));
         truth.disagreements = compare::compare(&again).into_iter().filter(stands).collect();
-        doubt(tree, again, &mut truth.disagreements);
+        truth.disagreements.retain(|one| one.is_of(&same));
+        doubt(tree, again, same, &mut truth.disagreements);
     }
     if truth.disagreements.len() > DISAGREEMENTS_MAX {
         let more = truth.disagreements.len() - DISAGREEMENTS_MAX;
@@ -199,8 +218,13 @@ pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -
 }
 
 /// Looks again at what seems to be hidden: a table of `/proc/net` is read in parts, and a row may slip
-/// through while others come and go.
-fn doubt(tree: &dyn Tree, known: Views, found: &mut Vec<Disagreement>) {
+/// through while others come and go. `same` are the sockets that each look so far showed in one view only.
+fn doubt(
+    tree: &dyn Tree,
+    known: Views,
+    mut same: BTreeSet<compare::Key>,
+    found: &mut Vec<Disagreement>,
+) {
     for _ in 0..DOUBTS {
         let hidden: Vec<Disagreement> =
             found.iter().filter(|one| one.cause == Cause::Hidden).cloned().collect();
@@ -211,8 +235,11 @@ fn doubt(tree: &dyn Tree, known: Views, found: &mut Vec<Disagreement>) {
         let mut again = views(tree, &suspects(&hidden), &mut Vec::new());
         again.firewall = known.firewall.clone();
         again.beyond = known.beyond.clone();
-        let stands = compare::compare(&again);
-        found.retain(|one| one.cause != Cause::Hidden || stands.iter().any(|now| now == one));
+        let (stands, one_sided) = (compare::compare(&again), compare::one_sided(&again));
+        same.retain(|socket| one_sided.contains(socket));
+        found.retain(|one| {
+            one.cause != Cause::Hidden || one.is_of(&same) && stands.iter().any(|now| now == one)
+        });
     }
 }
 

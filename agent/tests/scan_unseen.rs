@@ -1,0 +1,112 @@
+//! `wardmote scan` where it could not look: that is told as such, and never as something else.
+
+// The helpers below are tests too.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+#[path = "../../scanner/tests/namespace/mod.rs"]
+mod namespace;
+
+const WARDMOTE: &str = env!("CARGO_BIN_EXE_wardmote");
+
+fn scan(words: &[&str]) -> Output {
+    Command::new(WARDMOTE).arg("scan").args(words).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn incomplete(report: &Value) -> Vec<&str> {
+    report["incomplete"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
+}
+
+fn ip(words: &str) {
+    let words: Vec<&str> = std::iter::once("ip").chain(words.split(' ')).collect();
+    assert!(namespace::run(&words), "{words:?}");
+}
+
+#[test]
+fn a_declared_port_that_was_not_probed_is_not_told_as_missing() {
+    if !namespace::inside("a_declared_port_that_was_not_probed_is_not_told_as_missing") {
+        return;
+    }
+    // Nobody is behind the link: the host is given up before it was asked for everything.
+    for words in [
+        "link add v0 type veth peer name v1",
+        "addr add 10.98.0.1/24 dev v0",
+        "link set v0 up",
+        "link set v1 up",
+        "neigh add 10.98.0.2 lladdr 02:00:00:00:00:02 dev v0",
+    ] {
+        ip(words);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("expected.yaml");
+    let declared: String =
+        (2000..2400).map(|port| format!("- {{address: 10.98.0.2, port: {port}}}\n")).collect();
+    std::fs::write(&file, format!("listeners:\n{declared}")).unwrap();
+    let words = ["10.98.0.2", "-p", "2000-2399", "--timeout", "100ms", "--retries", "0"];
+    let expect = ["--expect", file.to_str().unwrap(), "--format", "json"];
+    let output = scan(&[&words[..], &expect].concat());
+    let report = json(&output);
+    let left = report["counts"]["not_probed"].as_u64().unwrap();
+    assert!(left > 100, "{:?}", report["counts"]);
+    let missing = report["drift"].as_array().unwrap().len() as u64;
+    assert_eq!(missing, 400 - left, "silent ports are missing, the others were not looked at");
+    let untold = incomplete(&report).iter().filter(|line| line.contains("was not asked")).count();
+    assert_eq!(untold as u64, left);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// A service of a test's own, at an address of its own: what it does with each connection.
+fn service(last: u8, does: impl Fn(TcpStream) + Send + 'static) -> (String, String) {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = IpAddr::V4(Ipv4Addr::new(127, 176 + (high & 15), low, last));
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().flatten().for_each(does));
+    (address.to_string(), port.to_string())
+}
+
+/// Scans a port with `--identify`, without a cache of other tests: the exit code and the report.
+fn identified(address: &str, port: &str) -> (Option<i32>, Value) {
+    let state = tempfile::tempdir().unwrap();
+    let state = ["--state-dir", state.path().to_str().unwrap()];
+    let words = [address, "-p", port, "--identify", "--format", "json"];
+    let output = scan(&[&words[..], &state].concat());
+    (output.status.code(), json(&output))
+}
+
+#[test]
+fn a_service_that_breaks_off_is_not_identified_and_that_is_told() {
+    let (address, port) = service(3, |stream| {
+        std::thread::sleep(Duration::from_millis(100));
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    });
+    let (code, report) = identified(&address, &port);
+    let told = format!("{address}:{port}: not identified: the connection broke: ");
+    assert!(incomplete(&report).iter().any(|line| line.starts_with(&told)), "{report}");
+    let why = report["hosts"][0]["ports"][0]["unidentified"].as_str().unwrap();
+    assert!(why.starts_with("the connection broke: "), "{why}");
+    assert_eq!(code, Some(3));
+}
+
+#[test]
+fn a_service_that_says_nothing_was_looked_at() {
+    for (last, waits, told) in [
+        (4, 2000, "says nothing first, and nothing is known that could be asked"),
+        (5, 100, "closed the connection without a word"),
+    ] {
+        let (address, port) =
+            service(last, move |_| std::thread::sleep(Duration::from_millis(waits)));
+        let (code, report) = identified(&address, &port);
+        assert_eq!(report["hosts"][0]["ports"][0]["unidentified"], told);
+        assert_eq!((code, incomplete(&report).len()), (Some(0), 0), "{report}");
+    }
+}
