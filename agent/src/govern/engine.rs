@@ -23,7 +23,8 @@ use crate::store::responses::{Request, Responses, State};
 pub const HOUR_S: i64 = 3_600;
 /// Most requests that wait for an operator; over that the oldest one expires.
 pub const WAITING_MAX: usize = 1_000;
-/// How often it is looked whether blocks still stand, and what could not be taken back is tried again.
+/// How often it is looked whether blocks still stand, what could not be taken back is tried again, and
+/// requests that wait too long expire.
 pub const AGAIN_S: i64 = 5;
 /// A clock may be set back so far before it ends actions.
 const CLOCK_SLACK_S: i64 = 60;
@@ -358,12 +359,6 @@ impl Engine {
     /// What time asks for: takes back what is over or unconfirmed, tries again what could not be, lets
     /// requests expire, and makes blocks stand that somebody flushed.
     pub fn tick(&mut self, now: i64) -> Result<(), StoreError> {
-        let waits = self.policy.settings.wait.seconds();
-        for request in self.store.requests(&[State::Waiting], usize::MAX)? {
-            if now.saturating_sub(request.changed) >= waits {
-                self.move_to(request, State::Expired, "no operator said anything", None, now)?;
-            }
-        }
         let mut over = Vec::new();
         for request in self.store.requests(&[State::Done, State::Confirmed], usize::MAX)? {
             let note = match (request.state, ended(&request, now)) {
@@ -373,8 +368,10 @@ impl Engine {
             };
             over.extend(self.move_to(request, State::Reverting, note, None, now)?);
         }
+        // Most of it is not pressing, and costs more.
         let due = now.saturating_sub(self.looked) >= AGAIN_S || now < self.looked;
         if due {
+            self.expire(now)?;
             let known: BTreeSet<i64> = over.iter().map(|request| request.id).collect();
             let again = self.store.requests(&[State::Reverting], usize::MAX)?;
             over.extend(again.into_iter().filter(|request| !known.contains(&request.id)));
@@ -383,6 +380,16 @@ impl Engine {
         if due {
             self.looked = now;
             self.ensure(now)?;
+        }
+        Ok(())
+    }
+
+    fn expire(&mut self, now: i64) -> Result<(), StoreError> {
+        let waits = self.policy.settings.wait.seconds();
+        for request in self.store.requests(&[State::Waiting], usize::MAX)? {
+            if now.saturating_sub(request.changed) >= waits {
+                self.move_to(request, State::Expired, "no operator said anything", None, now)?;
+            }
         }
         Ok(())
     }

@@ -414,7 +414,7 @@ fn requests_expire_and_the_oldest_make_room() {
     assert_eq!((machine.state(2), machine.state(3)), (State::Expired, State::Waiting));
     engine.tick(NOW + 86_399).unwrap();
     assert_eq!(machine.state(3), State::Waiting);
-    engine.tick(NOW + 86_400).unwrap();
+    engine.tick(NOW + 86_399 + AGAIN_S).unwrap();
     assert_eq!(machine.state(3), State::Expired);
     assert!(machine.blocked().is_empty());
 }

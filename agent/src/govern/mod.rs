@@ -28,6 +28,8 @@ pub mod risk;
 pub mod worker;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod situations;
 
 use harm::Aim;

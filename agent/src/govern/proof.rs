@@ -9,7 +9,6 @@ use std::fmt;
 use consensus::{Severity, Verdict};
 
 use super::Answer;
-use crate::pipeline::case::verify::Checked;
 
 /// A verdict may be stamped so much later than now: clocks are read one after the other.
 const CLOCK_SLACK_S: i64 = 5;
@@ -48,8 +47,8 @@ pub struct Testimony {
     pub happened: Option<i64>,
     /// Whether an operator dismissed it; `None` where that could not be read.
     pub dismissed: Option<bool>,
-    /// Why the evidence may not be believed: its faults, and the harmless reading, if there is one.
-    pub doubted: Option<String>,
+    /// The second reading found its evidence at fault, or refuted it.
+    pub refuted: bool,
 }
 
 impl Testimony {
@@ -70,19 +69,8 @@ impl Testimony {
             judged,
             happened,
             dismissed,
-            doubted: None,
+            refuted: false,
         }
-    }
-
-    /// The same of evidence that was verified.
-    #[must_use]
-    pub fn checked(self, checked: Option<&Checked>) -> Self {
-        let why = |checked: &Checked| {
-            let faults = checked.faults.iter().chain(&checked.refuted).cloned();
-            faults.collect::<Vec<String>>().join("; ")
-        };
-        let doubted = checked.filter(|checked| !checked.stands()).map(why);
-        Self { doubted, ..self }
     }
 
     /// Probability of a level or a worse one.
@@ -135,8 +123,8 @@ pub enum Doubt {
     Dismissed,
     /// What operators said could not be read.
     FeedbackUnread,
-    /// The evidence may not be believed.
-    Doubted(String),
+    /// It did not stand a second reading.
+    Refuted,
 }
 
 impl fmt::Display for Doubt {
@@ -156,7 +144,7 @@ impl fmt::Display for Doubt {
             Self::Old { seconds } => write!(out, "it is {seconds} s old"),
             Self::Future => out.write_str("it is from the future: a clock is wrong"),
             Self::Dismissed => out.write_str("an operator has dismissed it"),
-            Self::Doubted(why) => write!(out, "a second reading doubts it: {why}"),
+            Self::Refuted => out.write_str("a second reading of its evidence speaks against it"),
             Self::FeedbackUnread => out.write_str("what operators said of it could not be read"),
         }
     }
@@ -191,12 +179,14 @@ pub fn proof(testimony: &Testimony, bar: &Bar, now: i64) -> Answer<Doubt> {
     if times.iter().flatten().any(|time| age(*time) < -CLOCK_SLACK_S) {
         doubts.push(Doubt::Future);
     }
+    if testimony.refuted {
+        doubts.push(Doubt::Refuted);
+    }
     match testimony.dismissed {
         Some(false) => {}
         Some(true) => doubts.push(Doubt::Dismissed),
         None => doubts.push(Doubt::FeedbackUnread),
     }
-    doubts.extend(testimony.doubted.clone().map(Doubt::Doubted));
     Answer::of(doubts)
 }
 
@@ -215,7 +205,7 @@ pub mod tests {
             judged: now,
             happened: Some(now - 10),
             dismissed: Some(false),
-            doubted: None,
+            refuted: false,
         }
     }
 
@@ -247,9 +237,7 @@ pub mod tests {
         spoil(|one| one.happened = Some(i64::MAX), "future");
         spoil(|one| one.dismissed = Some(true), "dismissed");
         spoil(|one| one.dismissed = None, "could not be read");
-        let refuted = |why: &str| Checked { refuted: Some(why.into()), ..Checked::default() };
-        spoilt.push((sure(now).checked(Some(&refuted("monitoring"))), "doubts it: monitoring"));
-        assert_eq!(sure(now).checked(Some(&Checked::default())), sure(now));
+        spoil(|one| one.refuted = true, "second reading");
         for (one, why) in spoilt {
             let answer = proof(&one, &bar(), now);
             let Answer::No(doubts) = &answer else { panic!("{why}: {answer:?}") };

@@ -168,9 +168,8 @@ impl What {
         known: &Known,
     ) -> Proposal {
         let dismissed = known.dismissed.as_ref().ok().map(|all| all.contains(&case.fingerprint));
-        let checked = case.course.as_ref().map(|course| &course.checked);
-        let testimony =
-            Testimony::of(&case.verdict, judged, case.evidence.last, dismissed).checked(checked);
+        let mut testimony = Testimony::of(&case.verdict, judged, case.evidence.last, dismissed);
+        testimony.refuted = case.course.as_ref().is_some_and(|course| !course.checked.stands());
         let sure = testimony.at_least(from);
         let certainty = Certainty::of(sure, testimony.experts, testimony.sources);
         let Self { action, aim, reach, undo, target, hold, confirm } = self;

@@ -110,6 +110,21 @@ fn a_block_carries_the_verdict_its_risk_and_its_times() {
 }
 
 #[test]
+fn what_did_not_stand_a_second_reading_is_refuted() {
+    let mut one = case("192.0.2.7", Severity::High);
+    let course = |checked: serde_json::Value| {
+        let whole = serde_json::json!({"questions": {}, "checked": checked});
+        serde_json::from_value(whole).unwrap()
+    };
+    let refuted = |one: &Case| proposals(one, 1_000, &policy(ON), &known())[0].testimony.refuted;
+    assert!(!refuted(&one));
+    one.course = Some(course(serde_json::json!({"sources": 1})));
+    assert!(!refuted(&one));
+    one.course = Some(course(serde_json::json!({"sources": 1, "refuted": "a relay"})));
+    assert!(refuted(&one));
+}
+
+#[test]
 fn whom_it_hits_is_told_by_logins_and_networks() {
     let class = |ip: &str, known: &Known| {
         let all = proposals(&case(ip, Severity::High), 1_000, &policy(ON), known);

@@ -73,22 +73,21 @@ impl Responder {
         Ok(Self { to: Some(to), thread: Some(thread), settings, lost: 0 })
     }
 
-    /// Hands over cases that were judged just now, under these settings.
-    pub fn offer(&mut self, settings: &Settings, cases: &[Case], now: i64) {
-        if self.settings.as_ref() != Some(settings)
-            && self.send(News::Settings(settings.clone().into()))
-        {
+    /// These settings hold from now on.
+    pub fn take(&mut self, settings: &Settings) {
+        let known = self.settings.as_ref() == Some(settings);
+        if !known && self.send(News::Settings(settings.clone().into())) {
             self.settings = Some(settings.clone());
         }
-        if settings.responses.enabled
-            && !cases.is_empty()
-            && !self.send(News::Cases(cases.to_vec(), now))
-        {
+    }
+
+    /// Hands over cases that were judged just now.
+    pub fn offer(&mut self, cases: &[Case], now: i64) {
+        let enabled = self.settings.as_ref().is_some_and(|settings| settings.responses.enabled);
+        if enabled && !cases.is_empty() && !self.send(News::Cases(cases.to_vec(), now)) {
             self.lost += 1;
-            say!(
-                "wardmote: responses are behind: {} batches of cases were not looked at by them",
-                self.lost
-            );
+            let lost = self.lost;
+            say!("wardmote: responses are behind: {lost} batches of cases went past them");
         }
     }
 

@@ -195,9 +195,6 @@ impl Host {
         self.cases.close(now);
         let complaints = judges.outside.complaints();
         self.judged.clone_from(&cases);
-        if let Some(responses) = &mut self.responses {
-            responses.offer(settings, &cases, now);
-        }
         self.keep(By::Watch, &judges, context, cases);
         self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
@@ -267,6 +264,9 @@ impl Look for Host {
                 None => {}
             }
         }
+        if let Some(responses) = &mut self.responses {
+            responses.take(settings);
+        }
         let (seen, complaints) = self.judge(&tree, &outcome.detections, settings)?;
         outcome.incomplete.extend(complaints);
         self.heard = outcome.detections;
@@ -284,7 +284,11 @@ impl Look for Host {
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
-        for case in std::mem::take(&mut self.judged) {
+        let judged = std::mem::take(&mut self.judged);
+        if let Some(responses) = &mut self.responses {
+            responses.offer(&judged, now);
+        }
+        for case in judged {
             let severity = case.verdict.severity;
             self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
         }

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::pipeline::case::CaseFile;
 
 use super::case_files::{self, in_sqlite};
+use super::responses;
 use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
 
 /// `ward` in ASCII.
@@ -44,20 +45,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
 ",
     case_files::MIGRATION,
-    "
-    CREATE TABLE response (
-        id      INTEGER PRIMARY KEY AUTOINCREMENT,
-        action  TEXT NOT NULL,
-        target  TEXT NOT NULL,
-        class   TEXT NOT NULL,
-        state   TEXT NOT NULL,
-        began   INTEGER,
-        request TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX response_state ON response (state);
-    CREATE INDEX response_target ON response (action, target);
-    CREATE INDEX response_began ON response (began);
-",
+    responses::MIGRATION,
 ];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \

@@ -16,6 +16,8 @@ use crate::govern::{Action, Decision};
 pub mod memory;
 mod sqlite;
 
+pub(super) use sqlite::MIGRATION;
+
 /// Most requests that are kept.
 pub const REQUESTS_MAX: usize = 10_000;
 

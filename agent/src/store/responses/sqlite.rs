@@ -7,6 +7,22 @@ use crate::govern::risk::Target;
 use crate::store::StoreError;
 use crate::store::sqlite::{SqliteStore, sql_count};
 
+/// The table of this module; a number is never given to another request.
+pub const MIGRATION: &str = "
+    CREATE TABLE response (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        action  TEXT NOT NULL,
+        target  TEXT NOT NULL,
+        class   TEXT NOT NULL,
+        state   TEXT NOT NULL,
+        began   INTEGER,
+        request TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX response_state ON response (state);
+    CREATE INDEX response_target ON response (action, target);
+    CREATE INDEX response_began ON response (began);
+";
+
 impl Responses for SqliteStore {
     fn add(&mut self, requests: &[Request]) -> Result<Vec<i64>, StoreError> {
         let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
