@@ -10,13 +10,17 @@ use anyhow::{Context, Result, ensure};
 /// Makes the package; prints where it is.
 pub fn make() -> Result<()> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    run(Command::new("cargo").args(["build", "--release", "--locked", "-p", "agent"]).current_dir(root))?;
+    run(Command::new("cargo")
+        .args(["build", "--release", "--locked", "-p", "agent"])
+        .current_dir(root))?;
     let program = root.join("target/release/wardmote");
     let place = root.join("target/packaging");
     let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(place.join("man"))?;
     pages(&program, &place.join("man"))?;
-    for (shell, name) in [("bash", "wardmote.bash"), ("zsh", "_wardmote"), ("fish", "wardmote.fish")] {
+    for (shell, name) in
+        [("bash", "wardmote.bash"), ("zsh", "_wardmote"), ("fish", "wardmote.fish")]
+    {
         std::fs::write(place.join(name), said(&program, &["completions", shell])?)?;
     }
     std::fs::write(place.join("wardmote.yaml"), example(&program)?)?;
