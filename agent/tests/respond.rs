@@ -82,7 +82,7 @@ impl Stage {
             "id": 0, "state": state, "action": {"block": {"network": target}},
             "aim": {"network": target, "user": null, "unit": null}, "decision": decision,
             "operators": 1, "approved_by": [], "hold_s": 3_600, "confirm_within_s": 600,
-            "began": began, "changed": now(), "note": ""
+            "began": began, "until": null, "denied": null, "changed": now(), "note": ""
         });
         let store = rusqlite::Connection::open(self.state().join("wardmote.db")).unwrap();
         store

@@ -71,7 +71,7 @@ impl Cache {
         self.entries.insert(key, (until, id));
     }
 
-    /// An operator said something about a case.
+    /// An operator said something about a case: feedback.
     pub fn drop_case(&mut self, case: &str) {
         self.entries.retain(|key, _| key.case != case);
     }

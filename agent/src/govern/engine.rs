@@ -109,6 +109,8 @@ impl Engine {
     ) -> Result<Vec<Proposal>, StoreError> {
         let mut seen = BTreeSet::new();
         let mut new = Vec::new();
+        // What an operator did not want is not asked for again for a while.
+        let denied_since = now.saturating_sub(self.policy.settings.wait.seconds());
         for proposal in proposals {
             let action = &proposal.action;
             if !self.policy.allows(action) {
@@ -119,7 +121,7 @@ impl Engine {
                 Key { action: name.clone(), target: target.clone(), case: proposal.case.clone() };
             let known = self.cache.find(&key, &self.policy.digest, now).is_some()
                 || !seen.insert((name.clone(), target.clone()))
-                || self.store.standing(&name, &target)?.is_some();
+                || self.store.standing(&name, &target, denied_since)?.is_some();
             if !known {
                 new.push(proposal);
             }
@@ -177,6 +179,8 @@ impl Engine {
             hold_s: proposal.hold_s,
             confirm_within_s: proposal.confirm_within_s,
             began: acts.then_some(now),
+            until: None,
+            denied: None,
             changed: now,
             note: String::new(),
         }
@@ -315,8 +319,13 @@ impl Engine {
         done: Result<String, Failed>,
         now: i64,
     ) -> Result<(), StoreError> {
+        let block = matches!(request.action, Action::Block { .. });
         let (state, note) = match done {
             Ok(said) => (State::Reverted, said),
+            // Without the right to change rules: the kernel has taken it back at its time.
+            Err(failed) if block && request.until.is_some_and(|until| until <= now) => {
+                (State::Reverted, format!("its timeout ended it ({})", failed.why()))
+            }
             Err(failed) => (State::Reverting, failed.why().to_string()),
         };
         self.move_to(request, state, &note, None, now).map(drop)
@@ -332,7 +341,12 @@ impl Engine {
         now: i64,
     ) -> Result<Option<Request>, StoreError> {
         let from = request.state;
+        if from == state && request.note == note {
+            // Nothing new: it is tried again every few seconds.
+            return Ok(Some(request));
+        }
         request.state = state;
+        request.until = request.until.max(request.ends());
         request.changed = now;
         if !note.is_empty() {
             request.note = note.to_string();
@@ -377,6 +391,12 @@ impl Engine {
             over.extend(again.into_iter().filter(|request| !known.contains(&request.id)));
         }
         self.revert(over, now)?;
+        for request in self.store.requests(&[State::Approved], usize::MAX)? {
+            let by = request.approved_by.last().copied();
+            let request = Request { began: Some(now), ..request };
+            let intended = self.move_to(request, State::Intended, "", by, now)?;
+            self.perform(intended.into_iter().collect(), by, now)?;
+        }
         if due {
             self.looked = now;
             self.ensure(now)?;
@@ -397,7 +417,8 @@ impl Engine {
     /// Somebody may have flushed the rule set, or the host was started anew.
     fn ensure(&mut self, now: i64) -> Result<(), StoreError> {
         let active = self.active(now)?;
-        if active.is_empty() || self.effects.blocks_stand(&active) == Ok(true) {
+        // Who cannot look cannot mend either: the kernel's timeouts hold.
+        if active.is_empty() || self.effects.blocks_stand(&active) != Ok(false) {
             return Ok(());
         }
         let note = match self.effects.block_only(&active) {

@@ -5,7 +5,7 @@ use consensus::Severity;
 
 use super::super::harm::LiveSystem;
 use super::super::harm::tests::quiet;
-use super::super::operators::{Operator, Refused};
+use super::super::operators::{Operator, Refused, Service};
 use super::super::propose::tests::{case, known, policy};
 use super::super::propose::{Known, proposals};
 use super::super::risk::Target;
@@ -103,8 +103,8 @@ impl Responses for Machine {
         self.store.lock().unwrap().newest(limit)
     }
 
-    fn standing(&self, action: &str, target: &str) -> Result<Option<i64>, StoreError> {
-        self.store.lock().unwrap().standing(action, target)
+    fn standing(&self, action: &str, target: &str, since: i64) -> Result<Option<i64>, StoreError> {
+        self.store.lock().unwrap().standing(action, target, since)
     }
 
     fn begun(&self, action: &str, class: Target, since: i64) -> Result<(u32, u32), StoreError> {
@@ -236,14 +236,17 @@ fn a_dry_run_waits_and_an_approved_block_is_done() {
     assert_eq!(decided[0].held, ["dry_run is on"]);
     assert!(machine.host.asked.lock().unwrap().is_empty(), "nothing was done");
     let id = decided[0].id.unwrap();
-    let done = engine.approve(id, &ann(), &quiet(NOW + 5), NOW + 5).unwrap();
+    let done = engine.approve(id, &ann(), &quiet(NOW + 5), Service::Down, NOW + 5).unwrap();
     assert_eq!((done.state, done.ends()), (State::Done, Some(NOW + 605)));
     assert_eq!(machine.blocked(), ["192.0.2.7"]);
     assert!(matches!(
-        engine.approve(id, &bob(), &quiet(NOW + 6), NOW + 6),
+        engine.approve(id, &bob(), &quiet(NOW + 6), Service::Down, NOW + 6),
         Err(Refused::State { .. })
     ));
-    assert!(matches!(engine.approve(99, &ann(), &quiet(NOW), NOW), Err(Refused::Unknown(99))));
+    assert!(matches!(
+        engine.approve(99, &ann(), &quiet(NOW), Service::Down, NOW),
+        Err(Refused::Unknown(99))
+    ));
     engine.deny(id, &bob(), NOW + 10).unwrap();
     assert!(machine.blocked().is_empty(), "denied, what is in effect is taken back");
     assert_eq!(machine.state(id), State::Reverted);
@@ -260,11 +263,17 @@ fn a_critical_action_takes_two_different_operators() {
     let decided = propose_known(&mut engine, &[weak], &ours, NOW);
     assert_eq!(decided[0].outcome, Outcome::Wait { operators: 2 });
     let id = decided[0].id.unwrap();
-    let half = engine.approve(id, &ann(), &quiet(NOW), NOW).unwrap();
+    let half = engine.approve(id, &ann(), &quiet(NOW), Service::Down, NOW).unwrap();
     assert_eq!((half.state, half.approved_by.len()), (State::Waiting, 1));
-    assert!(matches!(engine.approve(id, &ann(), &quiet(NOW), NOW), Err(Refused::Twice(_))));
+    assert!(matches!(
+        engine.approve(id, &ann(), &quiet(NOW), Service::Down, NOW),
+        Err(Refused::Twice(_))
+    ));
     assert!(machine.blocked().is_empty());
-    assert_eq!(engine.approve(id, &bob(), &quiet(NOW), NOW).unwrap().state, State::Done);
+    assert_eq!(
+        engine.approve(id, &bob(), &quiet(NOW), Service::Down, NOW).unwrap().state,
+        State::Done
+    );
     assert_eq!(machine.blocked(), ["192.0.2.7"]);
 }
 
@@ -279,7 +288,7 @@ fn an_operator_is_kept_from_hurting_the_host_and_himself() {
         LiveSystem { sessions: Ok(vec![session]), ..quiet(NOW) }
     };
     let refused = |engine: &mut Engine, live: &LiveSystem, by: &Operator| {
-        engine.approve(id, by, live, NOW).err().map(|refused| refused.to_string())
+        engine.approve(id, by, live, Service::Down, NOW).err().map(|refused| refused.to_string())
     };
     assert!(refused(&mut engine, &session("ann"), &ann()).unwrap().contains("ann is logged in"));
     let here = Operator { from: "::ffff:192.0.2.7".parse().ok(), ..ann() };
@@ -304,18 +313,65 @@ fn the_same_case_is_not_answered_twice() {
     assert!(propose(&mut engine, &[bad("192.0.2.7"), other], NOW + 61).is_empty(), "it stands");
     engine.tick(NOW + 600).unwrap();
     assert_eq!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 601).len(), 1, "it is over");
-    engine.deny(2, &ann(), NOW + 602).unwrap();
-    assert_eq!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 603).len(), 1, "it is decided anew");
-    engine
-        .store
-        .change(
-            State::Done,
-            &Request { state: State::Failed, ..engine.store.request(3).unwrap().unwrap() },
-        )
-        .unwrap();
-    assert!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 604).is_empty(), "remembered");
+    let failed = Request { state: State::Failed, ..engine.store.request(2).unwrap().unwrap() };
+    engine.store.change(State::Done, &failed).unwrap();
+    assert!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 602).is_empty(), "remembered");
     engine.heard_feedback("case-192.0.2.7");
-    assert_eq!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 605).len(), 1, "feedback drops it");
+    assert_eq!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 603).len(), 1, "feedback drops it");
+}
+
+#[test]
+fn what_an_operator_did_not_want_is_not_done_again_for_a_day() {
+    let machine = Machine::default();
+    let mut engine = machine.engine(ARMED);
+    let id = propose(&mut engine, &[bad("192.0.2.7")], NOW)[0].id.unwrap();
+    engine.deny(id, &ann(), NOW + 5).unwrap();
+    assert_eq!(machine.state(id), State::Reverted);
+    let day = 86_400;
+    assert!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 100).is_empty());
+    engine.heard_feedback("case-192.0.2.7");
+    assert!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 5 + day).is_empty());
+    assert_eq!(propose(&mut engine, &[bad("192.0.2.7")], NOW + 6 + day).len(), 1);
+}
+
+#[test]
+fn without_the_right_to_change_rules_the_kernels_timeout_is_the_end() {
+    let machine = Machine::default();
+    let mut engine = machine.engine(ARMED);
+    let id = propose(&mut engine, &[bad("192.0.2.7")], NOW)[0].id.unwrap();
+    machine.fails(Some(Failed::Nothing("Operation not permitted".into())));
+    engine.deny(id, &ann(), NOW + 5).unwrap();
+    engine.tick(NOW + 20).unwrap();
+    assert_eq!(machine.state(id), State::Reverting, "it still stands in the kernel");
+    let told = machine.steps.lock().unwrap().len();
+    for second in 21..600 {
+        engine.tick(NOW + second).unwrap();
+    }
+    assert_eq!(machine.steps.lock().unwrap().len(), told, "what is not new is not told again");
+    engine.tick(NOW + 600 + AGAIN_S).unwrap();
+    let request = engine.store.request(id).unwrap().unwrap();
+    assert_eq!(request.state, State::Reverted);
+    assert!(request.note.contains("timeout ended it"), "{}", request.note);
+}
+
+#[test]
+fn an_approved_command_is_left_to_the_service_that_takes_it_back() {
+    let yaml = "enabled: true\ncommands:\n\
+                - {name: x, run: [/x, '{ip}'], undo: [/y, '{ip}'], from: high}\n";
+    let machine = Machine::default();
+    let mut engine = machine.engine(yaml);
+    let id = propose(&mut engine, &[bad("192.0.2.7")], NOW)[0].id.unwrap();
+    let live = quiet(NOW);
+    let approved = engine.approve(id, &ann(), &live, Service::Runs, NOW).unwrap();
+    assert_eq!((approved.state, approved.began), (State::Approved, None));
+    assert!(machine.host.asked.lock().unwrap().is_empty());
+    let mut service = machine.engine(yaml);
+    machine.stopped.store(true, Ordering::SeqCst);
+    service.tick(NOW + 1).unwrap();
+    assert_eq!(machine.state(id), State::Done, "an operator's word holds against the switch");
+    assert_eq!(*machine.host.running.lock().unwrap(), ["192.0.2.7"]);
+    service.tick(NOW + 601).unwrap();
+    assert!(machine.host.running.lock().unwrap().is_empty());
 }
 
 #[test]
@@ -343,7 +399,7 @@ fn the_kill_switch_stops_what_is_automatic_and_nothing_else() {
     let decided = propose(&mut engine, &[bad("192.0.2.7")], NOW);
     assert_eq!(decided[0].held, ["the switch is thrown"]);
     assert_eq!(machine.blocked(), ["192.0.2.6"]);
-    engine.approve(decided[0].id.unwrap(), &ann(), &quiet(NOW), NOW).unwrap();
+    engine.approve(decided[0].id.unwrap(), &ann(), &quiet(NOW), Service::Down, NOW).unwrap();
     assert_eq!(machine.blocked().len(), 2, "an operator's word holds");
     engine.tick(NOW + 600).unwrap();
     assert_eq!(machine.state(first), State::Reverted, "taking back goes on");

@@ -22,6 +22,15 @@ pub struct Operator {
     pub from: Option<IpAddr>,
 }
 
+/// Whether the service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It does what is approved.
+    Runs,
+    /// Nobody does, unless it is done here.
+    Down,
+}
+
 /// Why an operator's word has no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -54,12 +63,14 @@ pub enum Refused {
 
 impl Engine {
     /// An operator wants a waiting request done; done it is with the last one that it needs. `live` is
-    /// the system as it is: what would hurt is refused whoever asks for it.
+    /// the system as it is: what would hurt is refused whoever asks for it. A command is left to the
+    /// service where that runs, so that whoever takes it back may do what whoever did it may.
     pub fn approve(
         &mut self,
         id: i64,
         operator: &Operator,
         live: &LiveSystem,
+        service: Service,
         now: i64,
     ) -> Result<Request, Refused> {
         let mut request = self.in_state(id, &[State::Waiting])?;
@@ -69,10 +80,16 @@ impl Engine {
         self.harmless(&request, operator, live, now)?;
         request.approved_by.push(operator.uid);
         let enough = request.approved_by.len() >= usize::from(request.operators);
-        let state = if enough { State::Intended } else { State::Waiting };
-        request.began = enough.then_some(now);
+        let block = matches!(request.action, Action::Block { .. });
+        let here = block || service == Service::Down;
+        let state = match (enough, here) {
+            (false, _) => State::Waiting,
+            (true, true) => State::Intended,
+            (true, false) => State::Approved,
+        };
+        request.began = (enough && here).then_some(now);
         let kept = self.move_to(request, state, "approved", Some(operator.uid), now)?;
-        if let (true, Some(request)) = (enough, kept) {
+        if let (true, Some(request)) = (enough && here, kept) {
             self.perform(vec![request], Some(operator.uid), now)?;
         }
         self.kept(id)
@@ -106,10 +123,11 @@ impl Engine {
 
     /// An operator does not want it: a waiting request is not done, one that is done is taken back.
     pub fn deny(&mut self, id: i64, operator: &Operator, now: i64) -> Result<Request, Refused> {
-        let request = self.in_state(id, &[State::Waiting, State::Done, State::Confirmed])?;
-        self.cache.drop_case(&request.decision.case);
+        let deniable = [State::Waiting, State::Approved, State::Done, State::Confirmed];
+        let mut request = self.in_state(id, &deniable)?;
+        request.denied = Some(now);
         let by = Some(operator.uid);
-        if request.state == State::Waiting {
+        if matches!(request.state, State::Waiting | State::Approved) {
             self.move_to(request, State::Denied, "denied", by, now)?;
         } else {
             let half = self.move_to(request, State::Reverting, "denied", by, now)?;

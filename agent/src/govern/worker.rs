@@ -226,14 +226,7 @@ fn stopped(switches: &[PathBuf]) -> Option<String> {
 /// Keeps other engines away from this state directory until it is dropped.
 pub fn lock(state: &Path) -> anyhow::Result<File> {
     let path = state.join("responses.lock");
-    let careful = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let file = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(careful.bits().cast_signed())
-        .open(&path)
-        .with_context(|| path.display().to_string())?;
+    let file = openable(&path).with_context(|| path.display().to_string())?;
     let until = Instant::now() + LOCK_WITHIN;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -247,6 +240,23 @@ pub fn lock(state: &Path) -> anyhow::Result<File> {
             }
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }
+    }
+}
+
+/// The lock's file, made where it is missing. Opened for reading, which is enough for a lock: an operator
+/// as root may have made it, and the service is somebody else.
+fn openable(path: &Path) -> std::io::Result<File> {
+    let careful = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let open = || File::options().read(true).custom_flags(careful).open(path);
+    match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut new = File::options();
+            match new.write(true).create_new(true).mode(0o600).open(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+                _ => open(),
+            }
+        }
+        opened => opened,
     }
 }
 

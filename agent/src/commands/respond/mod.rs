@@ -5,6 +5,7 @@
 //! a block's timeout is the kernel's.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};
@@ -16,10 +17,10 @@ use crate::commands::Global;
 use crate::commands::audit::create_private;
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::engine::Engine;
-use crate::govern::operators::{Operator, Refused};
+use crate::govern::operators::{Operator, Refused, Service};
 use crate::govern::{NoLedger, risk, worker};
 use crate::output;
-use crate::settings::{Settings, Span, state_directory};
+use crate::settings::{Settings, Span, is_missing, state_directory};
 use crate::store::responses::Request;
 
 mod list;
@@ -96,8 +97,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Action::List { all, format } => (list::run(&state, all, format, now)?, Exit::Clean),
         Action::Rehearse { since, format } => rehearse::run(&state, &settings, since, format, now)?,
         Action::Approve { id } => {
+            let service = if service_runs(&state) { Service::Runs } else { Service::Down };
             let done = change(&state, &settings, |engine, operator| {
-                engine.approve(id, operator, &worker::live_now(now), now)
+                engine.approve(id, operator, &worker::live_now(now), service, now)
             })?;
             (told(&done, &state, now), Exit::Clean)
         }
@@ -123,6 +125,11 @@ fn change(
 ) -> anyhow::Result<Request> {
     create_private(state)
         .map_err(|error| hinted(format!("{}: {error}", state.display()), "use sudo"))?;
+    // A store that root made would shut out the service, which is somebody else: it makes its own.
+    let foreign = std::fs::metadata(state)?.uid() != rustix::process::geteuid().as_raw();
+    if foreign && is_missing(&state.join("wardmote.db")) {
+        return Err(hinted("there is no request yet", "the service makes them"));
+    }
     let operator = operator()?;
     let _lock = worker::lock(state)?;
     let mut engine = worker::engine(state, settings, Box::new(NoLedger))?;
@@ -156,15 +163,25 @@ fn service_runs(state: &Path) -> bool {
     file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
 }
 
-/// Who says it: the user behind sudo, or the one who runs this; and from where, as far as known.
+/// Who says it: the one who logged in (the kernel remembers that, over sudo and su), else the user behind
+/// sudo, else the one who runs this; and from where, as far as known.
 fn operator() -> anyhow::Result<Operator> {
+    let host = worker::host()?;
     let real = rustix::process::getuid();
     let behind = std::env::var("SUDO_UID").ok().filter(|_| real.is_root());
-    let uid = behind.and_then(|uid| uid.parse().ok()).unwrap_or(real.as_raw());
-    let bytes = worker::host()?.read_config("/etc/passwd").unwrap_or_default();
+    let behind = behind.and_then(|uid| uid.parse().ok()).unwrap_or(real.as_raw());
+    let uid = logged_in_as(&host).unwrap_or(behind);
+    let bytes = host.read_config("/etc/passwd").unwrap_or_default();
     let users = accounts::passwd("/etc/passwd", &bytes).entries;
     let name = users.into_iter().find(|user| user.uid == uid).map(|user| user.name);
     Ok(Operator { uid, name: name.unwrap_or_else(|| uid.to_string()), from: comes_from() })
+}
+
+/// The login's user id (pam_loginuid(8)); `None` where the kernel was told of no login.
+fn logged_in_as(tree: &dyn Tree) -> Option<u32> {
+    let bytes = tree.read(Path::new("/proc/self/loginuid"), 64).ok()?;
+    let uid: u32 = std::str::from_utf8(&bytes).ok()?.trim().parse().ok()?;
+    (uid != u32::MAX).then_some(uid)
 }
 
 /// The peer of the own SSH connection (ssh(1)), where sudo has left the variable.

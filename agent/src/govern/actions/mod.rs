@@ -86,8 +86,11 @@ impl Effects for Host {
         let words: Vec<_> = std::iter::once(nft).chain(words).collect();
         let said = run::run(&mut run::plain(&words), b"", NFT_WITHIN);
         let said = said.map_err(|failed| failed.why().to_string())?;
-        // It says so, too, when there is no such table.
-        Ok(if said.success { block::stands(&said.stdout, blocks) } else { blocks.is_empty() })
+        match said.success {
+            true => Ok(block::stands(&said.stdout, blocks)),
+            false if said.line().contains("No such file or directory") => Ok(blocks.is_empty()),
+            false => Err(format!("nft: {}", said.line())),
+        }
     }
 
     fn command(&mut self, action: &Action, case: &str, way: Way) -> Result<String, Failed> {

@@ -51,9 +51,10 @@ impl Responses for MemoryResponses {
         Ok(self.requests.values().rev().take(limit).cloned().collect())
     }
 
-    fn standing(&self, action: &str, target: &str) -> Result<Option<i64>, StoreError> {
+    fn standing(&self, action: &str, target: &str, since: i64) -> Result<Option<i64>, StoreError> {
         let stands = |one: &&Request| {
-            !one.state.is_over() && one.action_name() == action && one.decision.target == target
+            let same = one.action_name() == action && one.decision.target == target;
+            same && (!one.state.is_over() || one.denied.is_some_and(|at| at >= since))
         };
         Ok(self.requests.values().find(stands).map(|one| one.id))
     }

@@ -27,6 +27,8 @@ pub const REQUESTS_MAX: usize = 10_000;
 pub enum State {
     /// It waits for an operator.
     Waiting,
+    /// Operators approved it, and the service is to do it.
+    Approved,
     /// It is about to be done: a crash leaves it here, done or not.
     Intended,
     /// It is done, and is taken back unless it is confirmed.
@@ -47,13 +49,20 @@ pub enum State {
 
 impl State {
     /// States of requests that are not over.
-    pub const OPEN: [Self; 5] =
-        [Self::Waiting, Self::Intended, Self::Done, Self::Confirmed, Self::Reverting];
+    pub const OPEN: [Self; 6] = [
+        Self::Waiting,
+        Self::Approved,
+        Self::Intended,
+        Self::Done,
+        Self::Confirmed,
+        Self::Reverting,
+    ];
 
     /// The lower-case name used in every output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Approved => "approved",
             Self::Intended => "intended",
             Self::Done => "done",
             Self::Confirmed => "confirmed",
@@ -95,6 +104,12 @@ pub struct Request {
     pub confirm_within_s: Option<i64>,
     /// When it was written down as intended, seconds since the epoch.
     pub began: Option<i64>,
+    /// When a block ends in the kernel, whatever becomes of us: the latest that was ever set.
+    #[serde(default)]
+    pub until: Option<i64>,
+    /// When an operator did not want it, or wanted it taken back.
+    #[serde(default)]
+    pub denied: Option<i64>,
     /// When it last changed.
     pub changed: i64,
     /// Why it is where it is.
@@ -145,8 +160,9 @@ pub trait Responses {
     /// At most `limit` requests, the newest first.
     fn newest(&self, limit: usize) -> Result<Vec<Request>, StoreError>;
 
-    /// The request of this action and target that is not over.
-    fn standing(&self, action: &str, target: &str) -> Result<Option<i64>, StoreError>;
+    /// A request of this action and target that is not over, or that an operator denied at `since` or
+    /// later.
+    fn standing(&self, action: &str, target: &str, since: i64) -> Result<Option<i64>, StoreError>;
 
     /// How many actions of this name, and against this class, have begun at this time or later.
     fn begun(&self, action: &str, class: Target, since: i64) -> Result<(u32, u32), StoreError>;
@@ -193,13 +209,16 @@ pub mod tests {
             hold_s: 3_600,
             confirm_within_s: Some(600),
             began,
+            until: None,
+            denied: None,
             changed: 100,
             note: String::new(),
         }
     }
 
-    const ALL: [State; 9] = [
+    const ALL: [State; 10] = [
         State::Waiting,
+        State::Approved,
         State::Intended,
         State::Done,
         State::Confirmed,
@@ -256,13 +275,18 @@ pub mod tests {
                 let found = store.requests(&[*state], 9).unwrap();
                 assert_eq!(found.len(), 1);
                 assert_eq!(found[0].id, ids[n]);
-                let standing = store.standing("block", &format!("192.0.2.{n}")).unwrap();
+                let standing = store.standing("block", &format!("192.0.2.{n}"), 0).unwrap();
                 assert_eq!(standing, (!state.is_over()).then_some(ids[n]), "{state:?}");
             }
-            assert_eq!(store.standing("other", "192.0.2.0").unwrap(), None);
+            assert_eq!(store.standing("other", "192.0.2.0", 0).unwrap(), None);
+            let mut denied = store.request(ids[9]).unwrap().unwrap();
+            denied.denied = Some(50);
+            assert!(store.change(State::Expired, &denied).unwrap());
+            let standing = |since| store.standing("block", "192.0.2.9", since).unwrap();
+            assert_eq!((standing(50), standing(51)), (Some(ids[9]), None));
             let open = store.requests(&State::OPEN, 3).unwrap();
             assert_eq!(open.iter().map(|one| one.id).collect::<Vec<_>>(), ids[..3]);
-            assert_eq!(store.newest(2).unwrap()[0].id, ids[8]);
+            assert_eq!(store.newest(2).unwrap()[0].id, ids[9]);
             assert_eq!(store.requests(&[], 9).unwrap(), Vec::new());
         });
     }

@@ -78,15 +78,19 @@ impl Responses for SqliteStore {
         found(&self.database, "ORDER BY id DESC LIMIT ?1", params![sql_count(limit)])
     }
 
-    fn standing(&self, action: &str, target: &str) -> Result<Option<i64>, StoreError> {
+    fn standing(&self, action: &str, target: &str, since: i64) -> Result<Option<i64>, StoreError> {
         let names: Vec<&str> = State::OPEN.iter().map(|state| state.name()).collect();
         Ok(self
             .database
             .prepare_cached(
                 "SELECT id FROM response WHERE action = ?1 AND target = ?2
-                     AND state IN (SELECT value FROM json_each(?3)) ORDER BY id LIMIT 1",
+                     AND (state IN (SELECT value FROM json_each(?3))
+                         OR json_extract(request, '$.denied') >= ?4)
+                 ORDER BY id LIMIT 1",
             )?
-            .query_row(params![action, target, serde_json::to_string(&names)?], |row| row.get(0))
+            .query_row(params![action, target, serde_json::to_string(&names)?, since], |row| {
+                row.get(0)
+            })
             .optional()?)
     }
 
