@@ -14,6 +14,7 @@ mod cursor;
 mod exit;
 mod govern;
 mod journal;
+mod notify;
 mod output;
 mod outside;
 mod pending;

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::control::Shared;
 use crate::control::status::{Status, Tally};
 use crate::exit::{Exit, failed};
+use crate::notify::Desk;
 use crate::output;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
@@ -37,7 +38,7 @@ pub mod host;
 mod journal;
 mod past;
 pub mod record;
-mod tell;
+pub mod tell;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -142,6 +143,8 @@ pub struct Service {
     tally: Tally,
     timings: Timings,
     trouble: Option<String>,
+    desk: Desk,
+    no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
 }
@@ -151,8 +154,11 @@ impl Service {
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
         let began = (parts.clock)();
+        let desk = Desk::empty(parts.clock);
         Self {
             parts,
+            desk,
+            no_desk: None,
             look: Some(look),
             started: now,
             next_audit: now,
@@ -173,6 +179,7 @@ impl Service {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
         self.write_down();
+        self.open_desk();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let mut tick = Instant::now() + TICK;
@@ -256,7 +263,8 @@ impl Service {
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
             teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
-            look.told(&teller.tell_cases(&mut **store)?);
+            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            look.told(&teller.tell_cases(&mut **store, notify)?);
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -337,7 +345,9 @@ impl Service {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
         let own = self.parts.recorder.lock().trouble().map(str::to_string);
-        for trouble in self.trouble.iter().chain(&own) {
+        let desk = self.desk.line();
+        let troubles = self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&desk);
+        for trouble in troubles {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
@@ -388,6 +398,22 @@ impl Service {
         self.metrics_failed = written.is_err();
     }
 
+    /// Opens the ways out that the configuration names; the old ones stay when that fails, and it is said.
+    fn open_desk(&mut self) {
+        let Parts { settings, state_directory, clock, .. } = &self.parts;
+        match Desk::open(&settings.notify, state_directory, *clock) {
+            Ok(desk) => {
+                self.desk = desk;
+                self.no_desk = None;
+            }
+            Err(error) => {
+                let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
+                say!("wardmote: error: {trouble}");
+                self.no_desk = Some(trouble);
+            }
+        }
+    }
+
     /// Takes a new configuration, or keeps the old one and says why.
     fn reload(&mut self) {
         self.parts.notifier.reloading();
@@ -397,7 +423,10 @@ impl Service {
                 self.next_sweep = self.next_sweep.min(now + settings.agent.sweep_every.0);
                 // What the audit looks at may have changed: look again now.
                 self.next_audit = now;
-                self.parts.settings = settings;
+                let before = std::mem::replace(&mut self.parts.settings, settings);
+                if before.notify != self.parts.settings.notify || self.no_desk.is_some() {
+                    self.open_desk();
+                }
                 say!("wardmote: configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }

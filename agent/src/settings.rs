@@ -19,11 +19,16 @@ use serde_yaml::Value;
 use crate::exit::hinted;
 
 mod expert;
+mod notify;
 mod responses;
 mod site;
 mod span;
 
 pub use expert::ExpertSettings;
+pub use notify::{
+    EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
+    NotifySettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
+};
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
@@ -48,6 +53,9 @@ pub struct Settings {
     /// Experts from outside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub experts: Vec<ExpertSettings>,
+    /// Who is told of cases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<NotifySettings>,
     /// What the operator tells about the host.
     pub site: SiteSettings,
     /// What may be done about a case.
@@ -139,6 +147,9 @@ impl Settings {
                         expert::only_roots(&file, names)?;
                     }
                 }
+                if layer.get("notify").is_some() {
+                    notify::only_roots(&file)?;
+                }
                 merge(&mut merged, layer);
             }
         }
@@ -150,6 +161,7 @@ impl Settings {
         })?;
         expert::distinct(&settings.experts)?;
         responses::distinct(&settings.responses.commands)?;
+        notify::distinct(&settings.notify)?;
         Ok(settings)
     }
 }
@@ -426,6 +438,21 @@ mod tests {
         let (_dir, file) = write("w.yaml", "site:\n  role: throne\n");
         let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
         assert!(error.contains("w.yaml:2:9: ") && error.contains("bastion"), "{error}");
+    }
+
+    #[test]
+    fn whom_to_notify_is_read_and_a_wrong_target_has_a_place() {
+        let text =
+            "notify:\n- {name: j, journald: {}}\n- {name: ops, from: high, file: {path: x}}\n";
+        let (_dir, file) = write("w.yaml", text);
+        let settings = Settings::load_from(Some(&file), &file, Vec::new()).unwrap();
+        assert_eq!((settings.notify.len(), settings.notify[1].from), (2, Severity::High));
+        let (_dir, file) = write("w.yaml", "notify:\n- name: j\n  journal: {}\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:3:3: ") && error.contains("journald"), "{error}");
+        let (_dir, file) = write("w.yaml", "notify:\n- name: j\n  syslog: {address: here}\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:3:") && error.contains("a syslog is"), "{error}");
     }
 
     #[test]

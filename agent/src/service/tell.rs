@@ -47,8 +47,13 @@ impl Teller<'_> {
         Ok(store.mark_told(&told)?)
     }
 
-    /// Appends the cases of which there are news; gives them as they were told.
-    pub fn tell_cases(&self, store: &mut dyn Store) -> anyhow::Result<Vec<CaseFile>> {
+    /// Appends the cases of which there are news, and has `notify` take them before they count as told;
+    /// gives them as they were told.
+    pub fn tell_cases(
+        &self,
+        store: &mut dyn Store,
+        notify: impl FnOnce(&[CaseFile]),
+    ) -> anyhow::Result<Vec<CaseFile>> {
         let mut news = store.untold_cases(self.settings.alert_from, TOLD_AT_ONCE_MAX)?;
         if news.is_empty() {
             return Ok(news);
@@ -58,6 +63,7 @@ impl Teller<'_> {
         let lines =
             news.iter().map(|case| CaseLine { schema, time: &time, news: case.untold, case });
         self.append(&self.settings.cases, lines)?;
+        notify(&news);
         for file in &mut news {
             file.told = Some(file.as_told());
             file.untold = None;
@@ -107,7 +113,7 @@ struct CaseLine<'a> {
 
 /// Appends whole lines to a private file and to the disk. The file is opened each time, so that it can be
 /// rotated at will; a line that an earlier full disk has cut is ended first.
-pub(super) fn append(path: &Path, lines: &[u8]) -> std::io::Result<()> {
+pub fn append(path: &Path, lines: &[u8]) -> std::io::Result<()> {
     let careful = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let mut file = File::options()
         .read(true)
