@@ -9,8 +9,11 @@ macro_rules! say {
 }
 
 mod commands;
+mod control;
 mod cursor;
 mod exit;
+mod govern;
+mod journal;
 mod output;
 mod outside;
 mod pending;

@@ -19,10 +19,12 @@ use serde_yaml::Value;
 use crate::exit::hinted;
 
 mod expert;
+mod responses;
 mod site;
 mod span;
 
 pub use expert::ExpertSettings;
+pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
 
@@ -48,6 +50,9 @@ pub struct Settings {
     pub experts: Vec<ExpertSettings>,
     /// What the operator tells about the host.
     pub site: SiteSettings,
+    /// What may be done about a case.
+    #[serde(skip_serializing_if = "ResponseSettings::is_default")]
+    pub responses: ResponseSettings,
 }
 
 /// The audit's settings.
@@ -74,7 +79,12 @@ pub struct AgentSettings {
     pub sweep_every: Span,
     /// Alerts as JSON lines; relative to the state directory.
     pub alerts: PathBuf,
-    /// Alerts below this level are kept in the store but not written as lines.
+    /// Cases of which there are news, as JSON lines; relative to the state directory.
+    pub cases: PathBuf,
+    /// How the service is, for Prometheus' textfile collector; none unless it is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<PathBuf>,
+    /// Alerts and cases below this level are kept in the store but not written as lines.
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
@@ -97,6 +107,8 @@ impl Default for AgentSettings {
             audit_every: Span::days(1),
             sweep_every: Span(Duration::from_secs(2)),
             alerts: "alerts.jsonl".into(),
+            cases: "cases.jsonl".into(),
+            metrics: None,
             alert_from: Severity::Low,
             keep: Span::days(90),
         }
@@ -122,8 +134,10 @@ impl Settings {
         for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
                 let layer = check(&file, &text)?;
-                if layer.get("experts").is_some() {
-                    expert::only_roots(&file)?;
+                for names in ["experts", "responses"] {
+                    if layer.get(names).is_some() {
+                        expert::only_roots(&file, names)?;
+                    }
                 }
                 merge(&mut merged, layer);
             }
@@ -135,6 +149,7 @@ impl Settings {
             hinted(format!("configuration: {error}"), "see wardmote config show")
         })?;
         expert::distinct(&settings.experts)?;
+        responses::distinct(&settings.responses.commands)?;
         Ok(settings)
     }
 }

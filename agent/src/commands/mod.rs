@@ -10,6 +10,7 @@ use crate::output::Color;
 
 mod accept;
 mod agent;
+mod alerts;
 pub(crate) mod audit;
 mod completions;
 mod config;
@@ -19,6 +20,7 @@ mod feedback;
 mod filters;
 mod fingerprints;
 mod hash;
+mod journal;
 mod mac;
 mod man;
 mod matches;
@@ -27,11 +29,13 @@ mod panel;
 mod parse;
 mod passwords;
 mod replay;
+mod respond;
 mod rule_files;
 mod rules;
 pub(crate) mod scan;
 mod schema;
 mod seal;
+mod status;
 mod sweep;
 mod triage;
 mod verify;
@@ -91,6 +95,10 @@ pub enum Command {
     Scan(scan::Args),
     /// The service: follows logs, audits on a timer, judges, keeps alerts
     Agent(agent::Args),
+    /// How the service is, on one screen
+    Status(status::Args),
+    /// What the service keeps: open alerts and cases
+    Alerts(alerts::Args),
     /// Why a finding was judged as it was
     Explain(explain::Args),
     /// Accept a finding with a reason and an end date
@@ -101,6 +109,8 @@ pub enum Command {
     Panel(panel::Args),
     /// Derive a verdict again and compare it byte for byte
     Replay(replay::Args),
+    /// What was done about findings, waits for a human, or would have been done
+    Respond(respond::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
     #[command(name = "match")]
     Match(matches::Args),
@@ -126,6 +136,8 @@ pub enum Command {
     Open(open::Args),
     /// Message authentication codes of files, and check lists
     Mac(mac::Args),
+    /// Make, verify and show the record of what was seen, judged and done
+    Journal(journal::Args),
     /// Check or show the configuration
     Config(config::Args),
     /// Print the JSON Schema of an output
@@ -137,7 +149,7 @@ pub enum Command {
 }
 
 /// Commands of every day; the rest are tools.
-const EVERYDAY: [&str; 5] = ["audit", "sweep", "scan", "agent", "explain"];
+const EVERYDAY: [&str; 6] = ["audit", "sweep", "scan", "agent", "status", "explain"];
 
 /// The command line, with the commands of every day before the tools.
 pub fn program() -> clap::Command {
@@ -166,11 +178,14 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Sweep(args) => sweep::run(args, &global),
         Command::Scan(args) => scan::run(args, &global),
         Command::Agent(args) => agent::run(args, &global),
+        Command::Status(args) => status::run(args, &global),
+        Command::Alerts(args) => alerts::run(args, &global),
         Command::Explain(args) => explain::run(args, &global),
         Command::Accept(args) => accept::run(args, &global),
         Command::Feedback(args) => feedback::run(args, &global),
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
+        Command::Respond(args) => respond::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
         Command::Fingerprints(args) => fingerprints::run(args, &global),
@@ -183,6 +198,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),
+        Command::Journal(args) => journal::run(args, &global),
         Command::Config(args) => config::run(args, &global),
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),

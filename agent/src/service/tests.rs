@@ -1,10 +1,12 @@
 //! The loop with a look that does what the test says.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::tell::append;
 use super::*;
 use crate::settings::Span;
 use crate::store::Source;
@@ -16,6 +18,7 @@ struct Script {
     audit: Looked,
     sweeps: Vec<Looked>,
     asked: Vec<&'static str>,
+    told: Vec<u64>,
     broken: bool,
 }
 
@@ -34,6 +37,10 @@ impl Look for Scripted {
         script.asked.push("sweep");
         // The place is not kept until the service says so: the same again.
         Ok(script.sweeps.first().cloned().unwrap_or_default())
+    }
+
+    fn told(&mut self, cases: &[CaseFile]) {
+        self.0.lock().unwrap().told.extend(cases.iter().map(|case| case.id));
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
@@ -83,6 +90,8 @@ fn run(
         settings: settings(),
         reload,
         state_directory: dir.to_path_buf(),
+        recorder: SharedRecorder::new(dir),
+        shared: Shared::default(),
         notifier: Notifier::from_environment(),
         clock: || 1_000_000,
     };
@@ -195,4 +204,31 @@ fn a_cut_line_is_ended_and_links_and_fifos_are_refused() {
     let fifo = dir.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     assert!(append(&fifo, b"{}\n").is_err());
+}
+
+#[test]
+fn what_makes_an_audit_stale_brings_the_next_one_and_not_too_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let parts = Parts {
+        store: Box::new(MemoryStore::new(10)),
+        settings: settings(),
+        reload: Box::new(|| Ok(settings())),
+        state_directory: dir.path().into(),
+        recorder: SharedRecorder::new(dir.path()),
+        notifier: Notifier::from_environment(),
+        shared: Shared::default(),
+        clock: || 1_000,
+    };
+    let script = Arc::new(Mutex::new(Script::default()));
+    let mut service = Service::new(Box::new(Scripted(Arc::clone(&script))), parts);
+    let now = Instant::now();
+    let look = || Box::new(Scripted(Arc::clone(&script))) as Box<dyn Look>;
+    service.settle((look(), Step::Audit, Ok(Looked::default())));
+    assert!(service.next_audit > now + Duration::from_secs(3_600));
+    let stale = Looked { stale: Some("/etc/ssh/sshd_config changed".into()), ..Looked::default() };
+    service.settle((look(), Step::Sweep, Ok(stale.clone())));
+    let due = service.next_audit;
+    assert!(due >= now + CHANGE_SPACING && due < now + CHANGE_SPACING * 2, "apart");
+    service.settle((look(), Step::Sweep, Ok(stale)));
+    assert_eq!(service.next_audit, due, "a file that changes all the time does not put it off");
 }

@@ -3,7 +3,8 @@
 //!
 //! A record's *key* is its kind, level, field names and first value: the next record with the same key
 //! costs a number, a time difference and a mask of the fields that changed. Both sides hold the same
-//! tables, bounded by [`NAMES_MAX`] and [`KEYS_MAX`]; a full table is emptied on both sides at the same record.
+//! tables, bounded by [`NAMES_MAX`] and [`KEYS_MAX`]; a full table is emptied on both sides at the
+//! same record, and the time begins anew with it, so that a later encoder can go on where another one ended.
 //! Decoding never recurses, allocates nothing that the bytes do not pay for, and bounds everything.
 
 use std::collections::HashMap;
@@ -158,6 +159,8 @@ pub struct Encoder {
     /// As the decoder counts them.
     kept_bytes: usize,
     time_us: i64,
+    /// The decoder knows what an earlier encoder said: it must forget that first.
+    follows_another: bool,
 }
 
 /// Marks of a record's first number.
@@ -171,12 +174,18 @@ impl Encoder {
         Self::default()
     }
 
+    /// An encoder that goes on in a segment where another one ended.
+    pub fn after_another() -> Self {
+        Self { follows_another: true, ..Self::default() }
+    }
+
     /// Adds a record to `out`; `false`, and nothing added, when it is beyond a bound.
     pub fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> bool {
         if !is_bounded(record) {
             return false;
         }
-        if self.names.len() + RECORD_NAMES_MAX > NAMES_MAX
+        if self.follows_another
+            || self.names.len() + RECORD_NAMES_MAX > NAMES_MAX
             || self.keys.len() >= KEYS_MAX
             || self.kept_bytes + RECORD_NAMES_MAX * (NAME_COST + NAME_BYTES_MAX) > KEPT_BYTES_MAX
         {
@@ -186,6 +195,8 @@ impl Encoder {
             self.by_hash.clear();
             self.keys.clear();
             self.kept_bytes = 0;
+            self.time_us = 0;
+            self.follows_another = false;
         }
         let hash = self.hash(record);
         match self.by_hash.get(&hash).filter(|key| self.is(&self.keys[**key as usize], record)) {
@@ -441,6 +452,7 @@ impl Decoder {
             self.names.clear();
             self.keys.clear();
             self.kept_bytes = 0;
+            self.time_us = 0;
             first = take(bytes, at)?;
         }
         match first {

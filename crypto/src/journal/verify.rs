@@ -4,13 +4,17 @@
 //! After a fault it goes on from what the file says, so that one fault is told once and not for every frame
 //! behind it. Steps of the wall clock are notes: nothing is ordered by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
 use super::codec::{Decoded, Decoder};
-use super::frame::{self, Begin, Frame, Kind, Open, Removed, Stamp, VERSION};
+use super::frame::{self, Begin, Frame, Kind, Open, Removed, Span, Stamp, VERSION};
 use crate::chain::{BYTES, EpochKey, Head};
+
+mod fault;
+
+pub use fault::{Fault, Note};
 
 /// Most faults that are kept; the rest is counted.
 pub const FAULTS_MAX: usize = 1_000;
@@ -18,139 +22,6 @@ pub const FAULTS_MAX: usize = 1_000;
 const NOTES_MAX: usize = 1_000;
 /// A difference between wall and monotonic clock that is a step, in microseconds.
 const STEP_US: i64 = 2_000_000;
-
-/// What does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A file of no bytes.
-    #[error("empty: a segment begins with its own frame")]
-    Empty,
-    /// Not a segment.
-    #[error("not a segment of a journal")]
-    Foreign,
-    /// A version that is not known.
-    #[error("version {0} of the form is not known")]
-    Version(u16),
-    /// Heads of zeros: somebody took the proof away.
-    #[error("frame {0} is not sealed")]
-    NotSealed(u64),
-    /// A frame whose checksum does not fit.
-    #[error("frame {number} at byte {offset} is damaged")]
-    Damaged {
-        /// Its number, as far as it can be read.
-        number: u64,
-        /// Where it is.
-        offset: usize,
-    },
-    /// A frame whose checksum fits and whose head does not: it was changed by somebody who knew the form,
-    /// or comes from elsewhere, or was sealed with another key.
-    #[error("frame {number} at byte {offset} was not written here: its head does not follow")]
-    Forged {
-        /// Its number.
-        number: u64,
-        /// Where it is.
-        offset: usize,
-    },
-    /// A segment that another one follows, without its last frame.
-    #[error("its end is missing: another segment follows")]
-    NoEnd,
-    /// Bytes behind the last frame.
-    #[error("frames behind its end")]
-    AfterEnd,
-    /// Numbers that jump forward.
-    #[error("frames {from} to {to} are missing")]
-    Missing {
-        /// First.
-        from: u64,
-        /// Last.
-        to: u64,
-    },
-    /// Numbers that jump back: frames that were there before, or in another order.
-    #[error("frame {found} where frame {expected} was next: repeated or in another order")]
-    Order {
-        /// What is there.
-        found: u64,
-        /// What should be.
-        expected: u64,
-    },
-    /// An epoch that does not follow.
-    #[error("epoch {found} where epoch {expected} is open")]
-    Epoch {
-        /// What is there.
-        found: u64,
-        /// What should be.
-        expected: u64,
-    },
-    /// A segment of another journal.
-    #[error("it belongs to another journal")]
-    OtherJournal,
-    /// Two files of one segment.
-    #[error("segment {0} is there twice")]
-    Twice(u64),
-    /// A file whose name says another number.
-    #[error("it is segment {0}: the file was renamed")]
-    Renamed(u64),
-    /// Segments that are not there, and no gap names them.
-    #[error("segments {from} to {to} are missing")]
-    SegmentsMissing {
-        /// First.
-        from: u64,
-        /// Last.
-        to: u64,
-    },
-    /// The journal ends before what somebody has seen.
-    #[error("it ends with frame {found}, and frame {seen} has been seen: its tail was cut")]
-    Tail {
-        /// Last frame.
-        found: u64,
-        /// What was seen.
-        seen: u64,
-    },
-    /// The journal ends in an epoch before the one that its key is in.
-    #[error("it ends in epoch {found}, and its key is in epoch {seen}: its tail was cut")]
-    TailEpoch {
-        /// Last epoch.
-        found: u64,
-        /// What the key says.
-        seen: u64,
-    },
-    /// A head that somebody has seen is another one here.
-    #[error("frame {0} has another head than the one that was seen")]
-    Head(u64),
-    /// Records that cannot be read, in a frame that holds.
-    #[error("the records of frame {0} cannot be read")]
-    Records(u64),
-    /// A frame whose body is not what its kind has.
-    #[error("frame {0} is malformed")]
-    Malformed(u64),
-    /// No segment at all.
-    #[error("there is no segment: nothing is sealed here")]
-    Nothing,
-}
-
-/// What is worth knowing though everything holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// The wall clock moved against the monotonic one, by so many seconds.
-    ClockStep {
-        /// At which frame.
-        frame: u64,
-        /// Forward or back.
-        seconds: i64,
-    },
-    /// A write that was not finished, at the end of the last segment: nobody was told that it was durable.
-    TornTail {
-        /// Bytes.
-        bytes: usize,
-    },
-    /// Bytes of an unfinished write that a later writer cut off.
-    TornBefore {
-        /// Bytes.
-        bytes: u64,
-    },
-    /// Segments that were removed for want of room, and said so.
-    Removed(Removed),
-}
 
 /// What somebody else has seen of the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,6 +37,8 @@ pub struct Seen {
 pub struct Report {
     /// What does not hold, with the segment's name.
     pub faults: Vec<(String, Fault)>,
+    /// Where in its segment each of them is, in bytes.
+    pub places: Vec<usize>,
     /// How many more.
     pub more_faults: u64,
     /// What is worth knowing, with the segment's name.
@@ -195,16 +68,22 @@ impl Report {
 pub struct Verifier {
     key: EpochKey,
     seen: Seen,
+    /// Further heads that somebody has seen.
+    expected: Vec<(u64, Head)>,
     report: Report,
     journal: Option<[u8; 16]>,
     /// What must come next; `None` before the first segment.
     next: Option<Next>,
     numbers: BTreeSet<u64>,
-    removed: BTreeMap<u64, Removed>,
+    /// What gaps name, and where the last of them is.
+    removed: Vec<Span>,
+    removed_by: String,
     clock: Option<Stamp>,
     /// Whether the last segment that was read has its end.
     ended: bool,
     name: String,
+    /// Where in the segment it is.
+    offset: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -221,15 +100,31 @@ impl Verifier {
         Self {
             key: EpochKey::first(first_key),
             seen,
+            expected: Vec::new(),
             report: Report::default(),
             journal: None,
             next: None,
             numbers: BTreeSet::new(),
-            removed: BTreeMap::new(),
+            removed: Vec::new(),
+            removed_by: String::new(),
             clock: None,
             ended: true,
             name: String::new(),
+            offset: 0,
         }
+    }
+
+    /// Somebody has seen this frame with this head, too.
+    pub fn expect(&mut self, number: u64, head: Head) {
+        self.expected.push((number, head));
+    }
+
+    /// A segment that is there and cannot be read: it is not missing, and what follows is read anew.
+    pub fn unread(&mut self, number: u64) {
+        self.numbers.insert(number);
+        self.report.segments += 1;
+        self.next = None;
+        self.ended = true;
     }
 
     /// Reads a segment; they come in the order of [`Begin::segment`]. `number` is what its name says.
@@ -247,6 +142,7 @@ impl Verifier {
         }
         self.ended = false;
         self.name = name.to_string();
+        self.offset = 0;
         self.report.segments += 1;
         let Some(mut offset) = frame::first(bytes) else {
             self.ended = true;
@@ -256,6 +152,7 @@ impl Verifier {
         let mut decoder = Some(Decoder::new());
         let mut is_first = true;
         while offset < bytes.len() {
+            self.offset = offset;
             if self.ended {
                 return self.fault(Fault::AfterEnd);
             }
@@ -287,8 +184,9 @@ impl Verifier {
             self.fault(Fault::Nothing);
         }
         let found = self.next.map_or(0, |next| next.number.saturating_sub(1));
-        if let Some((seen, _)) =
-            self.seen.head.filter(|(seen, _)| *seen > found || self.next.is_none())
+        let heads = self.seen.head.into_iter().chain(self.expected.clone());
+        if let Some(seen) = heads.map(|(seen, _)| seen).max()
+            && (seen > found || self.next.is_none())
         {
             self.fault(Fault::Tail { found, seen });
         }
@@ -302,7 +200,10 @@ impl Verifier {
 
     fn fault(&mut self, fault: Fault) {
         match self.report.faults.len() < FAULTS_MAX {
-            true => self.report.faults.push((self.name.clone(), fault)),
+            true => {
+                self.report.faults.push((self.name.clone(), fault));
+                self.report.places.push(self.offset);
+            }
             false => self.report.more_faults += 1,
         }
     }
@@ -394,7 +295,8 @@ impl Verifier {
             self.fault(Fault::Forged { number, offset });
             return false;
         }
-        if self.seen.head.is_some_and(|(seen, head)| seen == number && head != frame.head) {
+        let mut heads = self.seen.head.iter().chain(&self.expected);
+        if heads.any(|(seen, head)| *seen == number && *head != frame.head) {
             self.fault(Fault::Head(number));
         }
         true
@@ -419,13 +321,11 @@ impl Verifier {
                 }
                 Some(_) => {}
             },
-            Some(Kind::Gap) => match Removed::decode(frame.body) {
+            Some(Kind::Gap) => match Span::decode(frame.body) {
                 None => self.fault(Fault::Malformed(frame.number)),
                 Some(all) => {
-                    for removed in all {
-                        self.removed.insert(removed.segment, removed);
-                        self.note(Note::Removed(removed));
-                    }
+                    all.into_iter().for_each(|span| span.add(&mut self.removed));
+                    self.removed_by.clone_from(&self.name);
                 }
             },
             _ => {}
@@ -490,21 +390,37 @@ impl Verifier {
         self.ended = frame.kind == Some(Kind::End);
     }
 
-    /// Segments that are not there and that no gap names.
+    /// Segments that are not there, and that no gap names; those that one names are noted.
     fn missing_segments(&mut self) {
+        self.name.clone_from(&self.removed_by);
+        for span in self.removed.clone() {
+            self.note(match span.first == span.last {
+                true => {
+                    let Span { first: segment, from, to, .. } = span;
+                    Note::Removed(Removed { segment, from, to })
+                }
+                false => Note::RemovedSpan(span),
+            });
+        }
         self.name = String::new();
         let mut expected = 0;
-        // Each step ends at a segment that is there or was removed, so the steps are bounded by those.
         for number in self.numbers.clone() {
-            while expected < number {
-                let removed = self.removed.range(expected..number).next().map(|(at, _)| *at);
-                let until = removed.unwrap_or(number);
-                if until > expected {
-                    self.fault(Fault::SegmentsMissing { from: expected, to: until - 1 });
-                }
-                expected = removed.map_or(number, |removed| removed + 1);
-            }
+            self.missing_between(expected, number);
             expected = number.saturating_add(1);
+        }
+    }
+
+    /// Segments from `at` on and before `to`, as far as no gap names them.
+    fn missing_between(&mut self, mut at: u64, to: u64) {
+        // Each step is a span further.
+        while at < to {
+            let behind = self.removed.partition_point(|span| span.last < at);
+            let next = self.removed.get(behind).copied().filter(|span| span.first < to);
+            let until = next.map_or(to, |span| span.first);
+            if until > at {
+                self.fault(Fault::SegmentsMissing { from: at, to: until - 1 });
+            }
+            at = next.map_or(to, |span| span.last.saturating_add(1));
         }
     }
 }

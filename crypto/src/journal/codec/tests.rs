@@ -171,3 +171,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_encoder_goes_on_where_another_one_ended() {
+    let rows: Vec<Row> = (0..40).map(alert).collect();
+    let (mut decoder, mut back) = (Decoder::new(), Vec::new());
+    for (at, part) in rows.chunks(10).enumerate() {
+        let mut encoder = if at == 0 { Encoder::new() } else { Encoder::after_another() };
+        let mut out = Vec::new();
+        part.iter().for_each(|row| assert!(encode(&mut encoder, row, &mut out)));
+        decoder.decode(&out, |record| back.push(row(record))).unwrap();
+    }
+    assert_eq!(back, rows);
+}
