@@ -27,7 +27,7 @@ use crate::exit::{Exit, failed};
 use crate::output;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
-use crate::service::record::{Recorder, TICK};
+use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
 use crate::settings::Settings;
 use crate::store::{Sighting, Store, StoreError};
@@ -36,7 +36,7 @@ use crate::systemd::Notifier;
 pub mod host;
 mod journal;
 mod past;
-mod record;
+pub mod record;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -111,6 +111,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What whoever asks is told.
     pub shared: Shared,
+    /// The way to the journal.
+    pub recorder: SharedRecorder,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -142,7 +144,6 @@ pub struct Service {
     trouble: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
-    recorder: Recorder,
 }
 
 impl Service {
@@ -151,7 +152,6 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         Self {
-            recorder: Recorder::new(&parts.state_directory),
             parts,
             look: Some(look),
             started: now,
@@ -174,7 +174,7 @@ impl Service {
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
         self.write_down();
         self.parts.notifier.ready();
-        self.recorder.started();
+        self.parts.recorder.lock().started();
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -199,7 +199,7 @@ impl Service {
                 () = sleep_until(wake), if !under_way => self.alive(),
                 // Epochs end while a long look is under way, too.
                 () = sleep_until(tick) => {
-                    self.recorder.tick();
+                    self.parts.recorder.lock().tick();
                     tick = Instant::now() + TICK;
                 }
             }
@@ -253,9 +253,9 @@ impl Service {
         let settled = looked.and_then(|looked| {
             self.audit_sooner(looked.stale.as_deref(), now);
             self.store(step, &looked)?;
-            let Parts { store, settings, state_directory, clock, .. } = &mut self.parts;
+            let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store, |news| self.recorder.told(news))?;
+            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
             look.told(&teller.tell_cases(&mut **store)?);
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
@@ -291,7 +291,7 @@ impl Service {
                 .put_cases(&looked.cases, &looked.merged)
                 .context("the store does not take cases")?;
         }
-        self.recorder.judged(&looked.seen);
+        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -336,8 +336,8 @@ impl Service {
         if store.evicted() > 0 {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
-        let own = self.recorder.trouble();
-        for trouble in self.trouble.as_deref().into_iter().chain(own) {
+        let own = self.parts.recorder.lock().trouble().map(str::to_string);
+        for trouble in self.trouble.iter().chain(&own) {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
@@ -399,11 +399,14 @@ impl Service {
                 self.next_audit = now;
                 self.parts.settings = settings;
                 say!("wardmote: configuration reloaded");
-                self.recorder.reloaded(None);
+                self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
                 say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
-                self.recorder.reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
+                self.parts
+                    .recorder
+                    .lock()
+                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -418,7 +421,7 @@ impl Service {
         {
             self.settle(ended(done)?);
         }
-        self.recorder.stopped("told to stop");
+        self.parts.recorder.lock().stopped("told to stop");
         Ok(())
     }
 }

@@ -19,9 +19,9 @@ use crate::commands::Global;
 use crate::commands::audit::create_private;
 use crate::control::{self, Shared};
 use crate::exit::{Exit, failed, hinted};
-use crate::govern::NoLedger;
 use crate::govern::worker::Responder;
 use crate::service::host::Host;
+use crate::service::record::SharedRecorder;
 use crate::service::{Parts, Service, Wish};
 use crate::settings::{Settings, Span, state_directory};
 use crate::store::sqlite::SqliteStore;
@@ -52,16 +52,19 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
     let open = store.cases(clock().saturating_sub(GAP_S), OPEN_CASES_MAX);
     let (open, next) = (open?, store.next_case()?);
-    let responder = Responder::start(&state, &settings, Box::new(NoLedger), clock)?;
-    let look = Host::new(PathBuf::from("/"), &state, clock)?;
-    let look = look.with_cases(open, next).with_responses(responder);
     let shared = Shared::default();
     let socket = state.clone();
+    let recorder = SharedRecorder::new(&state);
+    let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
+    let look = Host::new(PathBuf::from("/"), &state, clock)?
+        .with_cases(open, next)
+        .with_responses(responder);
     let parts = Parts {
         store: Box::new(store),
         settings,
         reload: Box::new(move || load(named.as_deref())),
         state_directory: state,
+        recorder,
         notifier,
         shared: Shared::clone(&shared),
         clock,

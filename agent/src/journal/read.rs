@@ -22,14 +22,29 @@ pub struct Part {
     pub bytes: io::Result<Bytes>,
 }
 
+/// In which order segments are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As their names say.
+    Names,
+    /// As they say themselves, so that one that was renamed is found in its place.
+    Own,
+}
+
 /// Gives every segment to `each`, in order of number. What is removed meanwhile is left out: a later segment
 /// says so. Fails where the directory cannot be listed, or as `each` does.
 pub fn parts<E: From<io::Error>>(
     disk: &dyn Disk,
+    order: Order,
     mut each: impl FnMut(Part) -> Result<(), E>,
 ) -> Result<(), E> {
-    let found = segments::among(&disk.names()?);
-    let last = found.keys().last().copied();
+    let mut found: Vec<_> = segments::among(&disk.names()?).into_iter().collect();
+    if order == Order::Own {
+        found.sort_by_cached_key(|(number, forms)| {
+            segments::own_number(disk, *number, *forms).unwrap_or(*number)
+        });
+    }
+    let last = found.last().map(|(number, _)| *number);
     for (number, forms) in found {
         let bytes = segments::read(disk, number, forms);
         if matches!(&bytes, Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -60,7 +75,7 @@ pub fn records<E: From<io::Error>>(
     mut each: impl FnMut(u64, Decoded<'_>) -> Result<(), E>,
 ) -> Result<Told, E> {
     let mut told = Told::default();
-    parts(disk, |part| {
+    parts(disk, Order::Names, |part| {
         let bytes = match part.bytes {
             Ok(Bytes::Whole(bytes)) => bytes,
             Ok(Bytes::Twice(bytes, _)) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crypto::journal::frame::Begin;
 use crypto::journal::packed::{self, SEGMENT_BYTES_MAX};
 
 use super::disk::{Disk, How};
@@ -19,6 +20,9 @@ pub fn packed_name(number: u64) -> String {
 
 /// Most bytes that are read of one file: the longest segment, or what packing may add to one.
 pub const FILE_BYTES_MAX: u64 = SEGMENT_BYTES_MAX as u64 + (1 << 20);
+
+/// Enough for a first frame.
+const START_BYTES: usize = 1 << 10;
 
 /// Under which names a segment is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +83,21 @@ pub fn read(disk: &dyn Disk, number: u64, forms: Forms) -> io::Result<Bytes> {
 
 fn unpacked(disk: &dyn Disk, number: u64) -> io::Result<Vec<u8>> {
     packed::unpack(&bytes(disk, &packed_name(number))?).map_err(io::Error::other)
+}
+
+/// The number that a segment gives itself in its first frame, if it is one. Nothing is proven.
+pub fn own_number(disk: &dyn Disk, number: u64, forms: Forms) -> Option<u64> {
+    let name = if forms.raw { name(number) } else { packed_name(number) };
+    let bytes = disk.open(&name, How::Read).ok()?.read(0, packed::START_BYTES as u64).ok()?;
+    let start = if forms.raw { bytes } else { packed::start(&bytes, START_BYTES) };
+    Begin::of(&start).map(|begin| begin.segment)
+}
+
+/// Whether the system could not read, rather than that there is nothing to be read.
+pub fn is_trouble(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let nothing = [Errno::NOENT, Errno::LOOP, Errno::NXIO, Errno::ISDIR];
+    Errno::from_io_error(error).is_some_and(|code| !nothing.contains(&code))
 }
 
 /// A file of bounded length.

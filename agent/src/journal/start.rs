@@ -18,7 +18,7 @@ use super::disk::{Disk, Handle, How};
 use super::error::{Error, on};
 use super::key::{self, KeyFile};
 use super::room::Closed;
-use super::segments::{self, Bytes, Forms};
+use super::segments::{self, Bytes, Forms, is_trouble};
 use super::write::{NEXT, Writer};
 use super::{Options, WRITE_BYTES_MAX};
 
@@ -180,13 +180,6 @@ fn reach(disk: &dyn Disk, found: &BTreeMap<u64, Forms>, state: State) -> Result<
         }
         (tail.segment, tail.offset, unsaved_from) = (next, 0, 0);
     }
-}
-
-/// Whether the system could not read, rather than that there is nothing to be read.
-fn is_trouble(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    let nothing = [Errno::NOENT, Errno::LOOP, Errno::NXIO, Errno::ISDIR];
-    Errno::from_io_error(error).is_some_and(|code| !nothing.contains(&code))
 }
 
 /// What was ever removed, as the last gap says: in the last segment, or, where a crash came right after that

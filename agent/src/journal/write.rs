@@ -205,7 +205,8 @@ impl Writer {
                 Err(error) if is_full(&error) => error,
                 Err(error) => return on(NEXT, "making", Err(error)),
             };
-            if !self.make_room(bytes, now)? {
+            // Not all at once: what is missing may be little.
+            if !self.make_room(bytes / 8, now)? {
                 return on(NEXT, "reserving", Err(full));
             }
         }

@@ -1,7 +1,7 @@
 //! `cargo bench -p crypto --bench peers`: ours and the peers in turn, medians, and the ratio.
 //!
-//! The peers: OpenSSL and the Argon2 reference code through PyPI's `cryptography` and `argon2-cffi`, ring in
-//! this process, and `age` and `rage` (`WARDMOTE_RAGE` names another place of the latter). One that is not
+//! The peers: OpenSSL and the Argon2 reference code through PyPI's `cryptography` and `argon2-cffi`, ring and
+//! RustCrypto's aes-gcm in this process, and `age` and `rage` (`WARDMOTE_RAGE` names another place of the latter). One that is not
 //! installed is said, never guessed. `WARDMOTE_ROUNDS` says how often each runs (5).
 
 #![allow(clippy::unwrap_used)] // a benchmark may panic as a test does
@@ -99,39 +99,38 @@ fn argon2(cost: Cost, name: &str, count: usize) {
 
 /// 1,000 messages under one key, as the chunks of a sealed file are encrypted.
 fn aes(bytes: usize) {
-    let ours = Aes256Gcm::new(&[1; 32].into());
-    let ring = ring::aead::UnboundKey::new(&ring::aead::AES_256_GCM, &[1; 32]).unwrap();
-    let ring = ring::aead::LessSafeKey::new(ring);
+    let ours = ring::aead::UnboundKey::new(&ring::aead::AES_256_GCM, &[1; 32]).unwrap();
+    let ours = ring::aead::LessSafeKey::new(ours);
+    let other = Aes256Gcm::new(&[1; 32].into());
     let nonce = |number: u64| {
         let mut nonce = [0; 12];
         nonce[..8].copy_from_slice(&number.to_le_bytes());
         nonce
     };
     let mut message = vec![7; bytes];
-    let mut other = message.clone();
+    let mut others = message.clone();
     let mut mine = || {
         time(|| {
             for number in 0..1000 {
-                let room = InOutBuf::from(&mut message[..]);
-                black_box(
-                    ours.encrypt_inout_detached(&Nonce::from(nonce(number)), b"", room).unwrap(),
-                );
+                let nonce = ring::aead::Nonce::assume_unique_for_key(nonce(number));
+                let none = ring::aead::Aad::empty();
+                let tag = ours.seal_in_place_separate_tag(nonce, none, &mut message);
+                black_box(tag.unwrap().as_ref());
             }
         })
     };
     let theirs = || {
         Some(time(|| {
             for number in 0..1000 {
-                let nonce = ring::aead::Nonce::assume_unique_for_key(nonce(number));
-                let none = ring::aead::Aad::empty();
-                let tag = ring.seal_in_place_separate_tag(nonce, none, &mut other);
-                black_box(tag.unwrap().as_ref());
+                let room = InOutBuf::from(&mut others[..]);
+                let nonce = Nonce::from(nonce(number));
+                black_box(other.encrypt_inout_detached(&nonce, b"", room).unwrap());
             }
         }))
     };
     let peers: Vec<Way<'_>> = vec![
         ("OpenSSL, context reused", Box::new(move || python::aes(bytes))),
-        ("ring", Box::new(theirs)),
+        ("aes-gcm (RustCrypto)", Box::new(theirs)),
     ];
     mine();
     beside(&format!("AES-256-GCM, 1,000 of {bytes} bytes"), mine, peers);

@@ -16,7 +16,7 @@ use super::{Where, tell};
 use crate::commands::Global;
 use crate::exit::{Exit, hinted};
 use crate::journal::disk::Disk;
-use crate::journal::segments::Bytes;
+use crate::journal::segments::{self, Bytes};
 use crate::journal::{Error, key, read};
 use crate::{output, secrets};
 
@@ -115,7 +115,7 @@ fn walk(
     verifier: &mut Verifier,
     incomplete: &mut Vec<String>,
 ) -> std::io::Result<()> {
-    read::parts(disk, |part| {
+    read::parts(disk, read::Order::Own, |part| {
         match part.bytes {
             Ok(Bytes::Whole(bytes)) => {
                 verifier.segment(&part.name, Some(part.number), &bytes, |_, _| {});
@@ -127,7 +127,7 @@ fn walk(
                 }
             }
             // A file that is not what its name says is no segment; one that the system does not give is unread.
-            Err(error) if error.raw_os_error().is_none() => {
+            Err(error) if !segments::is_trouble(&error) => {
                 verifier.segment(&part.name, Some(part.number), b"not a segment", |_, _| {});
                 incomplete.push(format!("{}: {error}", part.name));
             }

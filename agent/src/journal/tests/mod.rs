@@ -1,5 +1,6 @@
 //! The journal on a simulated disk, and on real ones that are killed, full and failing.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -8,6 +9,7 @@ use crypto::journal::codec::Value;
 use crypto::journal::frame::Stamp;
 use crypto::journal::state::Made;
 use crypto::journal::verify::{Note, Report, Seen, Verifier};
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::disk::Disk;
@@ -15,9 +17,11 @@ use super::segments::Bytes;
 use super::start::Opened;
 use super::*;
 
+mod attacks;
 mod cycles;
 mod faults;
 mod simulated;
+mod torture;
 
 const FIRST: [u8; 32] = [7; 32];
 
@@ -61,6 +65,13 @@ impl Clocks {
     }
 }
 
+/// A directory in memory, where the system has one: what is killed has been written there as well.
+fn in_memory() -> TempDir {
+    let shared = Path::new("/dev/shm");
+    let made = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
+    made.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn make(disk: &dyn Disk) {
     let first = Zeroizing::new(FIRST);
     create(disk, first, [3; 16], Made::WithVerifyKey, Clocks::new().now()).unwrap();
@@ -80,7 +91,7 @@ fn entry(number: u64) -> Entry<'static> {
 fn verified(disk: &dyn Disk, seen: Seen) -> (Vec<u64>, Report) {
     let mut verifier = Verifier::new(Zeroizing::new(FIRST), seen);
     let mut numbers = Vec::new();
-    read::parts::<std::io::Error>(disk, |part| {
+    read::parts::<std::io::Error>(disk, read::Order::Own, |part| {
         let Ok(Bytes::Whole(bytes)) = part.bytes else { panic!("{}: unreadable", part.name) };
         verifier.segment(&part.name, Some(part.number), &bytes, |_, record| {
             numbers.extend(record.fields().find_map(|field| match field {
