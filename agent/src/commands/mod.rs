@@ -29,7 +29,7 @@ mod panel;
 mod parse;
 mod passwords;
 mod replay;
-mod respond;
+pub(crate) mod respond;
 mod rule_files;
 mod rules;
 pub(crate) mod scan;

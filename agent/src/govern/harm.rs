@@ -13,6 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use consensus::networks::{Network, Networks};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
@@ -66,13 +67,16 @@ pub struct Spent {
 pub const NOBODY_KNOWN: &str = "somebody";
 
 /// What an action aims at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Aim {
     /// An address or a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// An account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// A systemd unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
 }
 

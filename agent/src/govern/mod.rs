@@ -11,6 +11,7 @@
 //! the operator's own command. A guardian that is late, fails or could not look says no.
 
 use consensus::networks::Network;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod actions;
@@ -69,7 +70,7 @@ impl<No: std::fmt::Display> Answer<No> {
 }
 
 /// Something that can be done, with all that is needed to do it and to take it back.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Drop what comes from there.
@@ -132,7 +133,7 @@ pub struct Proposal {
 }
 
 /// What comes of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is done.
@@ -145,11 +146,12 @@ pub enum Outcome {
 }
 
 /// One decision, as it is journaled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// Seconds since the epoch.
     pub time: i64,
-    /// Number of the request; none where it only repeats one.
+    /// Number of the request, once it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
     /// Fingerprint of the finding.
     pub case: String,

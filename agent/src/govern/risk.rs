@@ -184,7 +184,7 @@ impl Certainty {
 }
 
 /// What the risk of an action is looked up by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Factors {
     /// How many are hit.
     pub reach: Reach,

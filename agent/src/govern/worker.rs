@@ -298,7 +298,43 @@ pub fn known(tree: &dyn Tree, clicks: Option<&[Click]>) -> Known {
 
 #[cfg(test)]
 mod tests {
+    use consensus::Severity;
+
+    use super::super::NoLedger;
+    use super::super::propose::tests::case;
     use super::*;
+    use crate::store::responses::{Request, Responses, State};
+
+    const CLOCK: fn() -> i64 = || 1_000;
+
+    /// What the store holds after cases were offered and the service has ended.
+    fn offered(settings: &Settings, offers: usize) -> Vec<Request> {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Box::new(NoLedger);
+        let mut responder = Responder::start(dir.path(), settings, ledger, CLOCK).unwrap();
+        let attack = case("198.51.100.7", Severity::High);
+        for _ in 0..offers {
+            responder.take(settings);
+            responder.offer(std::slice::from_ref(&attack), CLOCK());
+        }
+        // What was handed over is answered before the thread ends.
+        drop(responder);
+        let store = SqliteStore::open(&dir.path().join("wardmote.db"), ALERTS_MAX).unwrap();
+        store.newest(9).unwrap()
+    }
+
+    #[test]
+    fn a_case_that_is_offered_waits_for_an_operator_once() {
+        let mut settings = Settings::default();
+        assert_eq!(offered(&settings, 1), [], "nothing was asked for");
+        settings.responses.enabled = true;
+        settings.responses.block.enabled = true;
+        let all = offered(&settings, 3);
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!((all[0].state, all[0].operators), (State::Waiting, 1));
+        assert_eq!(all[0].decision.target, "198.51.100.7");
+        assert!(all[0].decision.held.contains(&"dry_run is on".to_string()), "{all:?}");
+    }
 
     #[test]
     fn the_kill_switch_is_a_file_and_one_that_cannot_be_seen_is_thrown() {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Format;
@@ -14,14 +15,18 @@ use crate::store::sqlite::SqliteStore;
 /// Most requests that are shown.
 const SHOWN_MAX: usize = 1_000;
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What `respond list --format json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a> {
+    /// `wardmote.respond/1`.
     schema: &'static str,
+    /// The requests, the newest first.
     requests: Vec<Line<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Line<'a> {
+    /// When its effect ends, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends: Option<String>,
     #[serde(flatten)]
@@ -29,7 +34,7 @@ struct Line<'a> {
 }
 
 /// The list as text or JSON.
-pub fn run(state: &Path, all: bool, format: Format, now: i64) -> anyhow::Result<String> {
+pub(super) fn run(state: &Path, all: bool, format: Format, now: i64) -> anyhow::Result<String> {
     let requests = kept(state, all)?;
     if format == Format::Json {
         let line = |request| Line { ends: Request::ends(request).and_then(stamp), request };

@@ -23,8 +23,8 @@ use crate::output;
 use crate::settings::{Settings, Span, is_missing, state_directory};
 use crate::store::responses::Request;
 
-mod list;
-mod rehearse;
+pub mod list;
+pub mod rehearse;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use consensus::Operator;
 use parsers::log::utmp::Login;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Format;
@@ -30,30 +31,35 @@ use crate::store::feedback;
 /// Most lines of each sort in the text.
 const SHOWN_MAX: usize = 100;
 
-#[derive(Serialize)]
-struct Rehearsal {
+/// What `respond rehearse --format json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct Rehearsal {
+    /// `wardmote.rehearsal/1`.
     schema: &'static str,
     /// Kept findings that were looked at.
     findings: usize,
     /// Proposals that only repeated one that would have been in effect or waiting.
     repeated: usize,
+    /// What would have been done by itself.
     would_act: Vec<Rehearsed>,
+    /// What would have waited for an operator, and why.
     would_wait: Vec<Rehearsed>,
     /// What could not be looked at.
     incomplete: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Rehearsed {
     #[serde(flatten)]
     decision: Decision,
+    /// When it was judged, RFC 3339.
     when: String,
     /// Own people who had come from there: `ann, 3 logins`.
     people: Vec<String>,
 }
 
 /// The rehearsal as text or JSON; 1 where our own people would have been hit without being asked.
-pub fn run(
+pub(super) fn run(
     state: &Path,
     settings: &Settings,
     since: Span,

@@ -97,3 +97,54 @@ impl Effects for Host {
         command::start(action, case, way)
     }
 }
+
+#[cfg(test)]
+#[path = "../../../../scanner/tests/namespace/mod.rs"]
+mod namespace;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(network: &str, seconds: u64) -> Blocked {
+        Blocked { network: network.parse().unwrap(), seconds }
+    }
+
+    /// In a network namespace of its own: the host's rules are never touched.
+    #[test]
+    fn nft_takes_every_sort_of_network_and_tells_what_stands() {
+        if !namespace::inside(
+            "govern::actions::tests::nft_takes_every_sort_of_network_and_tells_what_stands",
+        ) {
+            return;
+        }
+        let mut host = Host;
+        assert_eq!(host.blocks_stand(&[]), Ok(true));
+        let blocks = [
+            block("192.0.2.7", 600),
+            block("198.51.100.0/24", 60),
+            block("198.51.100.7", 900),
+            block("203.0.113.0/25", 2_592_000),
+            block("203.0.113.128/25", 5),
+            block("2001:db8::7", 600),
+            block("2001:db8:1::/48", 600),
+            block("2001:db8:ffff:ffff:ffff:ffff:ffff:fff0/124", 600),
+        ];
+        assert_eq!(host.blocks_stand(&blocks), Ok(false));
+        host.block_only(&blocks).unwrap();
+        assert_eq!(host.blocks_stand(&blocks), Ok(true));
+        assert_eq!(host.blocks_stand(&blocks[..2]), Ok(false), "more than was wanted");
+        let many: Vec<Blocked> =
+            (0..BLOCKS_MAX).map(|n| block(&format!("10.{}.{}.1", n >> 8, n & 255), 600)).collect();
+        host.block_only(&many).unwrap();
+        assert_eq!(host.blocks_stand(&many), Ok(true));
+        assert!(namespace::run(&["nft", "flush", "chain", "inet", "wardmote", "input"]));
+        assert_eq!(host.blocks_stand(&many), Ok(false), "nothing drops any more");
+        host.block_only(&blocks[..1]).unwrap();
+        assert_eq!(host.blocks_stand(&blocks[..1]), Ok(true));
+        assert!(namespace::run(&["nft", "flush", "ruleset"]));
+        assert_eq!(host.blocks_stand(&blocks[..1]), Ok(false));
+        host.block_only(&[]).unwrap();
+        assert_eq!(host.blocks_stand(&[]), Ok(true));
+    }
+}

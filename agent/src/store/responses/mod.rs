@@ -5,6 +5,7 @@
 //! same request one is told that it came late. At most [`REQUESTS_MAX`] are kept: over that the oldest
 //! that is over makes room, and where none is over a new one is refused.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -22,7 +23,9 @@ pub(super) use sqlite::MIGRATION;
 pub const REQUESTS_MAX: usize = 10_000;
 
 /// Where a request is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It waits for an operator.
@@ -82,7 +85,7 @@ impl State {
 }
 
 /// A request and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// Its number; 0 until it is kept.
     pub id: i64,
@@ -101,14 +104,16 @@ pub struct Request {
     /// For how long it holds, in seconds.
     pub hold_s: i64,
     /// It is taken back after so many seconds unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_within_s: Option<i64>,
     /// When it was written down as intended, seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<i64>,
     /// When a block ends in the kernel, whatever becomes of us: the latest that was ever set.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
     /// When an operator did not want it, or wanted it taken back.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<i64>,
     /// When it last changed.
     pub changed: i64,
