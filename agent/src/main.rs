@@ -12,6 +12,8 @@ mod commands;
 mod control;
 mod cursor;
 mod exit;
+mod govern;
+mod journal;
 mod notify;
 mod output;
 mod outside;

@@ -6,6 +6,8 @@
 //! (appended as JSON lines), and only then is the sweep's place in the logs kept. A crash or a full disk
 //! anywhere repeats work, and loses nothing.
 //!
+//! What was told is also recorded in the journal; one that fails is told and stops nothing.
+//!
 //! What could not be looked at is said in the status line and never closes an alert.
 
 use std::collections::BTreeSet;
@@ -26,6 +28,7 @@ use crate::notify::Desk;
 use crate::output;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
+use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
 use crate::settings::Settings;
 use crate::store::{Sighting, Store, StoreError};
@@ -34,6 +37,7 @@ use crate::systemd::Notifier;
 pub mod host;
 mod journal;
 mod past;
+pub mod record;
 pub mod tell;
 #[cfg(test)]
 mod tests;
@@ -108,6 +112,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What whoever asks is told.
     pub shared: Shared,
+    /// The way to the journal.
+    pub recorder: SharedRecorder,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -175,6 +181,8 @@ impl Service {
         self.write_down();
         self.open_desk();
         self.parts.notifier.ready();
+        self.parts.recorder.lock().started();
+        let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
             running = running.or_else(|| self.start_what_is_due());
@@ -196,6 +204,11 @@ impl Service {
                     self.settle(ended(done)?);
                 }
                 () = sleep_until(wake), if !under_way => self.alive(),
+                // Epochs end while a long look is under way, too.
+                () = sleep_until(tick) => {
+                    self.parts.recorder.lock().tick();
+                    tick = Instant::now() + TICK;
+                }
             }
         }
         self.stop(running).await
@@ -247,9 +260,9 @@ impl Service {
         let settled = looked.and_then(|looked| {
             self.audit_sooner(looked.stale.as_deref(), now);
             self.store(step, &looked)?;
-            let Parts { store, settings, state_directory, clock, .. } = &mut self.parts;
+            let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store)?;
+            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
             let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
             look.told(&teller.tell_cases(&mut **store, notify)?);
             if step == Step::Sweep {
@@ -286,6 +299,7 @@ impl Service {
                 .put_cases(&looked.cases, &looked.merged)
                 .context("the store does not take cases")?;
         }
+        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -330,7 +344,10 @@ impl Service {
         if store.evicted() > 0 {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
-        for trouble in self.trouble.iter().chain(&self.no_desk).chain(&self.desk.line()) {
+        let own = self.parts.recorder.lock().trouble().map(str::to_string);
+        let desk = self.desk.line();
+        let troubles = self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&desk);
+        for trouble in troubles {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
@@ -411,9 +428,14 @@ impl Service {
                     self.open_desk();
                 }
                 say!("wardmote: configuration reloaded");
+                self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
                 say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
+                self.parts
+                    .recorder
+                    .lock()
+                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -428,6 +450,7 @@ impl Service {
         {
             self.settle(ended(done)?);
         }
+        self.parts.recorder.lock().stopped("told to stop");
         Ok(())
     }
 }

@@ -20,14 +20,16 @@ use crate::exit::hinted;
 
 mod expert;
 mod notify;
+mod responses;
 mod site;
 mod span;
 
 pub use expert::ExpertSettings;
 pub use notify::{
-    CommandSettings, EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifySettings,
-    SyslogSettings, SyslogTarget, Way, WebhookSettings,
+    EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
+    NotifySettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
 };
+pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
 
@@ -56,6 +58,9 @@ pub struct Settings {
     pub notify: Vec<NotifySettings>,
     /// What the operator tells about the host.
     pub site: SiteSettings,
+    /// What may be done about a case.
+    #[serde(skip_serializing_if = "ResponseSettings::is_default")]
+    pub responses: ResponseSettings,
 }
 
 /// The audit's settings.
@@ -137,8 +142,10 @@ impl Settings {
         for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
                 let layer = check(&file, &text)?;
-                if layer.get("experts").is_some() {
-                    expert::only_roots(&file)?;
+                for names in ["experts", "responses"] {
+                    if layer.get(names).is_some() {
+                        expert::only_roots(&file, names)?;
+                    }
                 }
                 if layer.get("notify").is_some() {
                     notify::only_roots(&file)?;
@@ -153,6 +160,7 @@ impl Settings {
             hinted(format!("configuration: {error}"), "see wardmote config show")
         })?;
         expert::distinct(&settings.experts)?;
+        responses::distinct(&settings.responses.commands)?;
         notify::distinct(&settings.notify)?;
         Ok(settings)
     }

@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 #[path = "../../scanner/tests/namespace/mod.rs"]
@@ -108,5 +109,116 @@ fn a_service_that_says_nothing_was_looked_at() {
         let (code, report) = identified(&address, &port);
         assert_eq!(report["hosts"][0]["ports"][0]["unidentified"], told);
         assert_eq!((code, incomplete(&report).len()), (Some(0), 0), "{report}");
+    }
+}
+
+#[test]
+fn an_interrupt_after_the_asking_ends_the_scan_and_keeps_what_was_found() {
+    // As root a test may bind the port on which a greeting is waited for; nobody greets here.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = IpAddr::V4(Ipv4Addr::new(127, 176 + (high & 15), low, 6));
+    let Ok(listener) = TcpListener::bind((address, 22)) else {
+        return namespace::skip("port 22 needs root");
+    };
+    std::thread::spawn(move || {
+        let held: Vec<TcpStream> = listener.incoming().flatten().collect();
+        drop(held);
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    let (file, state, address) = (path("resume"), path("state"), address.to_string());
+    let words = [&*address, "-p", "22", "--identify", "--resume", &file, "--state-dir", &state];
+    let mut child = Command::new(WARDMOTE).arg("scan").args(words).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !std::path::Path::new(&file).exists() {
+        assert!(Instant::now() < until, "the file is there when all has been asked");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let since = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(std::path::Path::new(&file).exists());
+    let again = scan(&words);
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stdout).contains("22    answers"), "{again:?}");
+    assert!(!std::path::Path::new(&file).exists());
+}
+
+#[test]
+fn words_of_a_file_are_read_whatever_editor_wrote_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("targets");
+    std::fs::write(&file, "\u{feff}127.0.0.9 # one\r\n\r\n# none\r\n127.0.0.10 127.0.0.9\r\n")
+        .unwrap();
+    let word = format!("@{}", file.display());
+    let report = json(&scan(&[&word, "-p", "1", "--format", "json"]));
+    let hosts: Vec<&str> = report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["address"].as_str())
+        .collect();
+    assert_eq!(hosts, ["127.0.0.9", "127.0.0.10"]);
+}
+
+#[test]
+fn the_unspecified_address_is_no_target() {
+    for word in ["0.0.0.0", "::"] {
+        let output = scan(&[word, "-p", "1"]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("is no address of a host"), "{said}");
+    }
+}
+
+#[test]
+fn who_asks_for_one_port_is_not_told_of_the_others() {
+    if !namespace::inside("who_asks_for_one_port_is_not_told_of_the_others") {
+        return;
+    }
+    // A listener that does not accept is told, where it is asked for.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let target = listener.local_addr().unwrap();
+    let within = Duration::from_millis(50);
+    let _held: Vec<_> =
+        (0..4).filter_map(|_| TcpStream::connect_timeout(&target, within).ok()).collect();
+    let asked = |port: &str| {
+        let words = ["127.0.0.1", "-p", port, "--timeout", "100ms", "--format", "json"];
+        json(&scan(&words)).get("truth").cloned()
+    };
+    let port = target.port().to_string();
+    assert_eq!(asked(&port).unwrap()[0]["cause"], "saturated");
+    assert_eq!(asked("1"), None);
+}
+
+#[test]
+fn a_hidden_listener_is_told_whatever_the_format() {
+    if !namespace::inside("a_hidden_listener_is_told_whatever_the_format") {
+        return;
+    }
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let forged = tempfile::tempdir().unwrap();
+    let is_ours = |line: &str| line.contains(&format!(":{port:04X} "));
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+        let table = std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap();
+        let kept: Vec<&str> = table.lines().filter(|line| !is_ours(line)).collect();
+        std::fs::write(forged.path().join(name), kept.join("\n") + "\n").unwrap();
+    }
+    for format in ["jsonl", "grepable", "nmap-xml"] {
+        // A view of the file system of its own, in which the tables are forged ones.
+        let mount = "mount --bind \"$0\" /proc/$$/net && exec \"$@\"";
+        let output = Command::new("unshare")
+            .args(["-m", "sh", "-c", mount, forged.path().to_str().unwrap(), WARDMOTE])
+            .args(["scan", "127.0.0.1", "-p", "1", "--format", format])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(&format!("127.0.0.1:{port}: hidden: ")), "{format}: {output:?}");
+        assert_eq!(output.status.code(), Some(1));
     }
 }

@@ -1,9 +1,10 @@
 //! What CI does not run: `cargo xtask figures` measures wardmote beside its peers in one run and prints the
 //! rows of docs/figures.md; `cargo xtask crowd` pools public label sets beside crowd-kit; `cargo xtask fuzz
-//! SECONDS` runs every fuzz target for that long.
+//! SECONDS` runs every fuzz target for that long; `cargo xtask deb` makes the Debian package.
 
 mod crowd;
 mod crypto;
+mod deb;
 mod figures;
 mod logs;
 mod ports;
@@ -24,9 +25,10 @@ fn main() -> Result<()> {
         ["figures", "ports"] => ports::measure(),
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
+        ["deb"] => deb::make(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
         _ => bail!(
-            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | fuzz SECONDS"
+            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | deb | fuzz SECONDS"
         ),
     }
 }

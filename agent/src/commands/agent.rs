@@ -2,7 +2,8 @@
 //! alerts in a SQLite store and as JSON lines.
 //!
 //! In the state directory: `wardmote.db` (the store), `alerts.jsonl` (what is new or has risen),
-//! `agent-logs.json` (the place in the logs), `agent.lock` (one service at a time). SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
+//! `agent-logs.json` (the place in the logs), `agent.lock` (one service at a time), `journal/` (the record).
+//! SIGTERM and SIGINT end it, SIGHUP reads the configuration again.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,7 +19,9 @@ use crate::commands::Global;
 use crate::commands::audit::create_private;
 use crate::control::{self, Shared};
 use crate::exit::{Exit, failed, hinted};
+use crate::govern::worker::Responder;
 use crate::service::host::Host;
+use crate::service::record::SharedRecorder;
 use crate::service::{Parts, Service, Wish};
 use crate::settings::{Settings, Span, state_directory};
 use crate::store::sqlite::SqliteStore;
@@ -49,14 +52,19 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
     let open = store.cases(clock().saturating_sub(GAP_S), OPEN_CASES_MAX);
     let (open, next) = (open?, store.next_case()?);
-    let look = Host::new(PathBuf::from("/"), &state, clock)?.with_cases(open, next);
     let shared = Shared::default();
     let socket = state.clone();
+    let recorder = SharedRecorder::new(&state);
+    let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
+    let look = Host::new(PathBuf::from("/"), &state, clock)?
+        .with_cases(open, next)
+        .with_responses(responder);
     let parts = Parts {
         store: Box::new(store),
         settings,
         reload: Box::new(move || load(named.as_deref())),
         state_directory: state,
+        recorder,
         notifier,
         shared: Shared::clone(&shared),
         clock,

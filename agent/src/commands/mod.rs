@@ -20,6 +20,7 @@ mod feedback;
 mod filters;
 mod fingerprints;
 mod hash;
+mod journal;
 mod mac;
 mod man;
 mod matches;
@@ -28,6 +29,7 @@ mod panel;
 mod parse;
 mod passwords;
 mod replay;
+pub(crate) mod respond;
 mod rule_files;
 mod rules;
 pub(crate) mod scan;
@@ -107,6 +109,8 @@ pub enum Command {
     Panel(panel::Args),
     /// Derive a verdict again and compare it byte for byte
     Replay(replay::Args),
+    /// What was done about findings, waits for a human, or would have been done
+    Respond(respond::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
     #[command(name = "match")]
     Match(matches::Args),
@@ -132,6 +136,8 @@ pub enum Command {
     Open(open::Args),
     /// Message authentication codes of files, and check lists
     Mac(mac::Args),
+    /// Make, verify and show the record of what was seen, judged and done
+    Journal(journal::Args),
     /// Check or show the configuration
     Config(config::Args),
     /// Print the JSON Schema of an output
@@ -179,6 +185,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Feedback(args) => feedback::run(args, &global),
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
+        Command::Respond(args) => respond::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
         Command::Fingerprints(args) => fingerprints::run(args, &global),
@@ -191,6 +198,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),
+        Command::Journal(args) => journal::run(args, &global),
         Command::Config(args) => config::run(args, &global),
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),

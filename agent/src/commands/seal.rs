@@ -188,7 +188,8 @@ pub fn of_stream(error: crypto::Error) -> anyhow::Error {
     }
 }
 
-fn new_key(path: &Path) -> anyhow::Result<Exit> {
+/// Makes a key file of random bytes that is not there yet.
+pub fn new_key(path: &Path) -> anyhow::Result<Exit> {
     let bytes = Zeroizing::new(random::<KEY_BYTES>()?);
     let mut file =
         File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {

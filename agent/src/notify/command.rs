@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Failure, Note, Notifier};
 use crate::outside::owner;
-use crate::settings::CommandSettings;
+use crate::settings::NotifyCommandSettings;
 
 /// The only path in its environment.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,7 +26,7 @@ pub struct Command {
 
 impl Command {
     /// The operator's words.
-    pub fn new(settings: &CommandSettings) -> Self {
+    pub fn new(settings: &NotifyCommandSettings) -> Self {
         Self { words: settings.run.clone(), timeout: settings.timeout.0 }
     }
 }

@@ -11,8 +11,8 @@ use crypto::webhook::{Headers, Secret, verify};
 
 use super::*;
 use crate::settings::{
-    CommandSettings, EmailSettings, FileFormat, FileSettings, JournaldSettings, SyslogSettings,
-    SyslogTarget, WebhookSettings,
+    EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
+    SyslogSettings, SyslogTarget, WebhookSettings,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -338,7 +338,7 @@ fn a_command_gets_the_note_a_bare_environment_and_no_more_than_its_time() {
     let send = |text: &str, millis: u64| {
         let timeout = Duration::from_millis(millis);
         let timeout = format!("{}ms", timeout.as_millis()).parse().unwrap();
-        command::Command::new(&CommandSettings { run: words(text), timeout })
+        command::Command::new(&NotifyCommandSettings { run: words(text), timeout })
             .send(&note("a", Severity::Low))
     };
     send("cat >\"$1\"; printf '%s|' \"$2\" >>\"$1\"; env >>\"$1\"", 5_000).unwrap();

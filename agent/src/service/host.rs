@@ -25,6 +25,7 @@ use scanner::remembered::Memory as Files;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::commands::scan::ledger;
+use crate::govern::worker::Responder;
 use crate::output;
 use crate::outside::Experts;
 use crate::pipeline::case::{CaseFile, Cases, Pipeline};
@@ -80,6 +81,8 @@ pub struct Host {
     remembers: bool,
     /// What makes an audit stale.
     watch: Watch,
+    /// Answers cases, where that is wanted.
+    responses: Option<Responder>,
 }
 
 impl Host {
@@ -110,7 +113,14 @@ impl Host {
             judged: Vec::new(),
             remembers: false,
             watch,
+            responses: None,
         })
+    }
+
+    /// The same, with somebody who answers its cases.
+    #[must_use]
+    pub fn with_responses(self, responder: Responder) -> Self {
+        Self { responses: Some(responder), ..self }
     }
 
     /// Goes on with the cases that were open when the service ended; the next new one gets the number
@@ -254,6 +264,9 @@ impl Look for Host {
                 None => {}
             }
         }
+        if let Some(responses) = &mut self.responses {
+            responses.take(settings);
+        }
         let (seen, complaints) = self.judge(&tree, &outcome.detections, settings)?;
         outcome.incomplete.extend(complaints);
         self.heard = outcome.detections;
@@ -271,7 +284,11 @@ impl Look for Host {
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
-        for case in std::mem::take(&mut self.judged) {
+        let judged = std::mem::take(&mut self.judged);
+        if let Some(responses) = &mut self.responses {
+            responses.offer(&judged, now);
+        }
+        for case in judged {
             let severity = case.verdict.severity;
             self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
         }

@@ -27,8 +27,12 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// Appends the alerts that are new or have risen.
-    pub fn tell_alerts(&self, store: &mut dyn Store) -> anyhow::Result<()> {
+    /// Appends the alerts that are new or have risen; `record` is called before they are noted as told.
+    pub fn tell_alerts(
+        &self,
+        store: &mut dyn Store,
+        record: impl FnOnce(&[Alert]),
+    ) -> anyhow::Result<()> {
         let news = store.untold(self.settings.alert_from, TOLD_AT_ONCE_MAX)?;
         if news.is_empty() {
             return Ok(());
@@ -38,6 +42,7 @@ impl Teller<'_> {
         let lines =
             news.iter().map(|alert| Line { schema, time: &time, news: alert.untold, alert });
         self.append(&self.settings.alerts, lines)?;
+        record(&news);
         let told: Vec<&str> = news.iter().map(|alert| alert.seen.fingerprint.as_str()).collect();
         Ok(store.mark_told(&told)?)
     }

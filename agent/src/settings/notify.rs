@@ -51,7 +51,7 @@ pub enum Way {
     /// Mail.
     Email(EmailSettings),
     /// A command.
-    Command(CommandSettings),
+    Command(NotifyCommandSettings),
     /// A file.
     File(FileSettings),
 }
@@ -77,7 +77,7 @@ struct Given {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<EmailSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    command: Option<CommandSettings>,
+    command: Option<NotifyCommandSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<FileSettings>,
 }
@@ -201,7 +201,7 @@ fn sendmail() -> PathBuf {
 /// JSON on stdin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CommandSettings {
+pub struct NotifyCommandSettings {
     /// The program's absolute path and its arguments; no shell is involved.
     pub run: Vec<String>,
     /// How long it may take.

@@ -1,5 +1,6 @@
 //! Where the service keeps its alerts: in SQLite, or in memory for tests. Beside them, for all runs:
-//! [`cases`] (findings with what they were judged from) and [`feedback`] (what operators said).
+//! [`cases`] (findings with what they were judged from), [`feedback`] (what operators said) and
+//! [`responses`] (what was to be done about them, and was).
 //!
 //! An alert is one fingerprint and its life: open until fixed, accepted or expired. Both stores follow
 //! the same rules and run the same tests:
@@ -26,6 +27,7 @@ pub mod cases;
 pub mod feedback;
 #[cfg(test)]
 pub mod memory;
+pub mod responses;
 pub mod sqlite;
 
 /// Most alerts that a store keeps.
@@ -145,6 +147,9 @@ pub enum StoreError {
     /// The system's: the file could not be made or opened.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Ours: more is kept than was ever meant to be.
+    #[error("it is full, and nothing in it is over")]
+    Full,
     /// The database's word.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),

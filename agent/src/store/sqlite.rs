@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::pipeline::case::CaseFile;
 
 use super::case_files::{self, in_sqlite};
+use super::responses;
 use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
 
 /// `ward` in ASCII.
@@ -44,6 +45,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
 ",
     case_files::MIGRATION,
+    responses::MIGRATION,
 ];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
@@ -51,7 +53,7 @@ const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state,
 
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
-    database: Connection,
+    pub(super) database: Connection,
     most: usize,
     evicted: u64,
 }
@@ -390,6 +392,26 @@ mod tests {
         assert_eq!(alert.seen.title, sighting().title);
         assert_eq!(alert.seen.verdict, sighting().verdict);
         assert_eq!(alert.seen.count, i64::MAX as u64);
+    }
+
+    #[test]
+    fn a_database_of_the_first_form_is_brought_up_and_keeps_its_alerts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO alert VALUES ('f', 'audit', 'c', 't', 3, 3, 'open', 1, 1, 1, '{}', '[]', NULL)";
+        old.execute(row, []).unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path, 9).unwrap();
+        assert_eq!(store.open_count(Severity::Info).unwrap(), 1);
+        let count = |table: &str| -> i64 {
+            let question = format!("SELECT count(*) FROM {table}");
+            store.database.query_row(&question, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("alert"), count("response")), (1, 0));
     }
 
     #[test]

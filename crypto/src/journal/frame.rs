@@ -18,8 +18,8 @@ pub const HEADER_BYTES: usize = 56;
 pub const HEAD_BYTES: usize = 32;
 /// Longest body.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
-/// Most segments that one gap names.
-pub const GAP_SEGMENTS_MAX: usize = 65_536;
+/// Most spans that a gap names. They lie between segments that are still there, so that there are few.
+pub const GAP_SPANS_MAX: usize = 65_536;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub enum Kind {
     Records = 2,
     /// The last of an epoch: the next frame is under the next key.
     EpochEnd = 3,
-    /// Segments that were removed for want of room: [`Removed`].
+    /// All segments that were ever removed for want of room: [`Span`]s. The last gap counts: those before it
+    /// may be removed themselves.
     Gap = 4,
     /// The last of a segment: another one follows.
     End = 5,
@@ -202,25 +203,63 @@ pub struct Removed {
     pub to: u64,
 }
 
-impl Removed {
+/// Neighbouring segments that were removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First segment.
+    pub first: u64,
+    /// Last segment.
+    pub last: u64,
+    /// First record.
+    pub from: u64,
+    /// The record after the last.
+    pub to: u64,
+}
+
+impl From<Removed> for Span {
+    fn from(Removed { segment, from, to }: Removed) -> Self {
+        Self { first: segment, last: segment, from, to }
+    }
+}
+
+impl Span {
+    /// Adds a span to some that are in order and do not touch; they stay so.
+    pub fn add(self, spans: &mut Vec<Self>) {
+        let before = spans.partition_point(|one| one.last.saturating_add(1) < self.first);
+        let touched = spans[before..]
+            .iter()
+            .take_while(|one| one.first <= self.last.saturating_add(1))
+            .count();
+        let merged = spans[before..before + touched].iter().fold(self, |all, one| Self {
+            first: all.first.min(one.first),
+            last: all.last.max(one.last),
+            from: all.from.min(one.from),
+            to: all.to.max(one.to),
+        });
+        spans.splice(before..before + touched, [merged]);
+    }
+
     /// Several, as a body.
     pub fn encode(all: &[Self]) -> Vec<u8> {
-        let numbers = all.iter().flat_map(|one| [one.segment, one.from, one.to]);
+        let numbers = all.iter().flat_map(|one| [one.first, one.last, one.from, one.to]);
         numbers.flat_map(u64::to_le_bytes).collect()
     }
 
-    /// Of a body.
+    /// Of a body: in order, and none touches another.
     pub fn decode(body: &[u8]) -> Option<Vec<Self>> {
-        let (rows, rest) = body.as_chunks::<24>();
-        if !rest.is_empty() || rows.len() > GAP_SEGMENTS_MAX {
+        let (rows, rest) = body.as_chunks::<32>();
+        if !rest.is_empty() || rows.len() > GAP_SPANS_MAX {
             return None;
         }
-        let one = |row: &[u8; 24]| Self {
-            segment: number(row, 0, 8),
-            from: number(row, 8, 8),
-            to: number(row, 16, 8),
+        let one = |row: &[u8; 32]| Self {
+            first: number(row, 0, 8),
+            last: number(row, 8, 8),
+            from: number(row, 16, 8),
+            to: number(row, 24, 8),
         };
-        Some(rows.iter().map(one).collect())
+        let spans: Vec<Self> = rows.iter().map(one).collect();
+        let apart = spans.windows(2).all(|two| two[0].last.saturating_add(1) < two[1].first);
+        (apart && spans.iter().all(|one| one.first <= one.last)).then_some(spans)
     }
 }
 
@@ -294,9 +333,11 @@ impl Sealer {
         self.key.advance();
     }
 
-    /// Adds that segments were removed.
-    pub fn gap(&mut self, removed: &[Removed], stamp: Stamp, out: &mut Vec<u8>) {
-        self.frame(Kind::Gap, &Removed::encode(removed), 0, stamp, out);
+    /// Adds that segments were removed: all that ever were, in order.
+    pub fn gap<R: Copy + Into<Span>>(&mut self, removed: &[R], stamp: Stamp, out: &mut Vec<u8>) {
+        let mut spans = Vec::new();
+        removed.iter().for_each(|one| (*one).into().add(&mut spans));
+        self.frame(Kind::Gap, &Span::encode(&spans), 0, stamp, out);
     }
 
     /// Ends the segment.

@@ -91,6 +91,22 @@ pub fn pack(segment: &[u8]) -> Option<Vec<u8>> {
     Some(packed)
 }
 
+/// Most bytes of a packed file that [`start`] needs.
+pub const START_BYTES: usize = 256 << 10;
+
+/// The first bytes of the segment, at most so many, from the first bytes of the file.
+pub fn start(file: &[u8], most: usize) -> Vec<u8> {
+    let mut segment = Vec::new();
+    let (Ok(_), Some(rest)) = (Label::decode(file), file.get(HEADER_BYTES..)) else {
+        return segment;
+    };
+    if let Ok(decoder) = StreamingDecoder::new_with_max_window_size(rest, WINDOW_BYTES_MAX) {
+        // What cannot be read is told by whoever reads all of it.
+        let _ = decoder.take(most as u64).read_to_end(&mut segment);
+    }
+    segment
+}
+
 /// The segment as it was.
 pub fn unpack(file: &[u8]) -> Result<Vec<u8>, PackedError> {
     let label = Label::decode(file)?;
@@ -137,6 +153,8 @@ mod tests {
             let segment = segment(records);
             let packed = pack(&segment).unwrap();
             assert_eq!(unpack(&packed).unwrap(), segment);
+            let first = start(&packed[..packed.len().min(START_BYTES)], 100);
+            assert_eq!(first, segment[..100]);
             let label = Label::decode(&packed).unwrap();
             let level = if records > 5 { 3 } else { u8::from(records > 0) };
             assert_eq!((label.level, label.from, label.to), (level, 100, 100 + records as u64));

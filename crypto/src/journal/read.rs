@@ -4,7 +4,7 @@
 //! cannot be told any more, because they name what it said; they are counted.
 
 use super::codec::{Decoded, Decoder};
-use super::frame::{self, Begin, Kind, Removed, Stamp};
+use super::frame::{self, Begin, Kind, Span, Stamp};
 use crate::chain::Head;
 
 /// What a segment says.
@@ -26,8 +26,8 @@ pub struct Contents {
     pub epochs: u64,
     /// Highest level of its records.
     pub level: u8,
-    /// What was removed, as it says.
-    pub removed: Vec<Removed>,
+    /// What was ever removed, as its last gap says.
+    pub removed: Vec<Span>,
     /// When its first and its last frame were made.
     pub made: Option<(Stamp, Stamp)>,
     /// The last whole frame's number and head.
@@ -87,6 +87,19 @@ pub fn segment(bytes: &[u8], mut each: impl FnMut(u64, Decoded<'_>)) -> Contents
     contents
 }
 
+/// What was ever removed, as a segment's last gap says; nothing of it is proven.
+pub fn removed(bytes: &[u8]) -> Vec<Span> {
+    let mut removed = Vec::new();
+    let mut offset = frame::first(bytes).unwrap_or(bytes.len());
+    while let Some(found) = frame::read(bytes, offset) {
+        if found.intact && found.kind == Some(Kind::Gap) {
+            removed = Span::decode(found.body).unwrap_or(removed);
+        }
+        offset += found.bytes();
+    }
+    removed
+}
+
 impl Contents {
     fn lose(&mut self, lost: Lost) {
         if self.lost.len() < LOST_MAX {
@@ -111,7 +124,7 @@ impl Contents {
             Some(Kind::Records) => self.take_records(found, decoder, each),
             Some(Kind::EpochEnd) => self.epochs += 1,
             Some(Kind::Gap) => {
-                self.removed.extend(Removed::decode(found.body).unwrap_or_default());
+                self.removed = Span::decode(found.body).unwrap_or_default();
             }
             Some(Kind::End) => self.ended = true,
             _ => {}

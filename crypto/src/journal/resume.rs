@@ -2,7 +2,7 @@
 //!
 //! The keys of earlier epochs are gone, so a writer can prove only what came after its state; that is at most
 //! what one epoch holds. A frame that is not whole, with no whole frame behind it, is an unfinished write:
-//! nobody was told that it was durable, because one write is on the disk before the next one begins. Anything
+//! nobody was told that it was durable, because one frame is on the disk before the next one is written. Anything
 //! else that does not hold is damage, and is left as it is for verification to name.
 
 use super::frame::{self, Begin, HEAD_BYTES, HEADER_BYTES, Kind, VERSION};
@@ -84,8 +84,7 @@ const LOOKALIKES_MAX: usize = 1_000;
 
 /// Whether bytes that are no frame that holds may have been left by one unfinished write.
 ///
-/// The only write of two frames is the end of an epoch and of the segment: a whole frame of another kind
-/// behind what does not hold was written after it.
+/// A write is one frame: a whole one behind what does not hold was written after it.
 fn unfinished(rest: &[u8], number: u64, epoch: u64) -> Rest {
     let most = rest.len() as u64;
     let mut lookalikes = 0;
@@ -96,7 +95,6 @@ fn unfinished(rest: &[u8], number: u64, epoch: u64) -> Rest {
         if kind > Kind::End as u64
             || !(number + 1..=number.saturating_add(most)).contains(&found)
             || !(epoch..=epoch.saturating_add(most)).contains(&its_epoch)
-            || (kind == Kind::End as u64 && found == number + 1)
         {
             continue;
         }
@@ -173,8 +171,8 @@ mod tests {
             assert_eq!(rest, if torn == 0 { Rest::Clean } else { Rest::Torn(torn) });
             assert_eq!(tail.offset, before as u64);
         }
-        // Holes in the last write, whatever the disk did first: its two frames are one write.
-        let last = places[places.len() - 2];
+        // Holes in the last write, whatever the disk did first.
+        let last = places[places.len() - 1];
         for at in last..segment.len() {
             let mut holed = segment.clone();
             holed[at] ^= 1;

@@ -4,12 +4,12 @@
 //! After a fault it goes on from what the file says, so that one fault is told once and not for every frame
 //! behind it. Steps of the wall clock are notes: nothing is ordered by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
 use super::codec::{Decoded, Decoder};
-use super::frame::{self, Begin, Frame, Kind, Open, Removed, Stamp, VERSION};
+use super::frame::{self, Begin, Frame, Kind, Open, Removed, Span, Stamp, VERSION};
 use crate::chain::{BYTES, EpochKey, Head};
 
 mod fault;
@@ -75,7 +75,9 @@ pub struct Verifier {
     /// What must come next; `None` before the first segment.
     next: Option<Next>,
     numbers: BTreeSet<u64>,
-    removed: BTreeMap<u64, Removed>,
+    /// What gaps name, and where the last of them is.
+    removed: Vec<Span>,
+    removed_by: String,
     clock: Option<Stamp>,
     /// Whether the last segment that was read has its end.
     ended: bool,
@@ -103,7 +105,8 @@ impl Verifier {
             journal: None,
             next: None,
             numbers: BTreeSet::new(),
-            removed: BTreeMap::new(),
+            removed: Vec::new(),
+            removed_by: String::new(),
             clock: None,
             ended: true,
             name: String::new(),
@@ -318,13 +321,11 @@ impl Verifier {
                 }
                 Some(_) => {}
             },
-            Some(Kind::Gap) => match Removed::decode(frame.body) {
+            Some(Kind::Gap) => match Span::decode(frame.body) {
                 None => self.fault(Fault::Malformed(frame.number)),
                 Some(all) => {
-                    for removed in all {
-                        self.removed.insert(removed.segment, removed);
-                        self.note(Note::Removed(removed));
-                    }
+                    all.into_iter().for_each(|span| span.add(&mut self.removed));
+                    self.removed_by.clone_from(&self.name);
                 }
             },
             _ => {}
@@ -389,21 +390,37 @@ impl Verifier {
         self.ended = frame.kind == Some(Kind::End);
     }
 
-    /// Segments that are not there and that no gap names.
+    /// Segments that are not there, and that no gap names; those that one names are noted.
     fn missing_segments(&mut self) {
+        self.name.clone_from(&self.removed_by);
+        for span in self.removed.clone() {
+            self.note(match span.first == span.last {
+                true => {
+                    let Span { first: segment, from, to, .. } = span;
+                    Note::Removed(Removed { segment, from, to })
+                }
+                false => Note::RemovedSpan(span),
+            });
+        }
         self.name = String::new();
         let mut expected = 0;
-        // Each step ends at a segment that is there or was removed, so the steps are bounded by those.
         for number in self.numbers.clone() {
-            while expected < number {
-                let removed = self.removed.range(expected..number).next().map(|(at, _)| *at);
-                let until = removed.unwrap_or(number);
-                if until > expected {
-                    self.fault(Fault::SegmentsMissing { from: expected, to: until - 1 });
-                }
-                expected = removed.map_or(number, |removed| removed + 1);
-            }
+            self.missing_between(expected, number);
             expected = number.saturating_add(1);
+        }
+    }
+
+    /// Segments from `at` on and before `to`, as far as no gap names them.
+    fn missing_between(&mut self, mut at: u64, to: u64) {
+        // Each step is a span further.
+        while at < to {
+            let behind = self.removed.partition_point(|span| span.last < at);
+            let next = self.removed.get(behind).copied().filter(|span| span.first < to);
+            let until = next.map_or(to, |span| span.first);
+            if until > at {
+                self.fault(Fault::SegmentsMissing { from: at, to: until - 1 });
+            }
+            at = next.map_or(to, |span| span.last.saturating_add(1));
         }
     }
 }

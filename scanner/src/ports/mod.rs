@@ -461,6 +461,29 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_of_multipath_tcp_is_shown_with_its_holder() {
+        use rustix::net::{AddressFamily, SocketType, ipproto};
+        let made =
+            rustix::net::socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP));
+        let Ok(socket) = made else {
+            eprintln!("SKIPPED: this kernel has no MPTCP");
+            return;
+        };
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        rustix::net::bind(&socket, &any).unwrap();
+        rustix::net::listen(&socket, 5).unwrap();
+        let at =
+            std::net::SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+        let tree = RootedTree::open(Path::new("/")).unwrap();
+        let found = look(&tree, &Spoken::default());
+        // Its first subflow is a TCP socket of the same inode.
+        let ours: Vec<&Listener> =
+            found.listeners.iter().filter(|one| one.port == at.port()).collect();
+        assert_eq!((ours.len(), ours[0].protocol.as_str()), (1, "tcp"), "{ours:?}");
+        assert!(ours[0].owners.iter().any(|owner| owner.pid == std::process::id()), "{ours:?}");
+    }
+
+    #[test]
     fn ports_that_docker_publishes_without_a_listener_are_listed() {
         let spoken = Spoken {
             iptables_save: Some(include_bytes!("../../testdata/ports/iptables.txt").to_vec()),

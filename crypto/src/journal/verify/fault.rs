@@ -1,6 +1,6 @@
 //! What verification can find: faults, and notes that are none.
 
-use super::Removed;
+use super::{Removed, Span};
 
 /// What does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +111,35 @@ pub enum Fault {
     Nothing,
 }
 
+impl Fault {
+    /// A word for programs: it never changes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Foreign => "foreign",
+            Self::Version(_) => "version",
+            Self::NotSealed(_) => "not_sealed",
+            Self::Damaged { .. } => "damaged",
+            Self::Forged { .. } => "forged",
+            Self::NoEnd => "no_end",
+            Self::AfterEnd => "after_end",
+            Self::Missing { .. } => "missing",
+            Self::Order { .. } => "order",
+            Self::Epoch { .. } => "epoch",
+            Self::OtherJournal => "other_journal",
+            Self::Twice(_) => "twice",
+            Self::Renamed(_) => "renamed",
+            Self::SegmentsMissing { .. } => "segments_missing",
+            Self::Tail { .. } => "tail",
+            Self::TailEpoch { .. } => "tail_epoch",
+            Self::Head(_) => "head",
+            Self::Records(_) => "records",
+            Self::Malformed(_) => "malformed",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// What is worth knowing though everything holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -131,6 +160,38 @@ pub enum Note {
         /// Bytes.
         bytes: u64,
     },
-    /// Segments that were removed for want of room, and said so.
+    /// A segment that was removed for want of room, and said so.
     Removed(Removed),
+    /// The same of neighbours.
+    RemovedSpan(Span),
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ClockStep { frame, seconds } => {
+                write!(out, "the wall clock stepped by {seconds} s before frame {frame}")
+            }
+            Self::TornTail { bytes } => {
+                write!(out, "an unfinished write of {bytes} bytes at its end")
+            }
+            Self::TornBefore { bytes } => {
+                write!(out, "an unfinished write of {bytes} bytes was cut off by the next writer")
+            }
+            Self::Removed(Removed { segment, from, to }) => {
+                let count = to.saturating_sub(*from);
+                write!(
+                    out,
+                    "segment {segment} was removed for want of room: {count} records from {from}"
+                )
+            }
+            Self::RemovedSpan(Span { first, last, from, to }) => {
+                let count = to.saturating_sub(*from);
+                write!(
+                    out,
+                    "segments {first} to {last} were removed for want of room: {count} records from {from}"
+                )
+            }
+        }
+    }
 }

@@ -320,3 +320,49 @@ fn hostile_lengths_and_epochs_are_bounded() {
     let report = verified_with(&[forged], &[3], Seen::default());
     assert!(!report.holds());
 }
+
+#[test]
+fn the_last_gap_names_what_earlier_ones_named_that_are_gone_themselves() {
+    let mut sealer = sealer(FIRST);
+    let (mut segments, mut gone) = (Vec::new(), Vec::new());
+    for number in 0..10 {
+        let (mut out, mut encoder) = (Vec::new(), Encoder::new());
+        sealer.begin(JOURNAL, number, at(0), &mut out);
+        records(&mut sealer, &mut encoder, 0, &mut out);
+        // Each but the first removes the one before it, but for the fifth.
+        if number > 0 && number != 6 {
+            let segment = number - 1;
+            Span::from(Removed { segment, from: segment * 3, to: number * 3 }).add(&mut gone);
+            sealer.gap(&gone, at(0), &mut out);
+        }
+        if number < 9 {
+            sealer.end(at(0), &mut out);
+        }
+        segments.push(out);
+    }
+    let left = [segments[5].clone(), segments[9].clone()];
+    let report = verified_with(&left, &[5, 9], Seen::default());
+    assert_eq!(faults(&report), []);
+    let notes: Vec<_> = report.notes.into_iter().map(|(_, note)| note).collect();
+    let before = Note::RemovedSpan(Span { first: 0, last: 4, from: 0, to: 15 });
+    assert_eq!(notes, [before, Note::RemovedSpan(Span { first: 6, last: 8, from: 18, to: 27 })]);
+    let report = verified_with(&segments[9..], &[9], Seen::default());
+    assert_eq!(faults(&report), [Fault::SegmentsMissing { from: 5, to: 5 }]);
+}
+
+#[test]
+fn spans_of_removed_segments_stay_in_order_and_apart() {
+    let mut spans = Vec::new();
+    for segment in [7, 3, 9, 8, 1, 3, 2, u64::MAX] {
+        let from = segment.saturating_mul(10);
+        Span::from(Removed { segment, from, to: from.saturating_add(10) }).add(&mut spans);
+    }
+    let ends: Vec<_> =
+        spans.iter().map(|span| (span.first, span.last, span.from, span.to)).collect();
+    let end = (u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+    assert_eq!(ends, [(1, 3, 10, 40), (7, 9, 70, 100), end]);
+    assert_eq!(Span::decode(&Span::encode(&spans)), Some(spans.clone()));
+    spans.swap(0, 1);
+    assert_eq!(Span::decode(&Span::encode(&spans)), None);
+    assert_eq!(Span::decode(&[0; 31]), None);
+}

@@ -77,6 +77,9 @@ pub fn scan_rest(
         .filter(|(_, (_, state))| **state == State::NotProbed)
         .map(|(index, (port, _))| (index, *port))
         .collect();
+    if jobs.is_empty() {
+        return;
+    }
     let threads = manner.threads.unwrap_or_else(processors);
     let threads = threads.min(jobs.len().div_ceil(CHUNK)).max(1);
     let shared = Shared {

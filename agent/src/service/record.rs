@@ -1,0 +1,323 @@
+//! The service's own record: what it saw and did goes to the journal, and a journal that fails stops nothing.
+//!
+//! A journal that is not there is made: then nobody has the key that verifies it, which is said. What could
+//! not be recorded is counted, and said in the journal itself when it takes entries again.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use consensus::Severity;
+use tokio::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+use crate::commands::audit::create_private;
+use crate::govern::{Decision, Ledger, Outcome, Step};
+use crate::journal::disk::Directory;
+use crate::journal::{Entry, Error, Journal, Made, Options, What, boot_id, clock, create};
+use crate::secrets::random;
+use crate::store::{Alert, News, Sighting};
+
+/// How soon a journal that failed is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+/// How often it is looked whether an epoch has ended.
+pub const TICK: Duration = Duration::from_secs(5);
+
+/// One recorder for the loop and for whoever answers cases.
+#[derive(Clone)]
+pub struct SharedRecorder(Arc<Mutex<Recorder>>);
+
+impl SharedRecorder {
+    /// A recorder for the journal in a state directory; nothing is opened yet.
+    pub fn new(state: &Path) -> Self {
+        Self(Arc::new(Mutex::new(Recorder::new(state))))
+    }
+
+    /// The recorder; whoever panicked with it has left a journal that is whole all the same.
+    pub fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger for SharedRecorder {
+    fn decided(&self, decision: &Decision) {
+        self.lock().decided(decision);
+    }
+
+    fn stepped(&self, step: &Step) {
+        self.lock().stepped(step);
+    }
+}
+
+/// The way to the journal.
+pub struct Recorder {
+    path: PathBuf,
+    journal: Option<Journal>,
+    retry_at: Option<Instant>,
+    trouble: Option<String>,
+    /// Entries that it did not take.
+    missed: u64,
+}
+
+impl Recorder {
+    /// A recorder for the journal in a state directory; nothing is opened yet.
+    pub fn new(state: &Path) -> Self {
+        let path = state.join("journal");
+        Self { path, journal: None, retry_at: None, trouble: None, missed: 0 }
+    }
+
+    /// What is wrong with the journal.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// The service began.
+    pub fn started(&mut self) {
+        self.record(&[Entry::new(
+            Severity::Info,
+            What::Started { version: env!("CARGO_PKG_VERSION") },
+        )]);
+    }
+
+    /// The configuration was read again, or was not for this reason.
+    pub fn reloaded(&mut self, why_not: Option<&str>) {
+        let what = What::Reloaded { holds: why_not.is_none(), why: why_not.unwrap_or("") };
+        let level = if why_not.is_some() { Severity::Low } else { Severity::Info };
+        self.record(&[Entry::new(level, what)]);
+    }
+
+    /// Findings were judged.
+    pub fn judged(&mut self, seen: &[Sighting]) {
+        let entries: Vec<Entry<'_>> = seen
+            .iter()
+            .map(|seen| {
+                let (check, title) = (&*seen.check, &*seen.title);
+                let trace = seen.verdict["trace"].as_str().unwrap_or("");
+                let what = What::Judged { check, fingerprint: &seen.fingerprint, title, trace };
+                Entry::new(seen.severity, what)
+            })
+            .collect();
+        self.record(&entries);
+    }
+
+    /// Alerts were told.
+    pub fn told(&mut self, alerts: &[Alert]) {
+        let entries: Vec<Entry<'_>> = alerts
+            .iter()
+            .map(|alert| {
+                let news = match alert.untold {
+                    Some(News::New) => "new",
+                    Some(News::Risen) => "risen",
+                    None => "known",
+                };
+                let (check, title) = (&*alert.seen.check, &*alert.seen.title);
+                let (fingerprint, count) = (&*alert.seen.fingerprint, alert.seen.count);
+                let what = What::Alert { check, news, fingerprint, title, count };
+                Entry::new(alert.seen.severity, what)
+            })
+            .collect();
+        self.record(&entries);
+    }
+
+    /// A response was decided.
+    fn decided(&mut self, decision: &Decision) {
+        let request = decision.id.map(|id| id.to_string()).unwrap_or_default();
+        let (proof, harm) = (answer(&decision.proof), answer(&decision.harm));
+        let outcome = match decision.outcome {
+            Outcome::Act => "act",
+            Outcome::Wait { .. } => "wait",
+        };
+        let what = What::Decided {
+            action: &decision.action,
+            outcome,
+            target: &decision.target,
+            risk: decision.risk.name(),
+            request: &request,
+            proof: &proof,
+            harm: &harm,
+            operator: "",
+        };
+        self.record(&[Entry::new(Severity::Medium, what)]);
+    }
+
+    /// Something was done about a response.
+    fn stepped(&mut self, step: &Step) {
+        let (request, by) = (step.id.to_string(), step.by.map(|uid| format!("uid {uid}")));
+        let what = What::Decided {
+            action: "",
+            outcome: &step.what,
+            target: "",
+            risk: "",
+            request: &request,
+            proof: "",
+            harm: "",
+            operator: by.as_deref().unwrap_or(""),
+        };
+        self.record(&[Entry::new(Severity::Medium, what)]);
+    }
+
+    /// The service ends.
+    pub fn stopped(&mut self, why: &str) {
+        self.record(&[Entry::new(Severity::Info, What::Stopped { why })]);
+        if let Some(journal) = self.journal.take() {
+            let closed = journal.close();
+            self.note(closed.err());
+        }
+    }
+
+    /// Ends an epoch that is due; opens a journal that failed when its time has come.
+    pub fn tick(&mut self) {
+        let ticked = self.opened().map_or(Ok(()), Journal::tick);
+        if ticked.is_err() {
+            self.journal = None;
+        }
+        self.note_if_failed(ticked);
+    }
+
+    /// Appends entries, and returns when they are on the disk or will never be.
+    fn record(&mut self, entries: &[Entry<'_>]) {
+        let Some(journal) = self.opened() else {
+            self.missed += entries.len() as u64;
+            return;
+        };
+        let append = || {
+            let mut last = None;
+            for entry in entries {
+                last = Some(journal.append(entry)?);
+            }
+            last.map_or(Ok(()), |ticket| ticket.wait_durable())
+        };
+        let done = append();
+        if done.is_err() {
+            self.journal = None;
+            self.missed += entries.len() as u64;
+        }
+        self.note_if_failed(done);
+    }
+
+    fn opened(&mut self) -> Option<&Journal> {
+        let now = Instant::now();
+        if self.journal.is_none() && self.retry_at.is_none_or(|at| now >= at) {
+            self.retry_at = Some(now + RETRY);
+            match self.open() {
+                Ok(journal) => {
+                    self.journal = Some(journal);
+                    self.note(None);
+                }
+                Err(error) => self.note(Some(error)),
+            }
+        }
+        self.journal.as_ref()
+    }
+
+    fn open(&mut self) -> Result<Journal, Error> {
+        let named = |error| Error::of_directory(&self.path, error);
+        create_private(&self.path).map_err(named)?;
+        let directory = || Directory::open(&self.path).map(Box::new).map_err(named);
+        let open = || Journal::open(directory()?, Options::default(), boot_id(), clock());
+        let (journal, opened) = match open() {
+            Err(Error::None) => {
+                let first = Zeroizing::new(random().map_err(named)?);
+                let id = random().map_err(named)?;
+                create(&*directory()?, first, id, Made::Alone, clock()())?;
+                say!("wardmote: a journal was made in {}", self.path.display());
+                open()?
+            }
+            opened => opened?,
+        };
+        if opened.without_verify_key {
+            say!(
+                "wardmote: nobody can verify the journal in {}: stop the service, move that directory away, \
+                 and run `wardmote journal init --verify-key FILE`",
+                self.path.display()
+            );
+        }
+        let mut losses = Vec::new();
+        if let Some(place) = &opened.damage {
+            say!("wardmote: error: the journal is damaged or was changed: {place}");
+            losses.push(("journal", place.as_str(), 0));
+        }
+        if self.missed > 0 {
+            losses.push(("journal", "it took no entries", self.missed));
+        }
+        for (source, why, count) in losses {
+            let level = if count == 0 { Severity::High } else { Severity::Medium };
+            journal
+                .append(&Entry::new(level, What::Lost { source, why, count }))?
+                .wait_durable()?;
+        }
+        self.missed = 0;
+        Ok(journal)
+    }
+
+    fn note_if_failed(&mut self, done: Result<(), Error>) {
+        if let Err(error) = done {
+            self.note(Some(error));
+        }
+    }
+
+    /// New trouble goes to stderr once, not with every entry.
+    fn note(&mut self, trouble: Option<Error>) {
+        let trouble = trouble.map(|error| format!("the journal takes no entries: {error}"));
+        match (&self.trouble, &trouble) {
+            (before, Some(now)) if before.as_ref() != Some(now) => say!("wardmote: error: {now}"),
+            (Some(_), None) => say!("wardmote: the journal takes entries again"),
+            _ => {}
+        }
+        self.trouble = trouble;
+    }
+}
+
+/// What a guardian said, in one line.
+fn answer(reasons: &[String]) -> String {
+    if reasons.is_empty() { "yes".into() } else { format!("no: {}", reasons.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::journal::read::records;
+
+    fn kinds(state: &Path) -> Vec<String> {
+        let disk = Directory::open(&state.join("journal")).unwrap();
+        let mut kinds = Vec::new();
+        let told = records::<std::io::Error>(&disk, |_, record| {
+            kinds.push(record.kind().to_string());
+            Ok(())
+        });
+        assert!(told.unwrap().incomplete.is_empty());
+        kinds
+    }
+
+    #[test]
+    fn a_journal_is_made_and_what_it_missed_is_said_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut recorder = Recorder::new(dir.path());
+        recorder.started();
+        recorder.reloaded(Some("line 3"));
+        recorder.stopped("told to");
+        assert_eq!(recorder.trouble(), None);
+        let path = dir.path().join("journal");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(path.join("key").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(kinds(dir.path()), ["started", "reloaded", "stopped"]);
+
+        let key = path.join("key");
+        let (mut recorder, kept) = (Recorder::new(dir.path()), std::fs::read(&key).unwrap());
+        std::fs::write(&key, b"damaged").unwrap();
+        recorder.started();
+        let trouble = recorder.trouble().unwrap();
+        assert!(trouble.ends_with("key: no whole state of a writer"), "{trouble}");
+        std::fs::write(&key, kept).unwrap();
+        // Not tried again at once …
+        recorder.tick();
+        assert!(recorder.trouble().is_some());
+        // … but later.
+        recorder.retry_at = None;
+        recorder.tick();
+        assert_eq!(recorder.trouble(), None);
+        recorder.stopped("told to");
+        assert_eq!(kinds(dir.path())[3..], ["lost", "stopped"]);
+    }
+}
