@@ -369,7 +369,8 @@ impl Service {
             incomplete: self.incomplete.iter().sum::<usize>() as u64,
             evicted: store.evicted(),
             tally: self.tally,
-            trouble: self.trouble.clone(),
+            notify: self.desk.deliveries(),
+            trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
         };
         if let Err(error) = status.fill(store, now) {

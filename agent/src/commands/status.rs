@@ -81,6 +81,11 @@ fn write_screen(out: &mut String, status: &Status, now: i64, color: bool) -> std
             writeln!(out, "wardmote {} is running for {up} (pid {pid})", status.version)?;
         }
     }
+    for (name, one) in &status.notify {
+        let trouble = one.trouble.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        let (notified, waiting) = (one.notified, one.waiting);
+        writeln!(out, "  notify    {name}: {notified} taken, {waiting} waiting{trouble}")?;
+    }
     if let Some(trouble) = &status.trouble {
         writeln!(out, "  TROUBLE   {trouble}")?;
     }

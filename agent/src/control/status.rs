@@ -46,6 +46,9 @@ pub struct Status {
     pub tally: Tally,
     /// What each stage took.
     pub stages: BTreeMap<String, Took>,
+    /// What became of the notes to each target since the start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notify: BTreeMap<String, Delivery>,
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -92,6 +95,24 @@ pub struct Line {
     pub title: String,
     /// Its last event, seconds since the epoch.
     pub last: i64,
+}
+
+/// What became of one target's notes: received = notified + merged + suppressed + waiting.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Delivery {
+    /// All, those included that waited at the start.
+    pub received: u64,
+    /// Taken by the target.
+    pub notified: u64,
+    /// Replaced by a later note on the same case.
+    pub merged: u64,
+    /// Over a limit, without room, or never to be taken.
+    pub suppressed: u64,
+    /// On the disk.
+    pub waiting: u64,
+    /// What is wrong with the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// What became of alerts: received = notified + merged + suppressed.

@@ -8,6 +8,7 @@
 //! Of every target's notes `received = notified + merged + suppressed + waiting`, always. A note may come
 //! twice (a crash between sending and forgetting), with the same identifier.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::control::status::Delivery;
 use crate::pipeline::case::{CaseFile, case_file};
 use crate::settings::{NotifySettings, Way};
 
@@ -334,6 +336,15 @@ impl Desk {
             (courier.shared.name.clone(), tally, state.trouble.clone())
         };
         self.couriers.iter().map(one).collect()
+    }
+
+    /// The same for whoever asks how the service is.
+    pub fn deliveries(&self) -> BTreeMap<String, Delivery> {
+        let one = |(name, tally, trouble): (String, Tally, Option<String>)| {
+            let Tally { received, notified, merged, suppressed, waiting } = tally;
+            (name, Delivery { received, notified, merged, suppressed, waiting, trouble })
+        };
+        self.tallies().into_iter().map(one).collect()
     }
 
     /// Waiting notes, and targets in trouble, for the status line; `None` when all is well.

@@ -72,13 +72,34 @@ pub fn text(status: &Status) -> String {
         .map(|(stage, took)| (label("stage", stage), took.total_ns as f64 / 1e9))
         .collect();
     metric("stage_seconds_total", "counter", "Time in a stage of the pipeline.", &spent);
+    notifications(status, &mut metric);
     out
+}
+
+/// There only where somebody is to be told.
+fn notifications(status: &Status, metric: &mut impl FnMut(&str, &str, &str, &[(String, f64)])) {
+    if status.notify.is_empty() {
+        return;
+    }
+    let (mut fates, mut waiting) = (Vec::new(), Vec::new());
+    for (target, one) in &status.notify {
+        let counts =
+            [("notified", one.notified), ("merged", one.merged), ("suppressed", one.suppressed)];
+        for (fate, count) in counts {
+            let labels = format!("{{target=\"{target}\",fate=\"{fate}\"}}");
+            fates.push((labels, count as f64));
+        }
+        waiting.push((format!("{{target=\"{target}\"}}"), one.waiting as f64));
+    }
+    let help = "Notes to a target, by what became of them.";
+    metric("notifications_total", "counter", help, &fates);
+    metric("notifications_waiting", "gauge", "Notes on the disk for a target.", &waiting);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::Tally;
+    use crate::control::status::{Delivery, Tally};
     use crate::pipeline::case::timings::Took;
 
     #[test]
@@ -89,6 +110,11 @@ mod tests {
             tally: Tally { received: 6, notified: 1, merged: 2, suppressed: 3 },
             stages: [("verify".to_string(), Took { count: 4, total_ns: 2_000_000, most_ns: 9 })]
                 .into(),
+            notify: [(
+                "ops".to_string(),
+                Delivery { notified: 5, waiting: 2, ..Delivery::default() },
+            )]
+            .into(),
             trouble: Some("disk full".into()),
             ..Status::default()
         };
@@ -97,6 +123,8 @@ mod tests {
             "wardmote_alerts_open{severity=\"high\"} 2",
             "wardmote_alerts_open{severity=\"critical\"} 0",
             "wardmote_events_total{fate=\"suppressed\"} 3",
+            "wardmote_notifications_total{target=\"ops\",fate=\"notified\"} 5",
+            "wardmote_notifications_waiting{target=\"ops\"} 2",
             "wardmote_start_time_seconds 1795000000",
             "wardmote_last_audit_timestamp_seconds 0",
             "wardmote_trouble 1",
