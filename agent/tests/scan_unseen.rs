@@ -222,3 +222,20 @@ fn a_hidden_listener_is_told_whatever_the_format() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[test]
+fn a_service_has_one_budget_by_whichever_address_it_is_asked() {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let targets = format!("127.{}.{low}.1-30", 176 + (high & 15));
+    let state = tempfile::tempdir().unwrap();
+    let state = ["--state-dir", state.path().to_str().unwrap()];
+    let words = [&*targets, "-p", &port, "--identify", "--no-cache", "--format", "json"];
+    let output = scan(&[&words[..], &state].concat());
+    let report = json(&output);
+    assert_eq!(report["counts"]["open"], 30);
+    let told =
+        incomplete(&report).iter().filter(|line| line.contains("asked often enough")).count();
+    assert_eq!((told, output.status.code()), (30 - 24, Some(3)), "{report}");
+}

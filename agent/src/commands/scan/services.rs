@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use scanner::ports::Inventory;
+use scanner::ports::connect;
 use scanner::ports::identify::fingerprints::Fingerprints;
 use scanner::ports::report::Report;
 
@@ -66,7 +67,8 @@ pub(super) fn add<'a>(
     if let Some(fingerprints) = &known.fingerprints {
         let mut spent = Vec::new();
         let may_ask = |place: SocketAddr| {
-            let may = kept.as_mut().is_none_or(|(kept, _)| kept.spend(place));
+            let may =
+                kept.as_mut().is_none_or(|(kept, inventory)| kept.spend(bound(inventory, place)));
             if !may {
                 spent.push(place);
             }
@@ -80,4 +82,10 @@ pub(super) fn add<'a>(
     let (mut cache, inventory) = kept?;
     cache.learn(report, inventory);
     Some(Kept { cache, inventory })
+}
+
+/// Where the service is bound that answers there: one budget, by whichever of its addresses it is asked.
+fn bound(inventory: &Inventory, place: SocketAddr) -> SocketAddr {
+    connect::listener(inventory, place.ip(), place.port())
+        .map_or(place, |listener| SocketAddr::new(listener.address, listener.port))
 }
