@@ -121,8 +121,10 @@ impl Service {
     /// A service that has not begun; its first step is an audit.
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
+        // What is out of bounds was refused when the configuration was read.
+        let options = parts.settings.journal.options().unwrap_or_default();
         Self {
-            recorder: Recorder::new(&parts.state_directory),
+            recorder: Recorder::new(&parts.state_directory, options),
             parts,
             look: Some(look),
             started: now,

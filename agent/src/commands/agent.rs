@@ -80,6 +80,9 @@ fn load(named: Option<&Path>) -> anyhow::Result<Settings> {
             ));
         }
     }
+    settings.journal.options().map_err(|why| {
+        hinted(format!("configuration: {why}"), "the journal needs bounds that it can keep")
+    })?;
     Ok(settings)
 }
 

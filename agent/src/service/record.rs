@@ -23,6 +23,7 @@ pub const TICK: Duration = Duration::from_secs(5);
 /// The way to the journal.
 pub struct Recorder {
     path: PathBuf,
+    options: Options,
     journal: Option<Journal>,
     retry_at: Option<Instant>,
     trouble: Option<String>,
@@ -32,9 +33,9 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder for the journal in a state directory; nothing is opened yet.
-    pub fn new(state: &Path) -> Self {
+    pub fn new(state: &Path, options: Options) -> Self {
         let path = state.join("journal");
-        Self { path, journal: None, retry_at: None, trouble: None, missed: 0 }
+        Self { path, options, journal: None, retry_at: None, trouble: None, missed: 0 }
     }
 
     /// What is wrong with the journal.
@@ -148,7 +149,7 @@ impl Recorder {
         let named = |error| Error::of_directory(&self.path, error);
         create_private(&self.path).map_err(named)?;
         let directory = || Directory::open(&self.path).map(Box::new).map_err(named);
-        let open = || Journal::open(directory()?, Options::default(), boot_id(), clock());
+        let open = || Journal::open(directory()?, self.options, boot_id(), clock());
         let (journal, opened) = match open() {
             Err(Error::None) => {
                 let first = Zeroizing::new(random().map_err(named)?);
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn a_journal_is_made_and_what_it_missed_is_said_in_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut recorder = Recorder::new(dir.path());
+        let mut recorder = Recorder::new(dir.path(), Options::default());
         recorder.started();
         recorder.reloaded(Some("line 3"));
         recorder.stopped("told to");
@@ -234,7 +235,8 @@ mod tests {
         assert_eq!(kinds(dir.path()), ["started", "reloaded", "stopped"]);
 
         let key = path.join("key");
-        let (mut recorder, kept) = (Recorder::new(dir.path()), std::fs::read(&key).unwrap());
+        let (mut recorder, kept) =
+            (Recorder::new(dir.path(), Options::default()), std::fs::read(&key).unwrap());
         std::fs::write(&key, b"damaged").unwrap();
         recorder.started();
         let trouble = recorder.trouble().unwrap();
