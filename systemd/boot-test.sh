@@ -86,14 +86,24 @@ attack() {
 attack
 holds "it sees an attack in the journal and tells" within 15 grep -q 192.0.2.77 "$root/var/lib/wardmote/alerts.jsonl"
 holds "it tells it once" sh -c "sleep 5; [ \"\$(grep -c '\"news\":\"new\".*192.0.2.77' '$root/var/lib/wardmote/alerts.jsonl')\" = 1 ]"
+cases="$root/var/lib/wardmote/cases.jsonl"
+inside logger -p auth.info -t sshd --id=4321 "Accepted password for bob from 192.0.2.77 port 21 ssh2"
+holds "a login after the guesses is told within a look or two" within 4 grep -q '"severity":"\(high\|critical\)".*192.0.2.77' "$cases"
+holds "and is the same case" sh -c "[ \"\$(grep 192.0.2.77 '$cases' | grep -o '^{[^}]*\"id\":[0-9]*' | grep -o '[0-9]*\$' | sort -u | wc -l)\" = 1 ]"
+holds "its story can be read" sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote alerts show 1 | grep -q 192.0.2.77"
+holds "it says how it is" sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep -q 'is running'"
+inside sh -c 'echo "PermitRootLogin yes" >>/etc/ssh/sshd_config'
+holds "it notices changed configuration" within 15 sh -c "nsenter -t $pid -m -u -i -n -p -C journalctl -u wardmote | grep -q 'sshd_config changed: auditing again'"
 holds "it reloads" inside systemctl reload wardmote
 holds "the sweep leaves the logs to the service" inside systemctl start wardmote-sweep
 holds "and was not even started" is ConditionResult no wardmote-sweep
 old=$(show MainPID)
 inside systemctl kill -s KILL wardmote
 holds "it comes back after a crash" within 15 new_main
+holds "what it had open is still one case" sh -c "[ \"\$(nsenter -t $pid -m -u -i -n -p -C wardmote alerts --format json list | grep -c '\"steps\"')\" = 1 ]"
 holds "it stops cleanly" inside systemctl stop wardmote
 holds "and has not failed" is Result success
+holds "and is then said to be down" sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep -q 'is DOWN'"
 holds "now the sweep's unit sweeps" inside systemctl start wardmote-sweep
 holds "and keeps a place of its own" test -s "$root/var/lib/wardmote/sweep.json"
 holds "the audit's unit does not count findings as a failure" inside systemctl start wardmote-audit

@@ -9,9 +9,12 @@ macro_rules! say {
 }
 
 mod commands;
+mod control;
 mod cursor;
 mod exit;
+mod govern;
 mod journal;
+mod notify;
 mod output;
 mod outside;
 mod pending;

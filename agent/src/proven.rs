@@ -10,9 +10,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crypto::mac::{self, Key, MAC_BYTES};
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::commands::audit::create_private;
@@ -20,6 +22,10 @@ use crate::secrets;
 
 const KEY_FILE: &str = "host.key";
 const KEY_BYTES: usize = 32;
+/// Longest wait for another run that changes the same file.
+const LOCKED_WITHIN: Duration = Duration::from_secs(5);
+/// How often that is tried.
+const LOCK_TRIED_AFTER: Duration = Duration::from_millis(5);
 
 /// What a file came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,6 +103,35 @@ impl Proven {
         }
         written?;
         File::open(folder)?.sync_all()
+    }
+
+    /// Keeps other runs from changing the file until what comes back is dropped: for whoever reads it to
+    /// add to it. Waits for at most [`LOCKED_WITHIN`].
+    pub fn lock(&self) -> io::Result<File> {
+        let wrong = || io::Error::other("not a file name");
+        let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Err(wrong());
+        };
+        create_private(folder)?;
+        let path = folder.join(format!(".{}.lock", name.to_str().ok_or_else(wrong)?));
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)?;
+        let until = Instant::now() + LOCKED_WITHIN;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
+                    std::thread::sleep(LOCK_TRIED_AFTER);
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     fn put(&self, hidden: &Path, body: &[u8]) -> io::Result<()> {

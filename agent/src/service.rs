@@ -11,37 +11,45 @@
 //! What could not be looked at is said in the status line and never closes an alert.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
-use rustix::fs::OFlags;
-use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::control::Shared;
+use crate::control::status::{Status, Tally};
 use crate::exit::{Exit, failed};
-use crate::service::record::{Recorder, TICK};
+use crate::notify::Desk;
+use crate::output;
+use crate::pipeline::case::{CaseFile, Timings};
+use crate::report::metrics;
+use crate::service::record::{SharedRecorder, TICK};
+use crate::service::tell::Teller;
 use crate::settings::Settings;
-use crate::store::{Alert, News, Sighting, Store, StoreError};
+use crate::store::{Sighting, Store, StoreError};
 use crate::systemd::Notifier;
 
 pub mod host;
 mod journal;
 mod past;
-mod record;
+pub mod record;
+pub mod tell;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-/// Alerts told at once; the rest follows with the next step.
-const TOLD_AT_ONCE_MAX: usize = 1_000;
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
+/// Metrics are written no more often than this.
+const METRICS_EVERY: Duration = Duration::from_secs(10);
+/// Something changed: how soon the audit comes, and how far such audits are apart at least.
+const CHANGE_SETTLES: Duration = Duration::from_secs(3);
+const CHANGE_SPACING: Duration = Duration::from_secs(60);
 /// After a sweep comes a rest of this many times what it took: busy logs are looked at less often, and
 /// never for more than a twentieth of the time.
 const SWEEP_REST: u32 = 19;
@@ -56,6 +64,8 @@ pub trait Look: Send {
     fn sweep(&mut self, settings: &Settings) -> anyhow::Result<Looked>;
     /// What the last sweep gave is stored: the next one goes on behind it.
     fn keep_place(&mut self) -> anyhow::Result<()>;
+    /// Somebody was told of these cases.
+    fn told(&mut self, cases: &[CaseFile]);
 }
 
 /// What one look gave.
@@ -63,10 +73,20 @@ pub trait Look: Send {
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
+    /// Cases that changed by it.
+    pub cases: Vec<CaseFile>,
+    /// Numbers of cases that became part of others.
+    pub merged: Vec<u64>,
     /// Checks that really and wholly looked: only their alerts can be fixed.
     pub checks: BTreeSet<String>,
     /// How much could not be looked at.
     pub incomplete: usize,
+    /// What became of all that the logs showed since the start.
+    pub tally: Tally,
+    /// What each stage took since the start.
+    pub timings: Timings,
+    /// Why another audit is due before its time, in one line.
+    pub stale: Option<String>,
 }
 
 /// What the operator wants.
@@ -90,6 +110,10 @@ pub struct Parts {
     pub state_directory: PathBuf,
     /// The way to systemd.
     pub notifier: Notifier,
+    /// What whoever asks is told.
+    pub shared: Shared,
+    /// The way to the journal.
+    pub recorder: SharedRecorder,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -110,36 +134,54 @@ pub struct Service {
     /// When the last step began.
     started: Instant,
     next_audit: Instant,
+    ended_audit: Option<Instant>,
     next_sweep: Instant,
     incomplete: [usize; 2],
     last_audit: Option<i64>,
+    last_sweep: Option<i64>,
+    began: i64,
+    tally: Tally,
+    timings: Timings,
     trouble: Option<String>,
-    recorder: Recorder,
+    desk: Desk,
+    no_desk: Option<String>,
+    wrote_metrics: Option<Instant>,
+    metrics_failed: bool,
 }
 
 impl Service {
     /// A service that has not begun; its first step is an audit.
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
-        // What is out of bounds was refused when the configuration was read.
-        let options = parts.settings.journal.options().unwrap_or_default();
+        let began = (parts.clock)();
+        let desk = Desk::empty(parts.clock);
         Self {
-            recorder: Recorder::new(&parts.state_directory, options),
             parts,
+            desk,
+            no_desk: None,
             look: Some(look),
             started: now,
             next_audit: now,
+            ended_audit: None,
             next_sweep: now,
             incomplete: [0; 2],
             last_audit: None,
+            last_sweep: None,
+            began,
+            tally: Tally::default(),
+            timings: Timings::default(),
             trouble: None,
+            wrote_metrics: None,
+            metrics_failed: false,
         }
     }
 
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
+        self.write_down();
+        self.open_desk();
         self.parts.notifier.ready();
-        self.recorder.started();
+        self.parts.recorder.lock().started();
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -164,7 +206,7 @@ impl Service {
                 () = sleep_until(wake), if !under_way => self.alive(),
                 // Epochs end while a long look is under way, too.
                 () = sleep_until(tick) => {
-                    self.recorder.tick();
+                    self.parts.recorder.lock().tick();
                     tick = Instant::now() + TICK;
                 }
             }
@@ -206,15 +248,23 @@ impl Service {
         let (audit_every, sweep_every) = (agent.audit_every.0, agent.sweep_every.0);
         let now = Instant::now();
         match step {
-            Step::Audit => self.next_audit = now + audit_every,
+            Step::Audit => {
+                self.next_audit = now + audit_every;
+                self.ended_audit = Some(now);
+            }
             Step::Sweep => {
                 let took = now.duration_since(self.started);
                 self.next_sweep = now + sweep_every.max(took * SWEEP_REST);
             }
         }
         let settled = looked.and_then(|looked| {
+            self.audit_sooner(looked.stale.as_deref(), now);
             self.store(step, &looked)?;
-            self.tell()?;
+            let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
+            let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
+            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
+            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            look.told(&teller.tell_cases(&mut **store, notify)?);
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -229,11 +279,27 @@ impl Service {
         self.alive();
     }
 
+    /// The host is not as it was at the last audit: another one soon, when what changes it is done.
+    fn audit_sooner(&mut self, stale: Option<&str>, now: Instant) {
+        let Some(why) = stale else { return };
+        let spacing = self.ended_audit.map_or(now, |ended| ended + CHANGE_SPACING);
+        let soon = (now + CHANGE_SETTLES).max(spacing);
+        if soon < self.next_audit {
+            say!("wardmote: {why}: auditing again");
+            self.next_audit = soon;
+        }
+    }
+
     fn store(&mut self, step: Step, looked: &Looked) -> anyhow::Result<()> {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         store.upsert(&looked.seen, now).context("the store does not take alerts")?;
-        self.recorder.judged(&looked.seen);
+        if !looked.cases.is_empty() || !looked.merged.is_empty() {
+            store
+                .put_cases(&looked.cases, &looked.merged)
+                .context("the store does not take cases")?;
+        }
+        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -242,27 +308,11 @@ impl Service {
                 .prune(now.saturating_sub(self.parts.settings.agent.keep.seconds()))
                 .context("the store does not forget old alerts")?;
             self.last_audit = Some(now);
+        } else {
+            self.last_sweep = Some(now);
+            (self.tally, self.timings) = (looked.tally, looked.timings);
         }
         Ok(())
-    }
-
-    /// Appends what is new or risen to the alerts' file, then takes note that it was told.
-    fn tell(&mut self) -> anyhow::Result<()> {
-        let settings = &self.parts.settings.agent;
-        let news = self.parts.store.untold(settings.alert_from, TOLD_AT_ONCE_MAX)?;
-        if news.is_empty() {
-            return Ok(());
-        }
-        let path = self.parts.state_directory.join(&settings.alerts);
-        let mut lines = Vec::new();
-        for alert in &news {
-            serde_json::to_writer(&mut lines, &Line::of(alert, (self.parts.clock)())?)?;
-            lines.push(b'\n');
-        }
-        append(&path, &lines).with_context(|| path.display().to_string())?;
-        self.recorder.told(&news);
-        let told: Vec<&str> = news.iter().map(|alert| alert.seen.fingerprint.as_str()).collect();
-        Ok(self.parts.store.mark_told(&told)?)
     }
 
     /// New trouble goes to stderr (the journal) once, not with every step.
@@ -294,12 +344,74 @@ impl Service {
         if store.evicted() > 0 {
             line.push_str(&format!("; {} alerts made room", store.evicted()));
         }
-        let own = self.recorder.trouble();
-        for trouble in self.trouble.as_deref().into_iter().chain(own) {
+        let own = self.parts.recorder.lock().trouble().map(str::to_string);
+        let desk = self.desk.line();
+        let troubles = self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&desk);
+        for trouble in troubles {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
+        self.write_down();
         self.parts.notifier.status(&line);
         self.parts.notifier.feed_watchdog();
+    }
+
+    /// Writes down for whoever asks how things are.
+    fn write_down(&mut self) {
+        let now = (self.parts.clock)();
+        let store = &*self.parts.store;
+        let mut status = Status {
+            schema: "wardmote.status/1".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started: self.began,
+            last_sweep: self.last_sweep,
+            last_audit: self.last_audit,
+            incomplete: self.incomplete.iter().sum::<usize>() as u64,
+            evicted: store.evicted(),
+            tally: self.tally,
+            trouble: self.trouble.clone(),
+            ..Status::default()
+        };
+        if let Err(error) = status.fill(store, now) {
+            status.trouble = Some(format!("the store cannot be read: {error}"));
+        }
+        let stages = self.timings.stages().filter(|(_, took)| took.count > 0);
+        status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
+        self.write_metrics(&status);
+        *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    /// Metrics are worth neither a stop nor more than one line of complaint.
+    fn write_metrics(&mut self, status: &Status) {
+        let Some(path) = &self.parts.settings.agent.metrics else { return };
+        let due = self.wrote_metrics.is_none_or(|at| at.elapsed() >= METRICS_EVERY);
+        if !due {
+            return;
+        }
+        self.wrote_metrics = Some(Instant::now());
+        let path = self.parts.state_directory.join(path);
+        // Whoever collects them runs as somebody else; there is nothing secret in them.
+        let written = output::replace(&path, metrics::text(status).as_bytes(), 0o644);
+        if written.is_err() && !self.metrics_failed {
+            say!("wardmote: {}: metrics are not written", path.display());
+        }
+        self.metrics_failed = written.is_err();
+    }
+
+    /// Opens the ways out that the configuration names; the old ones stay when that fails, and it is said.
+    fn open_desk(&mut self) {
+        let Parts { settings, state_directory, clock, .. } = &self.parts;
+        match Desk::open(&settings.notify, state_directory, *clock) {
+            Ok(desk) => {
+                self.desk = desk;
+                self.no_desk = None;
+            }
+            Err(error) => {
+                let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
+                say!("wardmote: error: {trouble}");
+                self.no_desk = Some(trouble);
+            }
+        }
     }
 
     /// Takes a new configuration, or keeps the old one and says why.
@@ -311,13 +423,19 @@ impl Service {
                 self.next_sweep = self.next_sweep.min(now + settings.agent.sweep_every.0);
                 // What the audit looks at may have changed: look again now.
                 self.next_audit = now;
-                self.parts.settings = settings;
+                let before = std::mem::replace(&mut self.parts.settings, settings);
+                if before.notify != self.parts.settings.notify || self.no_desk.is_some() {
+                    self.open_desk();
+                }
                 say!("wardmote: configuration reloaded");
-                self.recorder.reloaded(None);
+                self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
                 say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
-                self.recorder.reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
+                self.parts
+                    .recorder
+                    .lock()
+                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -332,7 +450,7 @@ impl Service {
         {
             self.settle(ended(done)?);
         }
-        self.recorder.stopped("told to stop");
+        self.parts.recorder.lock().stopped("told to stop");
         Ok(())
     }
 }
@@ -350,47 +468,4 @@ fn open_alerts(store: &dyn Store) -> Result<String, StoreError> {
 /// A panic while looking is ours: the service ends and is started again.
 fn ended(done: Result<Done, tokio::task::JoinError>) -> anyhow::Result<Done> {
     done.map_err(|_| failed("a step ended with an internal error", "", Exit::Internal))
-}
-
-/// One line of the alerts' file.
-#[derive(Serialize)]
-struct Line<'a> {
-    schema: &'static str,
-    time: String,
-    news: Option<News>,
-    #[serde(flatten)]
-    alert: &'a Alert,
-}
-
-impl<'a> Line<'a> {
-    fn of(alert: &'a Alert, now: i64) -> anyhow::Result<Self> {
-        let time = jiff::Timestamp::from_second(now)?.to_string();
-        Ok(Self { schema: "wardmote.alert/1", time, news: alert.untold, alert })
-    }
-}
-
-/// Appends whole lines to a private file and to the disk. The file is opened each time, so that it can be
-/// rotated at will; a line that an earlier full disk has cut is ended first.
-fn append(path: &Path, lines: &[u8]) -> std::io::Result<()> {
-    let careful = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let mut file = File::options()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(careful.bits().cast_signed())
-        .open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(std::io::Error::other("not a regular file"));
-    }
-    let mut last = [b'\n'];
-    if meta.len() > 0 {
-        file.read_exact_at(&mut last, meta.len() - 1)?;
-    }
-    if last != [b'\n'] {
-        file.write_all(b"\n")?;
-    }
-    file.write_all(lines)?;
-    file.sync_data()
 }

@@ -20,11 +20,18 @@ use crate::exit::hinted;
 
 mod expert;
 mod journal;
+mod notify;
+mod responses;
 mod site;
 mod span;
 
 pub use expert::ExpertSettings;
 pub use journal::JournalSettings;
+pub use notify::{
+    EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
+    NotifySettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
+};
+pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
 
@@ -51,8 +58,14 @@ pub struct Settings {
     /// Experts from outside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub experts: Vec<ExpertSettings>,
+    /// Who is told of cases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<NotifySettings>,
     /// What the operator tells about the host.
     pub site: SiteSettings,
+    /// What may be done about a case.
+    #[serde(skip_serializing_if = "ResponseSettings::is_default")]
+    pub responses: ResponseSettings,
 }
 
 /// The audit's settings.
@@ -79,7 +92,12 @@ pub struct AgentSettings {
     pub sweep_every: Span,
     /// Alerts as JSON lines; relative to the state directory.
     pub alerts: PathBuf,
-    /// Alerts below this level are kept in the store but not written as lines.
+    /// Cases of which there are news, as JSON lines; relative to the state directory.
+    pub cases: PathBuf,
+    /// How the service is, for Prometheus' textfile collector; none unless it is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<PathBuf>,
+    /// Alerts and cases below this level are kept in the store but not written as lines.
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
@@ -102,6 +120,8 @@ impl Default for AgentSettings {
             audit_every: Span::days(1),
             sweep_every: Span(Duration::from_secs(2)),
             alerts: "alerts.jsonl".into(),
+            cases: "cases.jsonl".into(),
+            metrics: None,
             alert_from: Severity::Low,
             keep: Span::days(90),
         }
@@ -127,8 +147,13 @@ impl Settings {
         for file in files(main)? {
             if let Some(text) = read(&file, named.is_some_and(|name| name == file))? {
                 let layer = check(&file, &text)?;
-                if layer.get("experts").is_some() {
-                    expert::only_roots(&file)?;
+                for names in ["experts", "responses"] {
+                    if layer.get(names).is_some() {
+                        expert::only_roots(&file, names)?;
+                    }
+                }
+                if layer.get("notify").is_some() {
+                    notify::only_roots(&file)?;
                 }
                 merge(&mut merged, layer);
             }
@@ -140,6 +165,8 @@ impl Settings {
             hinted(format!("configuration: {error}"), "see wardmote config show")
         })?;
         expert::distinct(&settings.experts)?;
+        responses::distinct(&settings.responses.commands)?;
+        notify::distinct(&settings.notify)?;
         Ok(settings)
     }
 }
@@ -416,6 +443,21 @@ mod tests {
         let (_dir, file) = write("w.yaml", "site:\n  role: throne\n");
         let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
         assert!(error.contains("w.yaml:2:9: ") && error.contains("bastion"), "{error}");
+    }
+
+    #[test]
+    fn whom_to_notify_is_read_and_a_wrong_target_has_a_place() {
+        let text =
+            "notify:\n- {name: j, journald: {}}\n- {name: ops, from: high, file: {path: x}}\n";
+        let (_dir, file) = write("w.yaml", text);
+        let settings = Settings::load_from(Some(&file), &file, Vec::new()).unwrap();
+        assert_eq!((settings.notify.len(), settings.notify[1].from), (2, Severity::High));
+        let (_dir, file) = write("w.yaml", "notify:\n- name: j\n  journal: {}\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:3:3: ") && error.contains("journald"), "{error}");
+        let (_dir, file) = write("w.yaml", "notify:\n- name: j\n  syslog: {address: here}\n");
+        let error = Settings::load_from(Some(&file), &file, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("w.yaml:3:") && error.contains("a syslog is"), "{error}");
     }
 
     #[test]

@@ -88,6 +88,26 @@ fn verify_answers_every_line_and_ends_with_1() {
 }
 
 #[test]
+fn verify_tells_good_passwords_whose_hash_is_weaker_than_a_new_one_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |cost: &[&str]| {
+        let phc = run(dir.path(), &[&["hash", "--memory"], cost].concat(), b"CANARY").out;
+        format!("{}\t", phc.trim())
+    };
+    let (cheap, dear) = (made(&["64", "--time", "1"]), made(&["128", "--time", "2"]));
+    let input = format!("{cheap}CANARY\n{dear}CANARY\n{cheap}other\n");
+    let verify = |more: &[&str]| run(dir.path(), &[&["verify"], more].concat(), input.as_bytes());
+    assert_eq!(verify(&[]).out, "ok\nok\nmismatch\n");
+    let told = verify(&["--needs-rehash", "--memory", "128"]);
+    assert_eq!((told.code, told.out.as_str()), (1, "ok needs-rehash\nok\nmismatch\n"));
+    let told = verify(&["--needs-rehash"]).out;
+    assert_eq!(told, "ok needs-rehash\nok needs-rehash\nmismatch\n", "OWASP's cost by default");
+    let good = format!("{cheap}CANARY\n");
+    let told = run(dir.path(), &["verify", "--needs-rehash"], good.as_bytes());
+    assert_eq!(told.code, 0, "a weak hash of a good password holds");
+}
+
+#[test]
 fn hash_refuses_costs_and_lines_out_of_bounds() {
     let dir = tempfile::tempdir().unwrap();
     for wrong in [["--memory", "1048577"], ["--time", "11"], ["--lanes", "17"], ["--memory", "7"]] {

@@ -42,8 +42,24 @@ impl Network {
             && address.to_canonical().is_ipv4() == self.address.is_ipv4()
     }
 
-    fn holds(&self, other: &Self) -> bool {
+    /// Its first address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many first bits its addresses share: at most 32 for IPv4, 128 for IPv6.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// Whether all of the other one's addresses lie in it.
+    pub fn holds(&self, other: &Self) -> bool {
         self.bits <= other.bits && self.contains(other.address)
+    }
+
+    /// Whether some address lies in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.holds(other) || other.holds(self)
     }
 }
 
@@ -200,6 +216,20 @@ mod tests {
             ["", "a", "192.0.2.7/33", "::/129", "192.0.2.7/", "1.2.3/8", "::ffff:1.2.3.4/95"]
         {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn networks_overlap_when_one_lies_in_the_other() {
+        for (one, two, overlap) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/9", "10.128.0.0/9", false),
+            ("0.0.0.0/0", "::/0", false),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+            ("2001:db8::/32", "2001:db8:1::/48", true),
+        ] {
+            let (one, two): (Network, Network) = (one.parse().unwrap(), two.parse().unwrap());
+            assert_eq!((one.overlaps(&two), two.overlaps(&one)), (overlap, overlap), "{one} {two}");
         }
     }
 

@@ -58,6 +58,9 @@ pub enum Error {
     /// The file's: it ends early.
     #[error("truncated: {0}")]
     Truncated(&'static str),
+    /// The sender's, or the operator's: a webhook's secret or header.
+    #[error("not a webhook to trust: {0}")]
+    Webhook(&'static str),
     /// Ours: a worker ended without an answer.
     #[error("a worker ended without an answer")]
     Worker,

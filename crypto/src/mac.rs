@@ -46,8 +46,13 @@ impl Key {
     /// assert!(crypto::mac::hex(&mac).starts_with("5bdcc146bf60754e"));
     /// ```
     pub fn of(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
+        self.of_parts(&[bytes])
+    }
+
+    /// The MAC of parts as if they were one.
+    pub fn of_parts(&self, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
         let mut mac = self.0.clone();
-        mac.update(bytes);
+        parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 

@@ -9,10 +9,11 @@
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::{Algorithm, Argon2, Block, Params};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::argon2::block::Block;
+use crate::argon2::{self, Input, Kernel};
 use crate::lines::{Line, Lines};
 use crate::phc::{Cost, HASH_BYTES_MAX, MEMORY_KIB_MAX, PHC_BYTES_MAX, Phc, Variant, Version};
 use crate::{Error, ordered};
@@ -30,6 +31,7 @@ pub const HASH_BYTES: usize = 32;
 
 /// Computes hashes one at a time in memory that it keeps.
 pub struct Hasher {
+    kernel: Kernel,
     blocks: Vec<Block>,
     share_kib: u32,
     large: Arc<Mutex<()>>,
@@ -38,7 +40,8 @@ pub struct Hasher {
 impl Hasher {
     /// A hasher that keeps whatever its largest hash needed.
     pub fn new() -> Self {
-        Self { blocks: Vec::new(), share_kib: MEMORY_KIB_MAX, large: Arc::default() }
+        let kernel = Kernel::best();
+        Self { kernel, blocks: Vec::new(), share_kib: MEMORY_KIB_MAX, large: Arc::default() }
     }
 
     /// Hashes for a batch: each keeps its share of [`SHARED_KIB_MAX`].
@@ -46,7 +49,8 @@ impl Hasher {
         let count = count.clamp(1, WORKERS_MAX);
         let share_kib = SHARED_KIB_MAX / u32::try_from(count).unwrap_or(1);
         let large: Arc<Mutex<()>> = Arc::default();
-        let one = || Self { blocks: Vec::new(), share_kib, large: Arc::clone(&large) };
+        let kernel = Kernel::best();
+        let one = || Self { kernel, blocks: Vec::new(), share_kib, large: Arc::clone(&large) };
         (0..count).map(|_| one()).collect()
     }
 
@@ -76,10 +80,13 @@ impl Hasher {
 
     /// Whether the password is the one that the PHC string was made of; compares in constant time.
     pub fn verify(&mut self, phc: &str, password: &[u8]) -> Result<bool, Error> {
-        let phc = Phc::parse(phc)?;
+        self.verify_parsed(&Phc::parse(phc)?, password)
+    }
+
+    fn verify_parsed(&mut self, phc: &Phc, password: &[u8]) -> Result<bool, Error> {
         let mut room = Zeroizing::new([0; HASH_BYTES_MAX]);
         let computed = &mut room[..phc.hash.len()];
-        self.derive(&phc, password, computed)?;
+        self.derive(phc, password, computed)?;
         Ok(computed.ct_eq(&phc.hash).into())
     }
 
@@ -101,27 +108,15 @@ impl Hasher {
         if password.len() > PASSWORD_BYTES_MAX {
             return Err(Error::LineTooLong { line: 0, max_bytes: PASSWORD_BYTES_MAX });
         }
-        let cost = recipe.cost;
-        let params = Params::new(cost.memory_kib(), cost.time(), cost.lanes(), Some(out.len()))
-            .map_err(|_| Error::Phc("parameters that Argon2 does not take"))?;
-        let algorithm = match recipe.variant {
-            Variant::D => Algorithm::Argon2d,
-            Variant::I => Algorithm::Argon2i,
-            Variant::Id => Algorithm::Argon2id,
-        };
-        let version = match recipe.version {
-            Version::V16 => argon2::Version::V0x10,
-            Version::V19 => argon2::Version::V0x13,
-        };
-        let needed = params.block_count();
-        let argon2 = Argon2::new(algorithm, version, params);
+        let kib = recipe.cost.memory_kib();
+        let needed = argon2::block_count(recipe.cost);
+        let kernel = self.kernel;
         let mut run = |blocks: &mut Vec<Block>| {
-            grow(blocks, needed, cost.memory_kib())?;
-            argon2
-                .hash_password_into_with_memory(password, &recipe.salt, out, blocks.as_mut_slice())
-                .map_err(|_| Error::Phc("parameters that Argon2 does not take"))
+            grow(blocks, needed, kib)?;
+            argon2::derive(kernel, blocks, &Input::of(recipe), password, out);
+            Ok(())
         };
-        if cost.memory_kib() <= self.share_kib {
+        if kib <= self.share_kib {
             return run(&mut self.blocks);
         }
         let _only_one = self.large.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +143,7 @@ fn grow(blocks: &mut Vec<Block>, needed: usize, kib: u32) -> Result<(), Error> {
     if blocks.len() < needed {
         let more = needed - blocks.len();
         blocks.try_reserve_exact(more).map_err(|_| Error::Memory { kib })?;
-        blocks.resize(needed, Block::new());
+        blocks.resize(needed, Block::ZERO);
     }
     Ok(())
 }
@@ -213,6 +208,8 @@ pub fn hash_lines(
 pub enum Checked {
     /// The password is the one.
     Ok,
+    /// It is, and its hash is weaker than what was asked for: make a new one while the password is known.
+    NeedsRehash,
     /// It is not.
     Mismatch,
     /// The line could not be checked: why, without quoting it.
@@ -225,6 +222,17 @@ pub enum Checked {
 pub fn verify_lines(
     workers: usize,
     input: impl Read + Send + 'static,
+    sink: impl FnMut(Checked) -> io::Result<()>,
+) -> Result<u64, Error> {
+    verify_lines_against(None, workers, input, sink)
+}
+
+/// As [`verify_lines`], and tells good passwords with weaker hashes than `wanted` by
+/// [`Checked::NeedsRehash`] (see [`Phc::is_weaker`]).
+pub fn verify_lines_against(
+    wanted: Option<(Variant, Cost)>,
+    workers: usize,
+    input: impl Read + Send + 'static,
     mut sink: impl FnMut(Checked) -> io::Result<()>,
 ) -> Result<u64, Error> {
     let max_bytes = PHC_BYTES_MAX + 1 + PASSWORD_BYTES_MAX;
@@ -235,7 +243,7 @@ pub fn verify_lines(
             Ok(Line::TooLong) => {
                 Ok(Checked::Error(format!("the line is longer than {max_bytes} bytes")))
             }
-            Ok(Line::Whole(line)) => Ok(check(&mut hasher, &line)),
+            Ok(Line::Whole(line)) => Ok(check(&mut hasher, wanted, &line)),
         }
     };
     let workers = Hasher::team(workers).into_iter().map(work).collect();
@@ -248,7 +256,7 @@ pub fn verify_lines(
     Ok(count)
 }
 
-fn check(hasher: &mut Hasher, line: &[u8]) -> Checked {
+fn check(hasher: &mut Hasher, wanted: Option<(Variant, Cost)>, line: &[u8]) -> Checked {
     let Some(tab) = line.iter().position(|&byte| byte == b'\t') else {
         return Checked::Error("no tab between PHC string and password".into());
     };
@@ -256,7 +264,13 @@ fn check(hasher: &mut Hasher, line: &[u8]) -> Checked {
     let Ok(phc) = std::str::from_utf8(phc) else {
         return Checked::Error("not an Argon2 PHC string: not UTF-8".into());
     };
-    match hasher.verify(phc, password) {
+    let phc = match Phc::parse(phc) {
+        Ok(phc) => phc,
+        Err(error) => return Checked::Error(error.to_string()),
+    };
+    let weak = wanted.is_some_and(|(variant, cost)| phc.is_weaker(variant, cost));
+    match hasher.verify_parsed(&phc, password) {
+        Ok(true) if weak => Checked::NeedsRehash,
         Ok(true) => Checked::Ok,
         Ok(false) => Checked::Mismatch,
         Err(Error::LineTooLong { .. }) => {

@@ -113,6 +113,18 @@ pub struct Phc {
 }
 
 impl Phc {
+    /// Whether a new hash of this variant and cost would be stronger in any respect: another variant,
+    /// version 16, less memory, fewer passes, or a salt or hash shorter than new ones have. Lanes do not
+    /// count: they change who can compute a hash sooner, not what it costs.
+    pub fn is_weaker(&self, variant: Variant, cost: Cost) -> bool {
+        self.variant != variant
+            || self.version != Version::V19
+            || self.cost.memory_kib < cost.memory_kib
+            || self.cost.time < cost.time
+            || self.salt.len() < crate::password::SALT_BYTES
+            || self.hash.len() < crate::password::HASH_BYTES
+    }
+
     /// Parses a PHC string.
     ///
     /// ```
@@ -236,6 +248,28 @@ mod tests {
         ] {
             assert!(matches!(Cost::new(memory, time, lanes), Err(Error::Bounds { .. })));
         }
+    }
+
+    #[test]
+    fn a_hash_is_weaker_when_any_part_of_it_is() {
+        let text = |head: &str, salt: usize, hash: usize| {
+            format!(
+                "{head}${}${}",
+                "A".repeat(salt.div_ceil(3) * 4),
+                "A".repeat(hash.div_ceil(3) * 4)
+            )
+        };
+        let weaker = |head: &str, salt, hash| {
+            Phc::parse(&text(head, salt, hash)).unwrap().is_weaker(Variant::Id, Cost::OWASP)
+        };
+        assert!(!weaker("$argon2id$v=19$m=19456,t=2,p=1", 18, 33));
+        assert!(!weaker("$argon2id$v=19$m=65536,t=3,p=4", 18, 33));
+        assert!(weaker("$argon2i$v=19$m=19456,t=2,p=1", 18, 33));
+        assert!(weaker("$argon2id$v=16$m=19456,t=2,p=1", 18, 33));
+        assert!(weaker("$argon2id$v=19$m=19455,t=2,p=1", 18, 33));
+        assert!(weaker("$argon2id$v=19$m=19456,t=1,p=1", 18, 33));
+        assert!(weaker("$argon2id$v=19$m=19456,t=2,p=1", 15, 33));
+        assert!(weaker("$argon2id$v=19$m=19456,t=2,p=1", 18, 30));
     }
 
     #[test]

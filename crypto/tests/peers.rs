@@ -1,4 +1,5 @@
-//! The peer: PyPI's `cryptography` (50 or newer) seals, opens and hashes the same things.
+//! The peers: PyPI's `cryptography` (50 or newer) seals, opens and hashes the same things, and PyPI's
+//! `argon2-cffi` (the reference program's code) hashes and verifies.
 
 #![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
 
@@ -14,15 +15,20 @@ const KEY: [u8; 32] = *b"an example key of 32 bytes, yes!";
 
 /// Runs a Python script with bytes on stdin; `None` (and one line) where the peer is not installed.
 fn python(script: &str, input: &[u8]) -> Option<Vec<u8>> {
+    python_with("cryptography.cobblestone", "cryptography >= 50", script, input)
+}
+
+/// The same with a module of a package of PyPI.
+fn python_with(module: &str, package: &str, script: &str, input: &[u8]) -> Option<Vec<u8>> {
     let has = Command::new("python3")
-        .args(["-c", "import cryptography.cobblestone"])
+        .args(["-c", &format!("import {module}")])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
     if !has {
         let required = std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_some();
-        assert!(!required, "python3 with cryptography >= 50 is required and absent");
-        eprintln!("SKIPPED: no python3 with cryptography >= 50 (pip install cryptography)");
+        assert!(!required, "python3 with {package} is required and absent");
+        eprintln!("SKIPPED: no python3 with {package} (pip install '{package}')");
         return None;
     }
     let mut child = Command::new("python3")
@@ -109,5 +115,38 @@ fn hashes_agree_with_the_peer() {
              O.write(b'ok')";
         let Some(answer) = python(script, phc.as_bytes()) else { return };
         assert_eq!(answer, b"ok");
+    }
+}
+
+#[test]
+fn argon2_cffi_verifies_what_we_hash_and_we_verify_what_it_hashes() {
+    let package = "argon2-cffi";
+    let mut hasher = Hasher::new();
+    let costs = [(8, 1, 1), (64, 1, 1), (100, 2, 3), (256, 3, 4), (4096, 1, 1), (19_456, 2, 1)];
+    for (variant, name) in [(Variant::Id, "ID"), (Variant::I, "I"), (Variant::D, "D")] {
+        let mut ours = String::new();
+        for (memory, time, lanes) in costs {
+            let cost = Cost::new(memory, time, lanes).unwrap();
+            let phc = hasher.hash(variant, cost, b"p\xc3\xa4ss\0word", &[9; 16]).unwrap();
+            ours += &format!("{phc}\n");
+        }
+        let script = format!(
+            "from argon2.low_level import Type, hash_secret, verify_secret\n\
+             W = b'p\\xc3\\xa4ss\\x00word'\n\
+             for phc in I.split():\n\
+             \x20   assert verify_secret(phc, W, Type.{name})\n\
+             for (m, t, p) in {costs:?}:\n\
+             \x20   for v in (0x13, 0x10):\n\
+             \x20       h = hash_secret(W, b'another salt here', t, m, p, 32, Type.{name}, version=v)\n\
+             \x20       O.write(h + b'\\n')"
+        );
+        let answer = python_with("argon2.low_level", package, &script, ours.as_bytes());
+        let Some(theirs) = answer else { return };
+        let theirs = String::from_utf8(theirs).unwrap();
+        assert_eq!(theirs.lines().count(), 2 * costs.len());
+        for phc in theirs.lines() {
+            assert!(hasher.verify(phc, b"p\xc3\xa4ss\0word").unwrap(), "{phc}");
+            assert!(!hasher.verify(phc, b"p\xc3\xa4ss\0worD").unwrap(), "{phc}");
+        }
     }
 }

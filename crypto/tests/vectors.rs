@@ -148,6 +148,14 @@ fn aes_256_gcm_agrees_with_wycheproof() {
             let valid = case["result"] == "valid";
             assert_eq!(opened, valid, "case {}", case["tcId"]);
             seen[usize::from(valid)] += 1;
+            // ring is what sealed files are made with.
+            let key = ring::aead::UnboundKey::new(&ring::aead::AES_256_GCM, &bytes("key")).unwrap();
+            let ring_nonce = ring::aead::Nonce::try_assume_unique_for_key(&bytes("iv")).unwrap();
+            let mut both = [bytes("ct"), tag.clone()].concat();
+            let opened = ring::aead::LessSafeKey::new(key)
+                .open_in_place(ring_nonce, ring::aead::Aad::from(&aad), &mut both)
+                .ok();
+            assert_eq!(opened.as_deref(), valid.then_some(&plain[..]), "case {}", case["tcId"]);
             if valid {
                 assert_eq!(text, plain);
                 let made = cipher

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use scanner::ports::identify::fingerprints::Fingerprints;
 use scanner::ports::identify::plan::Protocol;
 use scanner::ports::identify::protocols;
-use scanner::ports::identify::{BANNER_CHARS_MAX, Endpoint, Outcome, identify};
+use scanner::ports::identify::{BANNER_CHARS_MAX, Endpoint, Outcome, identify, identify_hosts};
 
 /// A loopback address of this process and test, where every port is free.
 fn own(last: u8) -> IpAddr {
@@ -88,6 +88,30 @@ fn ports_get_exactly_their_question_and_unknown_ones_get_nothing() {
         assert!(told.try_recv().is_err(), "port {port}: one connection only");
         assert!(outcome.identity.is_none() && outcome.why.is_some(), "port {port}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_host_that_takes_too_long_is_left_and_another_one_is_not() {
+    let (slow, quick) = (own(21), own(22));
+    let silent: Vec<Endpoint> = (0..80)
+        .map(|nth| SocketAddr::new(slow, 4711 + nth))
+        .map(|at| (service(at, b"", b""), endpoint(at, None)).1)
+        .collect();
+    let last = SocketAddr::new(quick, 4711);
+    let _told = service(last, b"SSH-2.0-OpenSSH_9.2p1\r\n", b"");
+    let all = [silent, vec![endpoint(last, None)]].concat();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let most = Some(Duration::from_millis(450));
+    let known = Fingerprints::built_in();
+    let since = Instant::now();
+    let outcomes = runtime.block_on(identify_hosts(&all, known, WITHIN, most));
+    assert!(since.elapsed() < Duration::from_secs(5));
+    let (silent, quick) = outcomes.split_at(80);
+    let late =
+        |one: &&Outcome| one.failed && one.why.as_deref().unwrap().starts_with("not asked: ");
+    let left = silent.iter().filter(late).count();
+    assert!((1..=48).contains(&left), "{left}");
+    assert_eq!(quick[0].identity.as_ref().unwrap().service, "ssh");
 }
 
 #[test]

@@ -80,6 +80,35 @@ fn a_host_with_ordinary_listeners_has_no_disagreement() {
 }
 
 #[test]
+fn listeners_that_come_and_go_are_not_hidden() {
+    if !inside("listeners_that_come_and_go_are_not_hidden") {
+        return;
+    }
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for port in [4001_u16, 4002] {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let held = TcpListener::bind((HERE, port));
+                    std::thread::sleep(Duration::from_micros(200));
+                    drop(held);
+                }
+            });
+        }
+        let looks: Vec<Truth> =
+            (0..40).map(|_| truth::look(&tree(), &Request::default(), &firewall)).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let hidden: Vec<_> = looks
+            .iter()
+            .flat_map(|one| &one.disagreements)
+            .filter(|one| one.cause == Cause::Hidden)
+            .collect();
+        assert!(hidden.is_empty(), "{} of 40: {:?}", hidden.len(), hidden[0]);
+    });
+}
+
+#[test]
 fn a_saturated_listener_is_listening_and_saturated() {
     if !inside("a_saturated_listener_is_listening_and_saturated") {
         return;

@@ -88,7 +88,7 @@ fn median(words: &[&str], runs: usize) -> Result<(f64, u64)> {
 }
 
 /// One run through GNU time, for the operating system's own accounting of memory.
-fn run(words: &[&str]) -> Result<(f64, u64)> {
+pub fn run(words: &[&str]) -> Result<(f64, u64)> {
     let started = Instant::now();
     let ran = Command::new("/usr/bin/time")
         .args(["-f", "PEAK %M"])

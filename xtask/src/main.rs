@@ -1,8 +1,11 @@
 //! What CI does not run: `cargo xtask figures` measures wardmote beside its peers in one run and prints the
 //! rows of docs/figures.md; `cargo xtask crowd` pools public label sets beside crowd-kit; `cargo xtask fuzz
-//! SECONDS` runs every fuzz target for that long; `cargo xtask journal-torture` kills the journal's writer 1,000 times.
+//! SECONDS` runs every fuzz target for that long; `cargo xtask journal-torture` kills the journal's writer 1,000
+//! times; `cargo xtask deb` makes the Debian package.
 
 mod crowd;
+mod crypto;
+mod deb;
 mod figures;
 mod logs;
 mod ports;
@@ -19,13 +22,15 @@ fn main() -> Result<()> {
         ["figures"] => figures::all(),
         ["figures", "logs", inputs @ ..] => logs::measure(inputs),
         ["figures", "yaml", files @ ..] => yaml::measure(files),
+        ["figures", "crypto"] => crypto::measure(),
         ["figures", "ports"] => ports::measure(),
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
         ["journal-torture"] => journal_torture(),
+        ["deb"] => deb::make(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
         _ => bail!(
-            "usage: cargo xtask figures [NAME | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | journal-torture | fuzz SECONDS"
+            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | deb | journal-torture | fuzz SECONDS"
         ),
     }
 }

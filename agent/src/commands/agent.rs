@@ -10,22 +10,29 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use consensus::fusion::GAP_S;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::commands::Global;
 use crate::commands::audit::create_private;
+use crate::control::{self, Shared};
 use crate::exit::{Exit, failed, hinted};
+use crate::govern::worker::Responder;
+use crate::journal::Options;
 use crate::service::host::Host;
+use crate::service::record::SharedRecorder;
 use crate::service::{Parts, Service, Wish};
 use crate::settings::{Settings, Span, state_directory};
-use crate::store::ALERTS_MAX;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{ALERTS_MAX, Store as _};
 use crate::systemd::Notifier;
 
 /// Shortest time between two audits.
 const AUDIT_EVERY_MIN: Span = Span(Duration::from_secs(60));
+/// Most cases that a service goes on with.
+const OPEN_CASES_MAX: usize = 1_000;
 /// Shortest time between two sweeps.
 const SWEEP_EVERY_MIN: Span = Span(Duration::from_secs(1));
 
@@ -44,13 +51,23 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let database = state.join("wardmote.db");
     let store =
         SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
-    let look = Host::new(PathBuf::from("/"), &state, clock)?;
+    let open = store.cases(clock().saturating_sub(GAP_S), OPEN_CASES_MAX);
+    let (open, next) = (open?, store.next_case()?);
+    let shared = Shared::default();
+    let socket = state.clone();
+    let recorder = SharedRecorder::new(&state).bounded(journal_options(&settings)?);
+    let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
+    let look = Host::new(PathBuf::from("/"), &state, clock)?
+        .with_cases(open, next)
+        .with_responses(responder);
     let parts = Parts {
         store: Box::new(store),
         settings,
         reload: Box::new(move || load(named.as_deref())),
         state_directory: state,
+        recorder,
         notifier,
+        shared: Shared::clone(&shared),
         clock,
     };
     let service = Service::new(Box::new(look), parts);
@@ -58,6 +75,11 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let ended = runtime.block_on(async {
         let (wish, wishes) = channel(4);
         forward_signals(&wish)?;
+        // Without it nobody can ask, but the host is watched all the same.
+        match control::listen(&socket) {
+            Ok(listener) => drop(tokio::spawn(control::serve(listener, shared))),
+            Err(error) => say!("wardmote: {}: {error}", control::path(&socket).display()),
+        }
         service.run(wishes).await
     });
     // A look that does not end is left behind; it only reads.
@@ -80,10 +102,15 @@ fn load(named: Option<&Path>) -> anyhow::Result<Settings> {
             ));
         }
     }
+    journal_options(&settings)?;
+    Ok(settings)
+}
+
+/// How large the journal may become, or what is wrong with what the configuration says of that.
+fn journal_options(settings: &Settings) -> anyhow::Result<Options> {
     settings.journal.options().map_err(|why| {
         hinted(format!("configuration: {why}"), "the journal needs bounds that it can keep")
-    })?;
-    Ok(settings)
+    })
 }
 
 fn clock() -> i64 {

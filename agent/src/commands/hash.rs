@@ -20,6 +20,16 @@ use crate::secrets::random;
     line. The jobs together use at most 1 GiB of memory: fewer run when MEMORY times JOBS is more."
 )]
 pub struct Args {
+    #[command(flatten)]
+    made: Made,
+    /// Passwords hashed at the same time [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+/// How a hash is made: the same for `verify --needs-rehash`.
+#[derive(Debug, clap::Args)]
+pub struct Made {
     /// Memory of one hash in KiB, 8 to 1048576 [default: the profile's]
     #[arg(long, value_name = "KIB")]
     memory: Option<u32>,
@@ -29,15 +39,34 @@ pub struct Args {
     /// Lanes, 1 to 16 [default: the profile's]
     #[arg(long, value_name = "N")]
     lanes: Option<u32>,
-    /// Passwords hashed at the same time [default: the number of cores]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
     /// Cost to start from
     #[arg(long, value_enum, default_value = "owasp")]
     profile: Profile,
     /// Kind of Argon2
     #[arg(long, value_enum, default_value = "argon2id")]
     variant: Kind,
+}
+
+impl Made {
+    /// The variant and cost that were asked for, within bounds.
+    pub fn plan(&self) -> anyhow::Result<(Variant, Cost)> {
+        let base = match self.profile {
+            Profile::Owasp => Cost::OWASP,
+            Profile::Rfc9106 => Cost::RFC9106,
+        };
+        let cost = Cost::new(
+            self.memory.unwrap_or(base.memory_kib()),
+            self.time.unwrap_or(base.time()),
+            self.lanes.unwrap_or(base.lanes()),
+        )
+        .map_err(|error| hinted(error.to_string(), "see `wardmote hash --help`"))?;
+        let variant = match self.variant {
+            Kind::Argon2id => Variant::Id,
+            Kind::Argon2i => Variant::I,
+            Kind::Argon2d => Variant::D,
+        };
+        Ok((variant, cost))
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,21 +90,7 @@ enum Kind {
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     crate::secrets::shield();
-    let base = match args.profile {
-        Profile::Owasp => Cost::OWASP,
-        Profile::Rfc9106 => Cost::RFC9106,
-    };
-    let cost = Cost::new(
-        args.memory.unwrap_or(base.memory_kib()),
-        args.time.unwrap_or(base.time()),
-        args.lanes.unwrap_or(base.lanes()),
-    )
-    .map_err(|error| hinted(error.to_string(), "see `wardmote hash --help`"))?;
-    let variant = match args.variant {
-        Kind::Argon2id => Variant::Id,
-        Kind::Argon2i => Variant::I,
-        Kind::Argon2d => Variant::D,
-    };
+    let (variant, cost) = args.made.plan()?;
     let plan = Plan { variant, cost, workers: jobs(args.jobs) };
     let input = secret_stdin("passwords, one a line; end with Ctrl-D", global.quiet)?;
     let mut out = Stream::open(global.output.as_deref())?;

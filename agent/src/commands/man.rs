@@ -62,8 +62,17 @@ In the state directory: kept/ (findings with what they were judged from), feedba
 
 /// Prints the page (section 8) in roff: pipe it to `man -l -`.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let program = Cli::command();
-    let (command, name) = match &args.command {
+    let roff = page(args.command.as_deref())?;
+    crate::output::write(global.output.as_deref(), &roff)?;
+    Ok(Exit::Clean)
+}
+
+/// The page of the program, or of one command.
+fn page(command: Option<&str>) -> anyhow::Result<Vec<u8>> {
+    let mut program = Cli::command();
+    // Commands get the options of every command only now, and may speak of them.
+    program.build();
+    let (command, name) = match command {
         None => (program, "wardmote".to_string()),
         Some(name) => {
             let found = program.find_subcommand(name).cloned();
@@ -77,6 +86,22 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut roff = Vec::new();
     page.render(&mut roff)?;
     roff.extend_from_slice(MORE.as_bytes());
-    crate::output::write(global.output.as_deref(), &roff)?;
-    Ok(Exit::Clean)
+    Ok(roff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_and_every_command_have_a_page() {
+        let whole = page(None).unwrap();
+        assert!(String::from_utf8_lossy(&whole).contains("EXIT STATUS"));
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let text = String::from_utf8(page(Some(name)).unwrap()).unwrap();
+            assert!(text.contains(&format!(".TH wardmote-{name} 8")), "{name}: {text}");
+        }
+        assert!(page(Some("nonsense")).is_err());
+    }
 }

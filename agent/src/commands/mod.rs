@@ -10,6 +10,7 @@ use crate::output::Color;
 
 mod accept;
 mod agent;
+mod alerts;
 pub(crate) mod audit;
 mod completions;
 mod config;
@@ -28,11 +29,13 @@ mod panel;
 mod parse;
 mod passwords;
 mod replay;
+pub(crate) mod respond;
 mod rule_files;
 mod rules;
 pub(crate) mod scan;
 mod schema;
 mod seal;
+mod status;
 mod sweep;
 mod triage;
 mod verify;
@@ -92,6 +95,10 @@ pub enum Command {
     Scan(scan::Args),
     /// The service: follows logs, audits on a timer, judges, keeps alerts
     Agent(agent::Args),
+    /// How the service is, on one screen
+    Status(status::Args),
+    /// What the service keeps: open alerts and cases
+    Alerts(alerts::Args),
     /// Why a finding was judged as it was
     Explain(explain::Args),
     /// Accept a finding with a reason and an end date
@@ -102,6 +109,8 @@ pub enum Command {
     Panel(panel::Args),
     /// Derive a verdict again and compare it byte for byte
     Replay(replay::Args),
+    /// What was done about findings, waits for a human, or would have been done
+    Respond(respond::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
     #[command(name = "match")]
     Match(matches::Args),
@@ -140,7 +149,7 @@ pub enum Command {
 }
 
 /// Commands of every day; the rest are tools.
-const EVERYDAY: [&str; 5] = ["audit", "sweep", "scan", "agent", "explain"];
+const EVERYDAY: [&str; 6] = ["audit", "sweep", "scan", "agent", "status", "explain"];
 
 /// The command line, with the commands of every day before the tools.
 pub fn program() -> clap::Command {
@@ -169,11 +178,14 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Sweep(args) => sweep::run(args, &global),
         Command::Scan(args) => scan::run(args, &global),
         Command::Agent(args) => agent::run(args, &global),
+        Command::Status(args) => status::run(args, &global),
+        Command::Alerts(args) => alerts::run(args, &global),
         Command::Explain(args) => explain::run(args, &global),
         Command::Accept(args) => accept::run(args, &global),
         Command::Feedback(args) => feedback::run(args, &global),
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
+        Command::Respond(args) => respond::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
         Command::Fingerprints(args) => fingerprints::run(args, &global),

@@ -24,6 +24,14 @@ enum Name {
     Scan,
     /// `passwords --format json`
     Passwords,
+    /// `status --format json`
+    Status,
+    /// A line of the service's `cases.jsonl`; `alerts show CASE --format json`
+    Case,
+    /// `respond list --format json`
+    Respond,
+    /// `respond rehearse --format json`
+    Rehearsal,
     /// One piece of evidence, as experts see it
     Evidence,
     /// One verdict
@@ -41,6 +49,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Name::Finding => schema_for!(crate::report::Finding),
         Name::Scan => schema_for!(scanner::ports::report::Report),
         Name::Passwords => schema_for!(crate::commands::passwords::Report),
+        Name::Status => schema_for!(crate::control::status::Status),
+        Name::Case => schema_for!(crate::pipeline::case::CaseFile),
+        Name::Respond => schema_for!(crate::commands::respond::list::Document<'_>),
+        Name::Rehearsal => schema_for!(crate::commands::respond::rehearse::Rehearsal),
         Name::Evidence => schema_for!(consensus::Evidence),
         Name::Verdict => schema_for!(consensus::Verdict),
         Name::Settings => schema_for!(crate::settings::Settings),

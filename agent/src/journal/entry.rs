@@ -58,7 +58,6 @@ pub enum What<'a> {
         count: u64,
     },
     /// A response was decided.
-    #[allow(dead_code)] // the governance of responses tells these
     Decided {
         /// What would be done.
         action: &'a str,

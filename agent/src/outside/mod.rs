@@ -9,7 +9,7 @@
 //! in a row, or one answer that nobody asked for, the expert is not asked again and listed under
 //! `incomplete`. Root runs no command that somebody else could have written ([`owner`]).
 
-mod owner;
+pub mod owner;
 mod process;
 
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use consensus::learn::learn;
 use consensus::{Context, Evidence, Panel, SourceLine, trace};
 use sha2::{Digest, Sha256};
 
-use crate::outside::Experts;
+use crate::outside::{Answers, Experts};
 use crate::report::{Finding, Learnt, Remediation};
 use crate::settings::Settings;
 use crate::store::cases::{Case, Taught};
@@ -60,8 +60,19 @@ impl Judges {
 
     /// Judges one piece of evidence in a context whose digest is given.
     pub fn judge(&mut self, item: &Judged, context: &Context, digest: &trace::Digest) -> Case {
+        let answers = self.outside.ask(&item.evidence, digest);
+        self.decide(item, context, digest, answers)
+    }
+
+    /// The verdict, with what experts from outside said.
+    pub fn decide(
+        &self,
+        item: &Judged,
+        context: &Context,
+        digest: &trace::Digest,
+        answers: Answers,
+    ) -> Case {
         let evidence = &item.evidence;
-        let answers = self.outside.ask(evidence, digest);
         let verdict = self.cold.judge_in(evidence, context, digest, answers.opinions.clone());
         let learnt = self.learnt.as_ref().map(|(panel, clicks)| {
             let taught = panel.judge_in(evidence, context, digest, answers.opinions.clone());
@@ -77,6 +88,7 @@ impl Judges {
             verdict,
             why: item.why.clone(),
             remediation: item.remediation.clone(),
+            course: None,
         }
     }
 }
@@ -101,12 +113,20 @@ pub fn findings(
     items: Vec<Judged>,
 ) -> (Vec<Finding>, Vec<Case>) {
     let digest = trace::context(context);
+    findings_by(items, |item| judges.judge(item, context, &digest))
+}
+
+/// The same with a judge of the caller's own.
+pub fn findings_by(
+    items: Vec<Judged>,
+    mut judge: impl FnMut(&Judged) -> Case,
+) -> (Vec<Finding>, Vec<Case>) {
     let mut taken = BTreeSet::new();
     let mut cases = Vec::with_capacity(items.len());
     let mut findings: Vec<Finding> = items
         .into_iter()
         .map(|item| {
-            let mut case = judges.judge(&item, context, &digest);
+            let mut case = judge(&item);
             case.fingerprint = fingerprint(&item.evidence, &mut taken);
             cases.push(case.clone());
             finding(item, case)

@@ -7,6 +7,8 @@ use consensus::Verdict;
 use consensus::learn::{Click, Word};
 use serde_json::{Value, json};
 
+use crate::pipeline::case::Course;
+use crate::pipeline::case::retrieve::Similar;
 use crate::report::graph::Causes;
 use crate::report::text::{moment, paint, place};
 use crate::store::cases::Found;
@@ -47,6 +49,11 @@ fn write_all(out: &mut String, found: &Found, clicks: &[&Click], color: bool) ->
     rows(out, "sure", sure(verdict))?;
     rows(out, "turns", verdict.would_change.iter().map(String::as_str))?;
     rows(out, "falls", Causes::of(found).ok().and_then(|causes| causes.falls()))?;
+    if let Some(course) = &case.course {
+        rows(out, "asked", questions(course))?;
+        rows(out, "doubts", doubts(course))?;
+        rows(out, "before", course.similar.iter().map(similar))?;
+    }
     rows(out, "silent", case.unanswered.iter().map(String::as_str))?;
     if let Some(learnt) = &case.learnt {
         let then = "with what operators taught; the severity above is the cold model's";
@@ -108,6 +115,39 @@ fn sure(verdict: &Verdict) -> Vec<String> {
     lines
 }
 
+/// The first questions of whoever is on call.
+fn questions(course: &Course) -> Vec<String> {
+    let asked = &course.questions;
+    let what: Vec<&str> = asked.what.iter().map(|tactic| tactic.name()).collect();
+    let what = (!what.is_empty()).then(|| what.join(", "));
+    let answers = [
+        ("who", &asked.who),
+        ("what", &what),
+        ("from", &asked.from),
+        ("gains", &asked.right),
+        ("next", &asked.next),
+    ];
+    let line = |(question, answer): (&str, &Option<String>)| {
+        answer.as_ref().map(|answer| format!("{question}: {answer}"))
+    };
+    answers.into_iter().filter_map(line).collect()
+}
+
+/// Why nothing should be done automatically.
+fn doubts(course: &Course) -> Vec<String> {
+    if course.checked.stands() {
+        return Vec::new();
+    }
+    let refuted = course.checked.refuted.as_ref().map(|why| format!("harmless if {why}"));
+    course.checked.faults.iter().cloned().chain(refuted).collect()
+}
+
+fn similar(one: &Similar) -> String {
+    let times = if one.count == 1 { "once".to_string() } else { format!("{} times", one.count) };
+    let (print, severity, last) = (&one.fingerprint, one.severity, moment(one.last));
+    format!("{print} {severity}, {times}, last {last} ({:.0} % alike)", one.similarity * 100.0)
+}
+
 fn stands(without: usize, what: &str) -> String {
     match without {
         0 => format!("one wrong {what} could change it"),
@@ -149,6 +189,9 @@ pub fn json(found: &Found, clicks: &[&Click]) -> anyhow::Result<Value> {
     }
     if !case.unanswered.is_empty() {
         whole["unanswered"] = json!(case.unanswered);
+    }
+    if let Some(course) = &case.course {
+        whole["course"] = json!(course);
     }
     let causes = Causes::of(found)?;
     whole["graph"] = causes.json()?;

@@ -13,6 +13,7 @@ use crate::pipeline::accept::Accepted;
 pub mod explain;
 pub mod graph;
 pub mod json;
+pub mod metrics;
 pub mod text;
 
 /// Everything one audit says.

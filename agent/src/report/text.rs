@@ -254,13 +254,13 @@ pub(super) fn place(source: &consensus::SourceLine) -> String {
 }
 
 /// Seconds since the epoch as a date and time in UTC.
-pub(super) fn moment(seconds: i64) -> String {
+pub fn moment(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| seconds.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// A level, padded; coloured where wanted.
-pub(super) fn paint(level: Severity, color: bool) -> String {
+pub fn paint(level: Severity, color: bool) -> String {
     let name = format!("{:<8}", level.name().to_ascii_uppercase());
     if color { crate::output::painted(&name, level) } else { name }
 }

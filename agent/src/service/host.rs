@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use consensus::Context;
+use consensus::{Context, trace};
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
@@ -25,8 +25,10 @@ use scanner::remembered::Memory as Files;
 
 use crate::commands::audit::LAST_REPORT;
 use crate::commands::scan::ledger;
+use crate::govern::worker::Responder;
 use crate::output;
 use crate::outside::Experts;
+use crate::pipeline::case::{CaseFile, Cases, Pipeline};
 use crate::pipeline::examine::{Examined, examine, threads};
 use crate::pipeline::judge::Judges;
 use crate::pipeline::keep::Of;
@@ -35,9 +37,10 @@ use crate::pipeline::{accept, advise, judge, keep, known, surround};
 use crate::report::{Finding, Report, json};
 use crate::service::journal::Journal;
 use crate::service::past::{self, Memory};
+use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
-use crate::store::cases::{By, Case};
+use crate::store::cases::{self as kept, By, Case};
 use crate::store::{Sighting, Source};
 
 /// Most bytes of the kept place.
@@ -68,6 +71,18 @@ pub struct Host {
     files: Arc<Files>,
     /// What the last sweep gave, until it is stored.
     heard: Vec<Detection>,
+    /// The stages that make cases.
+    pipeline: Pipeline,
+    /// Open cases.
+    cases: Cases,
+    /// What was judged last, until it is stored.
+    judged: Vec<Case>,
+    /// Whether the pipeline has been told of the past.
+    remembers: bool,
+    /// What makes an audit stale.
+    watch: Watch,
+    /// Answers cases, where that is wanted.
+    responses: Option<Responder>,
 }
 
 impl Host {
@@ -78,6 +93,7 @@ impl Host {
         let rules = content::rules();
         let journal = Journal::new(state);
         let memory = Memory::open(state)?;
+        let watch = Watch::new(&root);
         Ok(Self {
             root,
             place_file,
@@ -92,7 +108,41 @@ impl Host {
             memory,
             files: Arc::default(),
             heard: Vec::new(),
+            pipeline: Pipeline::default(),
+            cases: Cases::new(Vec::new(), 1),
+            judged: Vec::new(),
+            remembers: false,
+            watch,
+            responses: None,
         })
+    }
+
+    /// The same, with somebody who answers its cases.
+    #[must_use]
+    pub fn with_responses(self, responder: Responder) -> Self {
+        Self { responses: Some(responder), ..self }
+    }
+
+    /// Goes on with the cases that were open when the service ended; the next new one gets the number
+    /// `next`.
+    #[must_use]
+    pub fn with_cases(self, open: Vec<CaseFile>, next: u64) -> Self {
+        Self { cases: Cases::new(open, next), ..self }
+    }
+
+    /// Tells the pipeline what was judged before the service started. What cannot be read is no reason not
+    /// to look.
+    fn remember(&mut self) {
+        if std::mem::replace(&mut self.remembers, true) {
+            return;
+        }
+        let runs = kept::runs(self.state()).unwrap_or_default();
+        for (run, cases) in runs.iter().rev().filter(|(run, _)| run.by == By::Watch) {
+            for case in cases {
+                let severity = case.verdict.severity;
+                self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, run.started);
+            }
+        }
     }
 
     /// What scans of this host asked of it. Where that is not to be believed, all lines are judged.
@@ -134,8 +184,17 @@ impl Host {
         let context = surround::context(now, self.inventory.as_ref(), Some(attacks), &all, known);
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, false);
         let mut judges = Judges::with(experts, self.state(), now);
-        let (findings, cases) = judge::findings(&mut judges, &context, items);
+        self.remember();
+        let digest = trace::context(&context);
+        let pipeline = &mut self.pipeline;
+        let (findings, cases) =
+            judge::findings_by(items, |item| pipeline.judge(&mut judges, item, &context, &digest));
+        for case in &cases {
+            self.cases.take(&case.fingerprint, &case.evidence, case.verdict.severity, now);
+        }
+        self.cases.close(now);
         let complaints = judges.outside.complaints();
+        self.judged.clone_from(&cases);
         self.keep(By::Watch, &judges, context, cases);
         self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
@@ -205,13 +264,34 @@ impl Look for Host {
                 None => {}
             }
         }
+        if let Some(responses) = &mut self.responses {
+            responses.take(settings);
+        }
         let (seen, complaints) = self.judge(&tree, &outcome.detections, settings)?;
         outcome.incomplete.extend(complaints);
         self.heard = outcome.detections;
-        Ok(Looked { seen, checks: BTreeSet::new(), incomplete: outcome.incomplete.len() })
+        let (cases, merged) = self.cases.changed();
+        let incomplete = outcome.incomplete.len();
+        let (tally, timings) = (self.cases.tally(), self.pipeline.timings);
+        let stale = self.watch.look(now);
+        let checks = BTreeSet::new();
+        Ok(Looked { seen, cases, merged, checks, incomplete, tally, timings, stale })
+    }
+
+    fn told(&mut self, cases: &[CaseFile]) {
+        self.cases.told(cases);
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
+        let now = (self.clock)();
+        let judged = std::mem::take(&mut self.judged);
+        if let Some(responses) = &mut self.responses {
+            responses.offer(&judged, now);
+        }
+        for case in judged {
+            let severity = case.verdict.severity;
+            self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
+        }
         self.memory.note(&std::mem::take(&mut self.heard), (self.clock)())?;
         self.journal.keep_place()?;
         let Some(reached) = self.reached.take() else { return Ok(()) };
@@ -271,7 +351,7 @@ fn looked(report: &Report) -> anyhow::Result<Looked> {
         .map(|finding| sighting(finding, Source::Audit))
         .collect::<Result<_, serde_json::Error>>()?;
     let incomplete = report.incomplete.iter().filter(|entry| !entry.expected).count();
-    Ok(Looked { seen, checks, incomplete })
+    Ok(Looked { seen, checks, incomplete, ..Looked::default() })
 }
 
 fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::Error> {
@@ -336,6 +416,38 @@ mod tests {
         let second = host.sweep(&settings).unwrap().seen;
         assert!(second.iter().any(|seen| seen.title.contains("192.0.2.8")), "{second:?}");
         assert!(!second.iter().any(|seen| seen.title.contains("192.0.2.7")), "{second:?}");
+    }
+
+    #[test]
+    fn what_the_logs_show_becomes_cases_that_go_on_after_a_restart() {
+        let root = tempfile::tempdir().unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let settings = Settings::default();
+        let now: fn() -> i64 = || 1_795_168_860;
+        append(root.path(), &failures(0, 20, "192.0.2.7"));
+        let mut host = Host::new(root.path().into(), state.path(), now).unwrap();
+        let first = host.sweep(&settings).unwrap();
+        assert_eq!(first.cases.len(), 1);
+        let case = &first.cases[0];
+        assert_eq!((case.id, case.untold), (1, Some(crate::pipeline::case::case_file::News::New)));
+        assert_eq!(first.tally.received, first.seen.len() as u64);
+        let kept = crate::store::cases::find(state.path(), &case.steps[0].fingerprint).unwrap();
+        let course = kept.case.course.unwrap();
+        assert_eq!(course.questions.from.as_deref(), Some("192.0.2.7: the internet"));
+        assert!(course.checked.stands(), "{course:?}");
+        host.keep_place().unwrap();
+        assert!(host.sweep(&settings).unwrap().cases.is_empty());
+
+        // The next process knows the case, and what was like it.
+        append(root.path(), &failures(30, 20, "192.0.2.7"));
+        let mut host = Host::new(root.path().into(), state.path(), now)
+            .unwrap()
+            .with_cases(first.cases.clone(), 2);
+        let second = host.sweep(&settings).unwrap();
+        assert_eq!((second.cases.len(), second.cases[0].id), (1, 1), "{second:?}");
+        let kept = crate::store::cases::find(state.path(), &case.steps[0].fingerprint).unwrap();
+        let similar = kept.case.course.unwrap().similar;
+        assert_eq!(similar[0].fingerprint, case.steps[0].fingerprint);
     }
 
     #[test]

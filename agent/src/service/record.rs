@@ -4,12 +4,14 @@
 //! not be recorded is counted, and said in the journal itself when it takes entries again.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use consensus::Severity;
 use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::commands::audit::create_private;
+use crate::govern::{Decision, Ledger, Outcome, Step};
 use crate::journal::disk::Directory;
 use crate::journal::{Entry, Error, Journal, Made, Options, What, boot_id, clock, create};
 use crate::secrets::random;
@@ -19,6 +21,38 @@ use crate::store::{Alert, News, Sighting};
 const RETRY: Duration = Duration::from_secs(30);
 /// How often it is looked whether an epoch has ended.
 pub const TICK: Duration = Duration::from_secs(5);
+
+/// One recorder for the loop and for whoever answers cases.
+#[derive(Clone)]
+pub struct SharedRecorder(Arc<Mutex<Recorder>>);
+
+impl SharedRecorder {
+    /// A recorder for the journal in a state directory; nothing is opened yet.
+    pub fn new(state: &Path) -> Self {
+        Self(Arc::new(Mutex::new(Recorder::new(state))))
+    }
+
+    /// The same, with these bounds for the journal.
+    pub fn bounded(self, options: Options) -> Self {
+        self.lock().options = options;
+        self
+    }
+
+    /// The recorder; whoever panicked with it has left a journal that is whole all the same.
+    pub fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger for SharedRecorder {
+    fn decided(&self, decision: &Decision) {
+        self.lock().decided(decision);
+    }
+
+    fn stepped(&self, step: &Step) {
+        self.lock().stepped(step);
+    }
+}
 
 /// The way to the journal.
 pub struct Recorder {
@@ -33,8 +67,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder for the journal in a state directory; nothing is opened yet.
-    pub fn new(state: &Path, options: Options) -> Self {
-        let path = state.join("journal");
+    pub fn new(state: &Path) -> Self {
+        let (path, options) = (state.join("journal"), Options::default());
         Self { path, options, journal: None, retry_at: None, trouble: None, missed: 0 }
     }
 
@@ -89,6 +123,43 @@ impl Recorder {
             })
             .collect();
         self.record(&entries);
+    }
+
+    /// A response was decided.
+    fn decided(&mut self, decision: &Decision) {
+        let request = decision.id.map(|id| id.to_string()).unwrap_or_default();
+        let (proof, harm) = (answer(&decision.proof), answer(&decision.harm));
+        let outcome = match decision.outcome {
+            Outcome::Act => "act",
+            Outcome::Wait { .. } => "wait",
+        };
+        let what = What::Decided {
+            action: &decision.action,
+            outcome,
+            target: &decision.target,
+            risk: decision.risk.name(),
+            request: &request,
+            proof: &proof,
+            harm: &harm,
+            operator: "",
+        };
+        self.record(&[Entry::new(Severity::Medium, what)]);
+    }
+
+    /// Something was done about a response.
+    fn stepped(&mut self, step: &Step) {
+        let (request, by) = (step.id.to_string(), step.by.map(|uid| format!("uid {uid}")));
+        let what = What::Decided {
+            action: "",
+            outcome: &step.what,
+            target: "",
+            risk: "",
+            request: &request,
+            proof: "",
+            harm: "",
+            operator: by.as_deref().unwrap_or(""),
+        };
+        self.record(&[Entry::new(Severity::Medium, what)]);
     }
 
     /// The service ends.
@@ -203,6 +274,11 @@ impl Recorder {
     }
 }
 
+/// What a guardian said, in one line.
+fn answer(reasons: &[String]) -> String {
+    if reasons.is_empty() { "yes".into() } else { format!("no: {}", reasons.join("; ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -224,7 +300,7 @@ mod tests {
     #[test]
     fn a_journal_is_made_and_what_it_missed_is_said_in_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut recorder = Recorder::new(dir.path(), Options::default());
+        let mut recorder = Recorder::new(dir.path());
         recorder.started();
         recorder.reloaded(Some("line 3"));
         recorder.stopped("told to");
@@ -235,8 +311,7 @@ mod tests {
         assert_eq!(kinds(dir.path()), ["started", "reloaded", "stopped"]);
 
         let key = path.join("key");
-        let (mut recorder, kept) =
-            (Recorder::new(dir.path(), Options::default()), std::fs::read(&key).unwrap());
+        let (mut recorder, kept) = (Recorder::new(dir.path()), std::fs::read(&key).unwrap());
         std::fs::write(&key, b"damaged").unwrap();
         recorder.started();
         let trouble = recorder.trouble().unwrap();

@@ -1,10 +1,12 @@
 //! The loop with a look that does what the test says.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::tell::append;
 use super::*;
 use crate::settings::Span;
 use crate::store::Source;
@@ -16,6 +18,7 @@ struct Script {
     audit: Looked,
     sweeps: Vec<Looked>,
     asked: Vec<&'static str>,
+    told: Vec<u64>,
     broken: bool,
 }
 
@@ -34,6 +37,10 @@ impl Look for Scripted {
         script.asked.push("sweep");
         // The place is not kept until the service says so: the same again.
         Ok(script.sweeps.first().cloned().unwrap_or_default())
+    }
+
+    fn told(&mut self, cases: &[CaseFile]) {
+        self.0.lock().unwrap().told.extend(cases.iter().map(|case| case.id));
     }
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
@@ -83,6 +90,8 @@ fn run(
         settings: settings(),
         reload,
         state_directory: dir.to_path_buf(),
+        recorder: SharedRecorder::new(dir),
+        shared: Shared::default(),
         notifier: Notifier::from_environment(),
         clock: || 1_000_000,
     };
@@ -195,4 +204,77 @@ fn a_cut_line_is_ended_and_links_and_fifos_are_refused() {
     let fifo = dir.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     assert!(append(&fifo, b"{}\n").is_err());
+}
+
+#[test]
+fn what_makes_an_audit_stale_brings_the_next_one_and_not_too_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let parts = Parts {
+        store: Box::new(MemoryStore::new(10)),
+        settings: settings(),
+        reload: Box::new(|| Ok(settings())),
+        state_directory: dir.path().into(),
+        recorder: SharedRecorder::new(dir.path()),
+        notifier: Notifier::from_environment(),
+        shared: Shared::default(),
+        clock: || 1_000,
+    };
+    let script = Arc::new(Mutex::new(Script::default()));
+    let mut service = Service::new(Box::new(Scripted(Arc::clone(&script))), parts);
+    let now = Instant::now();
+    let look = || Box::new(Scripted(Arc::clone(&script))) as Box<dyn Look>;
+    service.settle((look(), Step::Audit, Ok(Looked::default())));
+    assert!(service.next_audit > now + Duration::from_secs(3_600));
+    let stale = Looked { stale: Some("/etc/ssh/sshd_config changed".into()), ..Looked::default() };
+    service.settle((look(), Step::Sweep, Ok(stale.clone())));
+    let due = service.next_audit;
+    assert!(due >= now + CHANGE_SPACING && due < now + CHANGE_SPACING * 2, "apart");
+    service.settle((look(), Step::Sweep, Ok(stale)));
+    assert_eq!(service.next_audit, due, "a file that changes all the time does not put it off");
+}
+
+#[test]
+fn a_case_of_which_there_is_news_reaches_a_target_that_a_reload_has_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Arc::new(Mutex::new(Script::default()));
+    let step = crate::pipeline::case::case_file::Step {
+        at: 999_999,
+        fingerprint: "f".into(),
+        check: "rule".into(),
+        title: "somebody came in".into(),
+        severity: Severity::High,
+        count: 1,
+        ip: None,
+        user: None,
+        thing: None,
+    };
+    let mut case = CaseFile::new(7, &step);
+    case.add(step, &[]);
+    case.untold = Some(crate::pipeline::case::case_file::News::New);
+    let reload = || {
+        let target = "{name: notes, file: {path: notes.jsonl}}";
+        let mut settings = settings();
+        settings.notify = vec![serde_yaml::from_str(target).unwrap()];
+        Ok(settings)
+    };
+    let notes = dir.path().join("notes.jsonl");
+    run(dir.path(), &script, Box::new(reload), async |wish| {
+        wait_for(&script, "sweep", 1).await;
+        wish.send(Wish::Reload).await.unwrap();
+        wait_for(&script, "audit", 2).await;
+        let found = Looked { cases: vec![case.clone()], ..Looked::default() };
+        script.lock().unwrap().sweeps.push(found);
+        for _ in 0..2_000 {
+            if notes.exists() && !script.lock().unwrap().told.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        wish.send(Wish::Stop).await.unwrap();
+    });
+    let text = std::fs::read_to_string(&notes).unwrap();
+    let note: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&note["key"], &note["title"]), (&"case-7".into(), &"somebody came in".into()));
+    assert_eq!((&note["type"], text.lines().count()), (&"case.new".into(), 1));
+    assert_eq!(script.lock().unwrap().told, [7]);
 }

@@ -75,13 +75,13 @@ pub fn distinct(experts: &[ExpertSettings]) -> anyhow::Result<()> {
 }
 
 /// Root takes commands only from a configuration that nobody else can write.
-pub fn only_roots(file: &Path) -> anyhow::Result<()> {
+pub fn only_roots(file: &Path, names: &str) -> anyhow::Result<()> {
     let meta = std::fs::metadata(file)
         .map_err(|error| hinted(format!("{}: {error}", file.display()), "use sudo"))?;
     let open = meta.uid() != 0 || meta.mode() & 0o022 != 0;
     if open && rustix::process::geteuid().is_root() {
         return Err(hinted(
-            format!("{}: it names experts, and others than root may write it", file.display()),
+            format!("{}: it names {names}, and others than root may write it", file.display()),
             format!("chown root {0} && chmod 644 {0}", file.display()),
         ));
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::commands::audit::create_private;
 use crate::exit::hinted;
 use crate::output;
+use crate::pipeline::case::Course;
 use crate::report::{Learnt, Remediation};
 use crate::settings::bounded;
 
@@ -138,6 +139,9 @@ pub struct Case {
     pub remediation: Remediation,
     /// How likely the report shows it: its share of the feedback is corrected by this.
     pub shown: f64,
+    /// What the service found out besides the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
 }
 
 /// A case that was looked for, with its run.
@@ -375,6 +379,7 @@ mod tests {
             why: "because".into(),
             remediation: Remediation::default(),
             shown: 1.0,
+            course: None,
         }
     }
 

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use consensus::Severity;
 
+use crate::pipeline::case::CaseFile;
+
+use super::case_files::InMemory;
 use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state, untold};
 
 /// Keeps alerts in memory.
 pub struct MemoryStore {
     alerts: BTreeMap<String, Alert>,
+    cases: InMemory,
     most: usize,
     evicted: u64,
 }
@@ -17,7 +21,7 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty store of at most `most` alerts.
     pub fn new(most: usize) -> Self {
-        Self { alerts: BTreeMap::new(), most, evicted: 0 }
+        Self { alerts: BTreeMap::new(), cases: InMemory::default(), most, evicted: 0 }
     }
 
     fn make_room(&mut self) {
@@ -109,6 +113,7 @@ impl Store for MemoryStore {
     }
 
     fn prune(&mut self, older: i64) -> Result<usize, StoreError> {
+        self.cases.prune(older);
         let before = self.alerts.len();
         self.alerts.retain(|_, alert| {
             let lasting = alert.state != State::Fixed && alert.seen.source == Source::Audit;
@@ -119,5 +124,26 @@ impl Store for MemoryStore {
 
     fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError> {
+        self.cases.put(files, merged);
+        Ok(())
+    }
+
+    fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
+        Ok(self.cases.latest(since, limit))
+    }
+
+    fn untold_cases(&self, from: Severity, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
+        Ok(self.cases.untold(from, limit))
+    }
+
+    fn case(&self, id: u64) -> Result<Option<CaseFile>, StoreError> {
+        Ok(self.cases.one(id))
+    }
+
+    fn next_case(&self) -> Result<u64, StoreError> {
+        Ok(self.cases.next())
     }
 }

@@ -1,5 +1,6 @@
 //! Where the service keeps its alerts: in SQLite, or in memory for tests. Beside them, for all runs:
-//! [`cases`] (findings with what they were judged from) and [`feedback`] (what operators said).
+//! [`cases`] (findings with what they were judged from), [`feedback`] (what operators said) and
+//! [`responses`] (what was to be done about them, and was).
 //!
 //! An alert is one fingerprint and its life: open until fixed, accepted or expired. Both stores follow
 //! the same rules and run the same tests:
@@ -19,14 +20,20 @@ use consensus::Severity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::pipeline::case::CaseFile;
+
+mod case_files;
 pub mod cases;
 pub mod feedback;
 #[cfg(test)]
 pub mod memory;
+pub mod responses;
 pub mod sqlite;
 
 /// Most alerts that a store keeps.
 pub const ALERTS_MAX: usize = 100_000;
+/// Most cases that a store keeps; the ones that were quiet longest make room.
+pub const CASES_MAX: usize = 10_000;
 
 /// Where an alert is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,9 +134,22 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The operator's: an older wardmote wrote it, and only the service brings it up to date.
+    #[error(
+        "an older wardmote wrote it (schema {found}, this one knows {known}); start the service once"
+    )]
+    Older {
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// The system's: the file could not be made or opened.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Ours: more is kept than was ever meant to be.
+    #[error("it is full, and nothing in it is over")]
+    Full,
     /// The database's word.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
@@ -163,11 +183,27 @@ pub trait Store {
         seen: &BTreeSet<String>,
     ) -> Result<Vec<String>, StoreError>;
 
-    /// Forgets what was last seen before `older` and is fixed, or comes from logs. Gives their number.
+    /// Forgets what was last seen before `older` and is fixed, or comes from logs, and such cases. Gives
+    /// the number of alerts.
     fn prune(&mut self, older: i64) -> Result<usize, StoreError>;
 
     /// How many alerts had to make room since the store was opened.
     fn evicted(&self) -> u64;
+
+    /// Keeps these cases as they are now, and forgets those that are part of others: all or nothing.
+    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError>;
+
+    /// At most `limit` cases whose last event is not before `since`, the latest first.
+    fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError>;
+
+    /// At most `limit` cases at this level or above of which somebody is to be told, the oldest first.
+    fn untold_cases(&self, from: Severity, limit: usize) -> Result<Vec<CaseFile>, StoreError>;
+
+    /// One case, by its number or by that of one that became part of it.
+    fn case(&self, id: u64) -> Result<Option<CaseFile>, StoreError>;
+
+    /// The number that no case has had yet.
+    fn next_case(&self) -> Result<u64, StoreError>;
 }
 
 /// How a sighting changes what was known: the one rule that both stores follow.

@@ -14,6 +14,10 @@ use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::pipeline::case::CaseFile;
+
+use super::case_files::{self, in_sqlite};
+use super::responses;
 use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
 
 /// `ward` in ASCII.
@@ -21,7 +25,8 @@ const APPLICATION_ID: i64 = 0x7761_7264;
 /// How long a write waits for another process (`wardmote alerts` reads while the service writes).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The steps from each form of the database to the next; `user_version` counts those that were taken.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE alert (
         fingerprint TEXT PRIMARY KEY,
         source      TEXT NOT NULL,
@@ -38,14 +43,17 @@ const MIGRATIONS: &[&str] = &["
         untold      TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX alert_open ON alert (state, severity, last_seen);
-"];
+",
+    case_files::MIGRATION,
+    responses::MIGRATION,
+];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
     last_seen, count, verdict, evidence, untold";
 
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
-    database: Connection,
+    pub(super) database: Connection,
     most: usize,
     evicted: u64,
 }
@@ -70,6 +78,32 @@ impl SqliteStore {
         // Few writes, and each is worth keeping through a power cut.
         database.pragma_update(None, "synchronous", "FULL")?;
         Ok(Self { database, most, evicted: 0 })
+    }
+
+    /// Opens a file that is there, to read what the service has kept; nothing is written, not even a newer
+    /// form. `None` where there is no file.
+    pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(meta) if !meta.is_file() => return Err(StoreError::Foreign),
+            Ok(_) => {}
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(path, flags)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        let number = |name: &str| {
+            database.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        match (number("application_id")?, number("user_version")?) {
+            (APPLICATION_ID, found) if found == known => {
+                Ok(Some(Self { database, most: 0, evicted: 0 }))
+            }
+            (APPLICATION_ID, found) if found > known => Err(StoreError::Newer { found, known }),
+            (APPLICATION_ID, found) => Err(StoreError::Older { found, known }),
+            _ => Err(StoreError::Foreign),
+        }
     }
 }
 
@@ -244,6 +278,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&mut self, older: i64) -> Result<usize, StoreError> {
+        in_sqlite::prune(&self.database, older)?;
         Ok(self
             .database
             .prepare_cached(
@@ -254,6 +289,26 @@ impl Store for SqliteStore {
 
     fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError> {
+        in_sqlite::put(&mut self.database, files, merged)
+    }
+
+    fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
+        in_sqlite::latest(&self.database, since, limit)
+    }
+
+    fn untold_cases(&self, from: Severity, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
+        in_sqlite::untold(&self.database, from, limit)
+    }
+
+    fn case(&self, id: u64) -> Result<Option<CaseFile>, StoreError> {
+        in_sqlite::one(&self.database, id)
+    }
+
+    fn next_case(&self) -> Result<u64, StoreError> {
+        in_sqlite::next(&self.database)
     }
 }
 
@@ -295,7 +350,7 @@ fn level(index: i64) -> Severity {
     Severity::from_index(usize::try_from(index).unwrap_or(0))
 }
 
-fn sql_count(count: usize) -> i64 {
+pub(super) fn sql_count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
@@ -337,6 +392,26 @@ mod tests {
         assert_eq!(alert.seen.title, sighting().title);
         assert_eq!(alert.seen.verdict, sighting().verdict);
         assert_eq!(alert.seen.count, i64::MAX as u64);
+    }
+
+    #[test]
+    fn a_database_of_the_first_form_is_brought_up_and_keeps_its_alerts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO alert VALUES ('f', 'audit', 'c', 't', 3, 3, 'open', 1, 1, 1, '{}', '[]', NULL)";
+        old.execute(row, []).unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path, 9).unwrap();
+        assert_eq!(store.open_count(Severity::Info).unwrap(), 1);
+        let count = |table: &str| -> i64 {
+            let question = format!("SELECT count(*) FROM {table}");
+            store.database.query_row(&question, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("alert"), count("response")), (1, 0));
     }
 
     #[test]

@@ -109,10 +109,7 @@ pub fn open(key: &Key, context: &[u8], files: Files<'_>, bytes: u64) -> Result<u
         let mut read = 0;
         while read < length {
             let wire = WIRE_BYTES.min(length - read);
-            let (chunk, tag) = room[read..read + wire].split_at_mut(wire - TAG_BYTES);
-            chunks.open(chunk, tag)?;
-            room.copy_within(read..read + wire - TAG_BYTES, opened);
-            opened += wire - TAG_BYTES;
+            opened += chunks.open(&mut room[opened..read + wire], read - opened)?;
             read += wire;
         }
         files.output.write_all_at(&room[..opened], from * CHUNK_BYTES as u64).map_err(writing)

@@ -14,10 +14,10 @@
 //! It needs no tag of its own: whoever changes it changes the key, and the commitment then fails.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sha2::Sha512;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -25,6 +25,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::Error;
 use crate::password::{Hasher, SALT_BYTES as LOCK_SALT_BYTES};
 use crate::phc::Cost;
+use crate::sys::Wiped;
 
 pub mod files;
 
@@ -122,10 +123,9 @@ pub fn open(
         if count < TAG_BYTES {
             return Err(end_of_chunks());
         }
-        let (chunk, tag) = buffer[..count].split_at_mut(count - TAG_BYTES);
-        chunks.open(chunk, tag)?;
-        output.write_all(chunk)?;
-        bytes += chunk.len() as u64;
+        let plain = chunks.open(&mut buffer[..count], 0)?;
+        output.write_all(&buffer[..plain])?;
+        bytes += plain as u64;
         if count < CHUNK_BYTES + TAG_BYTES {
             output.flush()?;
             return Ok(bytes);
@@ -201,7 +201,7 @@ impl Lock {
 /// Encrypts or decrypts the chunks of one file in order.
 #[derive(Clone)]
 struct Chunks {
-    cipher: Aes256Gcm,
+    cipher: Arc<Wiped<LessSafeKey>>,
     base_nonce: [u8; NONCE_BYTES],
     commitment: [u8; COMMITMENT_BYTES],
     next: u64,
@@ -214,7 +214,10 @@ impl Chunks {
         let (cipher_key, rest) = derived.split_at(KEY_BYTES);
         let (nonce, commitment) = rest.split_at(NONCE_BYTES);
         Self {
-            cipher: Aes256Gcm::new_from_slice(cipher_key).expect("the key has 32 bytes"),
+            cipher: Arc::new(Wiped::new(|| {
+                let key = UnboundKey::new(&AES_256_GCM, cipher_key);
+                LessSafeKey::new(key.expect("the key has 32 bytes"))
+            })),
             base_nonce: nonce.try_into().expect("split at 12 bytes"),
             commitment: commitment.try_into().expect("32 bytes are left"),
             next: 0,
@@ -225,25 +228,26 @@ impl Chunks {
         let (_, nonce) = self.step()?;
         let tag = self
             .cipher
-            .encrypt_inout_detached(&nonce, &[], InOutBuf::from(chunk))
+            .seal_in_place_separate_tag(nonce, Aad::empty(), chunk)
             .expect("a chunk is far below the limit of GCM");
-        Ok(tag.into())
+        Ok(tag.as_ref().try_into().expect("a tag of GCM has 16 bytes"))
     }
 
-    fn open(&mut self, chunk: &mut [u8], tag: &[u8]) -> Result<(), Error> {
+    /// Opens a chunk with its tag, which begin at `from`; the plaintext is then at the start of the room.
+    fn open(&mut self, room: &mut [u8], from: usize) -> Result<usize, Error> {
         let (number, nonce) = self.step()?;
-        let tag = Tag::try_from(tag).expect("the caller splits off 16 bytes");
-        self.cipher.decrypt_inout_detached(&nonce, &[], InOutBuf::from(chunk), &tag).map_err(|_| {
-            let head = (SALT_BYTES + COMMITMENT_BYTES) as u64;
-            Error::Damaged {
-                chunk: number,
-                offset: head + number * (CHUNK_BYTES + TAG_BYTES) as u64,
+        match self.cipher.open_within(nonce, Aad::empty(), room, from..) {
+            Ok(plain) => Ok(plain.len()),
+            Err(_) => {
+                let head = (SALT_BYTES + COMMITMENT_BYTES) as u64;
+                let offset = head + number * (CHUNK_BYTES + TAG_BYTES) as u64;
+                Err(Error::Damaged { chunk: number, offset })
             }
-        })
+        }
     }
 
     /// Number and nonce of the next chunk: the base nonce XOR the number, big-endian.
-    fn step(&mut self) -> Result<(u64, Nonce<aes_gcm::aead::consts::U12>), Error> {
+    fn step(&mut self) -> Result<(u64, Nonce), Error> {
         let number = self.next;
         if number >= CHUNKS_MAX {
             return Err(Error::TooLong);
@@ -253,7 +257,7 @@ impl Chunks {
         for (byte, count) in nonce[NONCE_BYTES - 8..].iter_mut().zip(number.to_be_bytes()) {
             *byte ^= count;
         }
-        Ok((number, nonce.into()))
+        Ok((number, Nonce::assume_unique_for_key(nonce)))
     }
 }
 

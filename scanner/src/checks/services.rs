@@ -7,6 +7,7 @@ use super::{Check, Observation, Outcome};
 use crate::Facts;
 use crate::ports::{BEYOND, Inventory, KERNEL, Listener, Owner};
 
+pub(super) mod intent;
 mod tables;
 
 /// The checks of this area.
@@ -188,6 +189,22 @@ pub const CHECKS: &[Check] = &[
         snippet: "ss -lnt; sysctl net.core.somaxconn",
         references: &["listen(2)", "systemd.socket(5): Backlog="],
         run: tables::short_queues,
+    },
+    Check {
+        id: "services-listens-otherwise",
+        title: "A service does not listen where its configuration says",
+        why: "Who reads the configuration believes it: a daemon that was not restarted, an option of its \
+              command line or a change at run time leaves a port open that seems closed, or closed that \
+              seems open.",
+        kind: Kind::Service,
+        level: Severity::Medium,
+        privilege: Privilege::None,
+        services: &["redis", "http", "ssh"],
+        techniques: &[],
+        remediation: "Restart the service; if it listens there still, look what overrides the file.",
+        snippet: "systemctl restart UNIT && ss -lntp",
+        references: &["nginx.org: listen", "redis.io: bind", "sshd_config(5), ListenAddress"],
+        run: intent::otherwise,
     },
     Check {
         id: "services-hidden-listener",

@@ -16,6 +16,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+pub(super) use daemon::intent;
 pub use fact::SshFact;
 
 const SSH: &[&str] = &["ssh"];

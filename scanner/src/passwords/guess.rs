@@ -94,68 +94,21 @@ pub fn run(
     list: Option<&mut (dyn BufRead + Send)>,
     plan: &Plan<'_>,
 ) -> io::Result<Guessed> {
-    let targets = targets(accounts, plan);
-    let cut = AtomicBool::new(false);
-    let (tried, words) = (AtomicU64::new(0), AtomicU64::new(0));
-    let try_one = |target: &Target<'_>, word: &[u8], hasher: &mut Hasher| {
-        if target.found.load(Ordering::Relaxed) {
-            return;
-        }
-        if Instant::now() >= plan.until {
-            cut.store(true, Ordering::Relaxed);
-            return;
-        }
-        tried.fetch_add(1, Ordering::Relaxed);
-        if target.hash.matches(word, hasher).unwrap_or(false) {
-            target.found.store(true, Ordering::Relaxed);
-        }
+    let round = Round {
+        targets: targets(accounts, plan),
+        until: plan.until,
+        list: Mutex::new(Words { list, words: 0, failed: None }),
+        next_own: AtomicU64::new(0),
+        tried: AtomicU64::new(0),
+        words: AtomicU64::new(0),
+        cut: AtomicBool::new(false),
     };
-    let longest = targets.iter().map(|target| target.own.len()).max().unwrap_or(0);
-    let next_own = AtomicU64::new(0);
-    let list = Mutex::new(Words { list, words: 0, failed: None });
     std::thread::scope(|scope| {
-        for _ in 0..workers(&targets, plan.workers) {
-            scope.spawn(|| {
-                let mut hasher = Hasher::new();
-                loop {
-                    let rank = next_own.fetch_add(1, Ordering::Relaxed) as usize;
-                    if rank >= longest || cut.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    for target in &targets {
-                        if let Some(word) = target.own.get(rank) {
-                            try_one(target, word.as_bytes(), &mut hasher);
-                        }
-                    }
-                }
-                while let Some(some) = next_words(&list, &cut) {
-                    for word in &some {
-                        for target in &targets {
-                            try_one(target, word, &mut hasher);
-                        }
-                        if !cut.load(Ordering::Relaxed) {
-                            words.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                }
-            });
+        for _ in 0..workers(&round.targets, plan.workers) {
+            scope.spawn(|| round.work());
         }
     });
-    let words_left = list.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(error) = words_left.failed {
-        return Err(error);
-    }
-    let guessed = Guessed {
-        hashes: targets.len(),
-        tried: tried.into_inner(),
-        words: words.into_inner(),
-        cut: cut.into_inner(),
-    };
-    let fallen: Vec<usize> = targets
-        .iter()
-        .filter(|target| target.found.load(Ordering::Relaxed))
-        .flat_map(|target| target.accounts.clone())
-        .collect();
+    let (guessed, fallen) = round.end()?;
     for at in fallen {
         let severity = match (accounts[at].state, accounts[at].login) {
             (State::LockedHash, _) => Severity::Medium,
@@ -165,6 +118,77 @@ pub fn run(
         accounts[at].add("guessed", severity, "the password was guessed: change it now");
     }
     Ok(guessed)
+}
+
+/// What the workers share.
+struct Round<'a, 'l> {
+    targets: Vec<Target<'a>>,
+    until: Instant,
+    list: Mutex<Words<'l>>,
+    /// Rank of the next guess of its own for every target.
+    next_own: AtomicU64,
+    tried: AtomicU64,
+    words: AtomicU64,
+    cut: AtomicBool,
+}
+
+impl Round<'_, '_> {
+    /// One worker: what a person would try first, then the list.
+    fn work(&self) {
+        let mut hasher = Hasher::new();
+        let longest = self.targets.iter().map(|target| target.own.len()).max().unwrap_or(0);
+        loop {
+            let rank = self.next_own.fetch_add(1, Ordering::Relaxed) as usize;
+            if rank >= longest || self.cut.load(Ordering::Relaxed) {
+                break;
+            }
+            for target in &self.targets {
+                if let Some(word) = target.own.get(rank) {
+                    self.try_one(target, word.as_bytes(), &mut hasher);
+                }
+            }
+        }
+        while let Some(some) = next_words(&self.list, &self.cut) {
+            for word in &some {
+                for target in &self.targets {
+                    self.try_one(target, word, &mut hasher);
+                }
+                if !self.cut.load(Ordering::Relaxed) {
+                    self.words.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn try_one(&self, target: &Target<'_>, word: &[u8], hasher: &mut Hasher) {
+        if target.found.load(Ordering::Relaxed) {
+            return;
+        }
+        if Instant::now() >= self.until {
+            self.cut.store(true, Ordering::Relaxed);
+            return;
+        }
+        self.tried.fetch_add(1, Ordering::Relaxed);
+        if target.hash.matches(word, hasher).unwrap_or(false) {
+            target.found.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What it came to, and the accounts whose password was found.
+    fn end(self) -> io::Result<(Guessed, Vec<usize>)> {
+        let list = self.list.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(error) = list.failed {
+            return Err(error);
+        }
+        let guessed = Guessed {
+            hashes: self.targets.len(),
+            tried: self.tried.into_inner(),
+            words: self.words.into_inner(),
+            cut: self.cut.into_inner(),
+        };
+        let found = self.targets.into_iter().filter(|target| target.found.load(Ordering::Relaxed));
+        Ok((guessed, found.flat_map(|target| target.accounts).collect()))
+    }
 }
 
 fn targets<'a>(accounts: &'a [Account], plan: &Plan<'_>) -> Vec<Target<'a>> {

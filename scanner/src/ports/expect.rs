@@ -5,6 +5,7 @@
 //! answer to a probe and its clients' sockets look like listeners, so that only declared UDP ports are
 //! looked for, in this host's inventory.
 
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use parsers::config::yaml::{self, DocumentError};
@@ -56,7 +57,18 @@ pub struct Expectation {
 
 /// Transport of a declared listener.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -153,8 +165,17 @@ struct Found<'a> {
     listener: Option<&'a Listener>,
 }
 
-/// Compares. `ports` are the ports that were asked of own and of other addresses; a declaration outside
-/// of what was asked is said under `incomplete`.
+/// Where something listens.
+type Place = (Protocol, IpAddr, u16);
+
+impl Found<'_> {
+    fn place(&self) -> Place {
+        (self.protocol, self.address, self.port)
+    }
+}
+
+/// Compares. `asked` says which ports of a host were asked; a declaration of one that was not is said
+/// under `incomplete`.
 pub fn compare(
     expected: &Expected,
     report: &Report,
@@ -163,9 +184,15 @@ pub fn compare(
 ) -> Compared {
     let mut compared = Compared::default();
     let found = found(report, inventory, &asked);
+    let hosts: HashMap<IpAddr, &HostReport> =
+        report.hosts.iter().map(|host| (host.address, host)).collect();
+    let declared: HashSet<Place> = expected.listeners.iter().map(Expectation::place).collect();
+    let mut by_place: HashMap<Place, Vec<&Found<'_>>> = HashMap::new();
+    for one in &found {
+        by_place.entry(one.place()).or_default().push(one);
+    }
     for one in found.iter().filter(|one| one.protocol == Protocol::Tcp) {
-        let declared = expected.listeners.iter().any(|entry| is_same(entry, one));
-        if !declared {
+        if !declared.contains(&one.place()) {
             compared.drift.push(Drift {
                 change: Change::Unexpected,
                 protocol: one.protocol,
@@ -178,7 +205,7 @@ pub fn compare(
     }
     for entry in &expected.listeners {
         let place = SocketAddr::new(entry.address, entry.port);
-        let host = report.hosts.iter().find(|host| host.address == entry.address);
+        let host = hosts.get(&entry.address).copied();
         match host {
             Some(host) if entry.protocol == Protocol::Udp && !host.own => {
                 compared
@@ -186,9 +213,8 @@ pub fn compare(
                     .push(format!("expected udp {place}: UDP is seen on this host only"));
             }
             Some(host) if asked(host, entry.port) || entry.protocol == Protocol::Udp => {
-                let of_entry: Vec<&Found<'_>> =
-                    found.iter().filter(|one| is_same(entry, one)).collect();
-                judge(entry, &of_entry, &mut compared);
+                let of_entry = by_place.get(&entry.place()).map_or(&[][..], Vec::as_slice);
+                judge(entry, of_entry, &mut compared);
             }
             _ => compared
                 .incomplete
@@ -202,11 +228,12 @@ pub fn compare(
         compared.drift.truncate(DRIFT_MAX);
         compared.incomplete.push(format!("{more} more differences from what is expected"));
     }
+    if compared.incomplete.len() > DRIFT_MAX {
+        let more = compared.incomplete.len() - DRIFT_MAX;
+        compared.incomplete.truncate(DRIFT_MAX);
+        compared.incomplete.push(format!("{more} more declarations that could not be compared"));
+    }
     compared
-}
-
-fn is_same(entry: &Expectation, one: &Found<'_>) -> bool {
-    (entry.protocol, entry.address, entry.port) == (one.protocol, one.address, one.port)
 }
 
 /// What answered, and on this host what listens although it does not answer.
@@ -312,6 +339,10 @@ impl Expectation {
             entry.exe = exe;
         }
         entry
+    }
+
+    fn place(&self) -> Place {
+        (self.protocol, self.address, self.port)
     }
 
     fn holder(&self) -> String {

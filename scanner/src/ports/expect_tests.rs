@@ -52,6 +52,7 @@ fn report(open: &[u16]) -> Report {
         rtt_us: Some(1),
         source: "probe".into(),
         age_s: 0,
+        unidentified: None,
         service: None,
         tls: None,
         owner: None,

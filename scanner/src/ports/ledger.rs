@@ -53,7 +53,10 @@ static NOTED: Mutex<Vec<Noted>> = Mutex::new(Vec::new());
 /// Notes a connection, unless it is to another host: only this host's logs are swept here. What is over
 /// the bound is not kept: its log lines are then judged like anybody's.
 pub fn note(source: SocketAddr, target: SocketAddr, began: Instant) {
-    if !target.ip().is_loopback() && source.ip() != target.ip() {
+    // What comes from loopback reaches nobody but this host, whichever of its addresses was asked.
+    let is_here =
+        target.ip().is_loopback() || source.ip().is_loopback() || source.ip() == target.ip();
+    if !is_here {
         return;
     }
     let mut noted = NOTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

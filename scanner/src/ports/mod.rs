@@ -129,7 +129,29 @@ const PUBLISHED_MAX: u16 = 64;
 /// Looks at everything that listens on this host. `tree` is the live host's `/`; `spoken` holds what
 /// `nft` and `iptables-save` said.
 pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
-    look_with(tree, spoken, &[])
+    look_at(tree, spoken, Dump::take(tree))
+}
+
+/// The same of sockets that were dumped before: who holds them and what they are takes most of the time,
+/// and may be found out while somebody connects to them; the dump may not, or it would show the queues
+/// that the connections filled.
+pub fn look_at(tree: &dyn Tree, spoken: &Spoken, dump: Dump) -> Inventory {
+    look_with(tree, spoken, &[], dump)
+}
+
+/// The kernel's listening sockets at one moment.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    sockets: Vec<Socket>,
+    incomplete: Vec<String>,
+}
+
+impl Dump {
+    /// Takes it now. `tree` is the live host's `/`.
+    pub fn take(tree: &dyn Tree) -> Self {
+        let (sockets, incomplete) = inventory::sockets(tree);
+        Self { sockets, incomplete }
+    }
 }
 
 /// The same with other network namespaces and a comparison of the views that make no noise: netlink,
@@ -138,7 +160,7 @@ pub fn look(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
 /// own address does both).
 pub fn look_closely(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
     let (namespaces, unseen) = namespaces::others(tree);
-    let mut found = look_with(tree, spoken, &namespaces);
+    let mut found = look_with(tree, spoken, &namespaces, Dump::take(tree));
     found.incomplete.extend(unseen);
     let truth = truth::look(tree, &truth::Request::default(), &|| spoken.clone());
     found.disagreements = truth.disagreements;
@@ -148,8 +170,12 @@ pub fn look_closely(tree: &dyn Tree, spoken: &Spoken) -> Inventory {
     found
 }
 
-fn look_with(tree: &dyn Tree, spoken: &Spoken, namespaces: &[Namespace]) -> Inventory {
-    let (sockets, mut incomplete) = inventory::sockets(tree);
+fn look_with(
+    tree: &dyn Tree,
+    spoken: &Spoken,
+    namespaces: &[Namespace],
+    Dump { sockets, mut incomplete }: Dump,
+) -> Inventory {
     let (own, unread) = addresses::own(tree);
     incomplete.extend(unread);
     let (firewall, unread) = read_firewall(tree, spoken);
@@ -432,6 +458,29 @@ mod tests {
             one.port,
             one.address
         )));
+    }
+
+    #[test]
+    fn a_listener_of_multipath_tcp_is_shown_with_its_holder() {
+        use rustix::net::{AddressFamily, SocketType, ipproto};
+        let made =
+            rustix::net::socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP));
+        let Ok(socket) = made else {
+            eprintln!("SKIPPED: this kernel has no MPTCP");
+            return;
+        };
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        rustix::net::bind(&socket, &any).unwrap();
+        rustix::net::listen(&socket, 5).unwrap();
+        let at =
+            std::net::SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+        let tree = RootedTree::open(Path::new("/")).unwrap();
+        let found = look(&tree, &Spoken::default());
+        // Its first subflow is a TCP socket of the same inode.
+        let ours: Vec<&Listener> =
+            found.listeners.iter().filter(|one| one.port == at.port()).collect();
+        assert_eq!((ours.len(), ours[0].protocol.as_str()), (1, "tcp"), "{ours:?}");
+        assert!(ours[0].owners.iter().any(|owner| owner.pid == std::process::id()), "{ours:?}");
     }
 
     #[test]

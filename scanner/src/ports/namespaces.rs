@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use parsers::tree::{Links, MemoryTree, Tree};
+use parsers::tree::{Links, MemoryTree, Tree, Why};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -67,7 +67,14 @@ impl Known {
 
 /// Every other network namespace with its listening sockets, and what could not be looked at.
 pub fn others(tree: &dyn Tree) -> (Vec<Namespace>, Vec<String>) {
-    let (mut known, mut incomplete) = (known(tree), Vec::new());
+    let (mut known, denied) = known(tree);
+    let mut incomplete = Vec::new();
+    if denied > 0 {
+        let processes = if denied == 1 { "process" } else { "processes" };
+        incomplete.push(format!(
+            "network namespaces of {denied} {processes}: not seen (needs CAP_SYS_PTRACE)"
+        ));
+    }
     if known.len() > NAMESPACES_MAX {
         let more = known.len() - NAMESPACES_MAX;
         incomplete.push(format!("{more} network namespaces: more than {NAMESPACES_MAX}"));
@@ -87,10 +94,10 @@ pub fn others(tree: &dyn Tree) -> (Vec<Namespace>, Vec<String>) {
     (found, incomplete)
 }
 
-/// The other namespaces that are known by a process or by name.
-fn known(tree: &dyn Tree) -> Vec<Known> {
-    let own = of(tree, Path::new("/proc/self/ns/net"));
-    let Some(own) = own else { return Vec::new() };
+/// The other namespaces that are known by a process or by name, and how many processes do not show theirs.
+fn known(tree: &dyn Tree) -> (Vec<Known>, usize) {
+    let Ok(Some(own)) = of(tree, Path::new("/proc/self/ns/net")) else { return (Vec::new(), 0) };
+    let mut denied = 0;
     let mut found: BTreeMap<u64, Known> = BTreeMap::new();
     for entry in tree.list(Path::new(NAMED)).unwrap_or_default() {
         let name = entry.path.file_name().and_then(|name| name.to_str()).map(str::to_string);
@@ -105,19 +112,25 @@ fn known(tree: &dyn Tree) -> Vec<Known> {
     });
     pids.sort_unstable();
     for pid in pids {
-        if let Some(id) = of(tree, Path::new(&format!("/proc/{pid}/ns/net"))) {
-            let one = found.entry(id).or_insert(Known { id, name: None, pid: None });
-            one.pid.get_or_insert(pid);
+        match of(tree, Path::new(&format!("/proc/{pid}/ns/net"))) {
+            Ok(Some(id)) => {
+                let one = found.entry(id).or_insert(Known { id, name: None, pid: None });
+                one.pid.get_or_insert(pid);
+            }
+            // It has ended, or is none.
+            Ok(None) | Err(Why::NotFound) => {}
+            Err(_) => denied += 1,
         }
     }
     found.remove(&own);
-    found.into_values().collect()
+    (found.into_values().collect(), denied)
 }
 
 /// `net:[4026531840]`.
-fn of(tree: &dyn Tree, path: &Path) -> Option<u64> {
-    let to = tree.read_link(path).ok()?;
-    to.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+fn of(tree: &dyn Tree, path: &Path) -> Result<Option<u64>, Why> {
+    let to = tree.read_link(path).map_err(|error| error.why)?;
+    let digits = to.to_str().and_then(|to| to.strip_prefix("net:[")?.strip_suffix(']'));
+    Ok(digits.and_then(|digits| digits.parse().ok()))
 }
 
 type Entered = (Vec<Namespace>, Option<(usize, Errno)>);
@@ -146,6 +159,10 @@ fn enter(one: &Known) -> Result<Option<(Vec<Socket>, OwnAddresses)>, Errno> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
     };
+    // The process may have ended and another taken its number: what is not the one that was seen is left.
+    if rustix::fs::fstat(&link)?.st_ino != one.id {
+        return Ok(None);
+    }
     match move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::Network)) {
         Ok(()) => {}
         // A name below /run/netns that is no namespace, or no longer.
@@ -161,6 +178,34 @@ fn enter(one: &Known) -> Result<Option<(Vec<Socket>, OwnAddresses)>, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn known(tree: &dyn Tree) -> Vec<Known> {
+        super::known(tree).0
+    }
+
+    #[test]
+    fn a_process_that_does_not_show_its_namespace_is_counted_and_an_ended_one_is_not() {
+        let tree = MemoryTree::new()
+            .link("/proc/self/ns/net", "net:[1]")
+            .link("/proc/7/ns/net", "net:[2]")
+            .denied("/proc/8/ns/net")
+            .file("/proc/9/status", "");
+        assert_eq!(super::known(&tree).1, 1);
+        let told = others(&tree).1;
+        assert!(told.contains(
+            &"network namespaces of 1 process: not seen (needs CAP_SYS_PTRACE)".to_string()
+        ));
+    }
+
+    #[test]
+    fn a_number_that_another_process_has_by_now_is_not_followed() {
+        let pid = Some(std::process::id());
+        let link = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let id: u64 =
+            link.to_str().unwrap()["net:[".len()..].trim_end_matches(']').parse().unwrap();
+        let gone = enter_all(vec![Known { id: id + 1, name: None, pid }]);
+        assert_eq!(gone, (Vec::new(), None));
+    }
 
     #[test]
     fn namespaces_are_known_by_process_and_by_name() {

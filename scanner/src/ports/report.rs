@@ -80,6 +80,9 @@ pub struct PortReport {
     /// What is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReport>,
+    /// Why `--identify` could not tell what is there, or not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unidentified: Option<String>,
     /// What the TLS handshake showed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsReport>,

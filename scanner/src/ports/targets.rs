@@ -3,6 +3,7 @@
 //! Words become typed values once, here; counts are bounded before anything is sent.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use super::addresses::unmapped;
 use super::firewall::Span;
@@ -139,12 +140,15 @@ pub fn ports(text: &str) -> Result<Vec<u16>, TargetError> {
 
 /// The ports that are worth asking a stranger about, with the names of what usually answers.
 pub fn common() -> Vec<(u16, &'static str)> {
-    include_str!("../../../content/ports/common.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(port, name)| Some((port.parse().ok()?, name)))
-        .collect()
+    static COMMON: LazyLock<Vec<(u16, &str)>> = LazyLock::new(|| {
+        include_str!("../../../content/ports/common.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once(' '))
+            .filter_map(|(port, name)| Some((port.parse().ok()?, name)))
+            .collect()
+    });
+    COMMON.clone()
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! `--expect FILE`: reads what is declared, and shows how a scan differs from it.
 
+use std::collections::HashMap;
 use std::io::Read;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use scanner::ports::connect::{self, Asked, Request, State};
 use scanner::ports::expect::{self, Drift, Expected};
+use scanner::ports::report::HostReport;
 
 use crate::exit::hinted;
 
@@ -34,6 +38,23 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Expected> {
     })
 }
 
+/// Which ports of a host were asked. What was to be asked and was not, because the host was given up, the
+/// scan ended or this host could not, is none of them: it may listen or not.
+pub(super) fn asked<'a>(
+    request: &Request,
+    asked: &'a [Asked],
+) -> impl Fn(&HostReport, u16) -> bool + use<'a> {
+    let ports = [false, true].map(|own| connect::ports(request, own));
+    let addresses = request.addresses.iter().map(|(address, _)| *address);
+    let states: HashMap<IpAddr, &[State]> =
+        addresses.zip(asked).map(|(address, asked)| (address, &*asked.states)).collect();
+    move |host, port| {
+        let index = ports[usize::from(host.own)].binary_search(&port).ok();
+        let known = index.and_then(|index| states.get(&host.address)?.get(index));
+        known.is_some_and(|state| !matches!(state, State::NotProbed | State::LocalError(_)))
+    }
+}
+
 /// One difference in a line.
 pub(super) fn line(drift: &Drift) -> String {
     let place = std::net::SocketAddr::new(drift.address, drift.port);
@@ -49,5 +70,6 @@ pub(super) fn line(drift: &Drift) -> String {
         (Some(told), None) | (None, Some(told)) => text.push_str(&format!(": {told}")),
         (None, None) => {}
     }
-    text
+    // What was declared is told as it stands in the file.
+    scanner::redact::printable(&text)
 }

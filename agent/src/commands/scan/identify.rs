@@ -64,6 +64,7 @@ pub(super) fn settle_known(report: &mut Report) {
 pub(super) async fn add(
     report: &mut Report,
     fingerprints: &Fingerprints,
+    host_timeout: Option<Duration>,
     mut may_ask: impl FnMut(SocketAddr) -> bool,
 ) {
     let mut endpoints = Vec::new();
@@ -87,15 +88,31 @@ pub(super) async fn add(
             });
         }
     }
-    let outcomes = identify::identify(&endpoints, fingerprints, WITHIN).await;
-    for ((host, port), outcome) in places.into_iter().zip(outcomes) {
-        apply(&mut report.hosts[host].ports[port], outcome);
+    let is_own = |(host, _): &(usize, usize)| report.hosts[*host].own;
+    let (mut own, mut other) = (Vec::new(), Vec::new());
+    for (place, endpoint) in places.iter().zip(endpoints) {
+        if is_own(place) { own.push(endpoint) } else { other.push(endpoint) }
+    }
+    let own = identify::identify(&own, fingerprints, WITHIN).await;
+    let other = identify::identify_hosts(&other, fingerprints, WITHIN, host_timeout).await;
+    let (mut own, mut other) = (own.into_iter(), other.into_iter());
+    for (host, port) in places {
+        let host = &mut report.hosts[host];
+        let Some(outcome) = (if host.own { own.next() } else { other.next() }) else { continue };
+        let port = &mut host.ports[port];
+        if let Some(why) = outcome.why.as_ref().filter(|_| outcome.failed) {
+            let place = SocketAddr::new(host.address, port.port);
+            report.incomplete.push(format!("{place}: not identified: {why}"));
+        }
+        apply(port, outcome);
     }
 }
 
 fn apply(port: &mut PortReport, outcome: Outcome) {
     port.tls = outcome.tls.or(port.tls.take());
+    let (why, failed) = (outcome.why, outcome.failed);
     let package = port.owner.as_ref().and_then(|owner| owner.package.clone());
+    port.unidentified = why.clone();
     if outcome.identity.is_none() && package.is_none() {
         return;
     }
@@ -104,6 +121,8 @@ fn apply(port: &mut PortReport, outcome: Outcome) {
         take(&mut service, identity);
     }
     truth::settle(&mut service, package.as_deref());
+    // Its package told what it did not say itself.
+    port.unidentified = why.filter(|_| failed || service.product.is_none());
     if !service.name.is_empty() {
         port.service = Some(service);
     }
@@ -130,6 +149,29 @@ fn take(service: &mut ServiceReport, identity: identify::Identity) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn who_says_nothing_and_has_a_package_is_identified_unless_it_could_not_be_asked() {
+        let port = |package: Option<&str>| -> PortReport {
+            let owner = package.map(|package| json!({"pid": 1, "uid": 0, "package": package}));
+            let mut port = json!({"port": 5432, "state": "open", "source": "probe", "age_s": 0,
+                "service": {"name": "postgresql", "confidence": 0.9}});
+            if let Some(owner) = owner {
+                port["owner"] = owner;
+            }
+            serde_json::from_value(port).unwrap()
+        };
+        for (package, failed, told) in [
+            (Some("postgresql-15 15.14-0"), false, None),
+            (Some("postgresql-15 15.14-0"), true, Some("w")),
+            (Some("python3.11-minimal 3.11.2-6"), false, Some("w")),
+            (None, false, Some("w")),
+        ] {
+            let mut port = port(package);
+            apply(&mut port, Outcome { why: Some("w".into()), failed, ..Outcome::default() });
+            assert_eq!(port.unidentified.as_deref(), told, "{package:?} {failed}");
+        }
+    }
 
     #[test]
     fn what_is_remembered_is_held_against_what_is_installed_now() {

@@ -42,15 +42,24 @@ pub fn keep(state: &Path) -> Option<String> {
         return None;
     }
     let (wall, clock) = (SystemTime::now(), Instant::now());
-    let now = seconds(wall);
-    let (old, notice) = known(state, now);
     let fresh = noted.iter().map(|one| dated(one, wall, clock));
+    add(state, fresh, seconds(wall))
+}
+
+/// Adds probes to what is kept. Another scan may be doing the same: none loses what the other has added.
+fn add(state: &Path, fresh: impl Iterator<Item = Probe>, now: i64) -> Option<String> {
+    let failed = |error: std::io::Error| {
+        format!("own probes are not kept: {}: {error}", state.join(FILE).display())
+    };
+    let locked = file(state).and_then(|file| Ok((file.lock()?, file)));
+    let (_lock, file) = match locked {
+        Ok(locked) => locked,
+        Err(error) => return Some(failed(error)),
+    };
+    let (old, notice) = known(state, now);
     let all = Ledger::new(old.probes().iter().copied().chain(fresh), now);
     let bytes = all.to_bytes()?;
-    let written = file(state).and_then(|file| file.write(&bytes));
-    let failed =
-        |error| format!("own probes are not kept: {}: {error}", state.join(FILE).display());
-    written.err().map(failed).or(notice)
+    file.write(&bytes).err().map(failed).or(notice)
 }
 
 /// A probe by the wall clock: as long ago as it is by the steady one.
@@ -68,4 +77,37 @@ fn dated(noted: &Noted, wall: SystemTime, clock: Instant) -> Probe {
 fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(since).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scans_that_end_at_once_lose_nothing_of_each_other() {
+        let place = tempfile::tempdir().unwrap();
+        let now = 1_795_000_000;
+        let probe = |port| Probe {
+            address: [127, 77, 1, 1].into(),
+            port,
+            target: 22,
+            from_s: now,
+            to_s: now,
+        };
+        // The host's key is there: its making is another matter.
+        assert_eq!(add(place.path(), std::iter::empty(), now), None);
+        std::thread::scope(|scope| {
+            for run in 0..4_u16 {
+                let state = place.path();
+                scope.spawn(move || {
+                    for nth in 0..5 {
+                        let told = add(state, std::iter::once(probe(run * 100 + nth)), now);
+                        assert_eq!(told, None);
+                    }
+                });
+            }
+        });
+        let (ledger, told) = known(place.path(), now);
+        assert_eq!((ledger.probes().len(), told), (20, None));
+    }
 }

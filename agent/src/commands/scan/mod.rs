@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use scanner::RootedTree;
 use scanner::facts::Spoken;
-use scanner::ports::Inventory;
 use scanner::ports::addresses::{self, OwnAddresses};
 use scanner::ports::connect::{self, Asked, Beside, Limits, Request, State};
 use scanner::ports::expect as declared;
 use scanner::ports::firewall::Span;
-use scanner::ports::report::{HostReport, Report};
+use scanner::ports::report::Report;
 use scanner::ports::targets as words;
+use scanner::ports::{self, Dump, Inventory};
 
 use crate::commands::Global;
-use crate::commands::audit::tell;
+use crate::commands::audit::{note, tell};
 use crate::exit::{Exit, hinted};
 use crate::output;
 use crate::progress::Progress;
@@ -42,8 +42,14 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Longest time for one host that may be asked for.
 const HOST_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 86_400);
 
+/// What the exit code says, and where a report has the reason.
+const EXIT_CODES: &str = "\
+Exit codes: 1 something is hidden on this host (`truth`) or --expect is not met (`drift`), 2 bad usage, 3 a \
+part could not be asked (`incomplete`). `wardmote schema scan` describes every key of the JSON report.";
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Addresses, networks (192.0.2.0/24), ranges (192.0.2.1-20), names, or @FILE with some of them
     #[arg(required = true, value_name = "TARGET")]
@@ -108,34 +114,50 @@ struct Job {
     incomplete: Vec<String>,
 }
 
+/// What came of it.
+struct Seen {
+    report: Report,
+    /// Every port's state, in the order of the request's addresses.
+    asked: Vec<Asked>,
+    inventory: Option<Inventory>,
+}
+
 /// Runs the command.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let expected = args.expect.as_deref().map(expect::read).transpose()?;
     let fingerprints = identify::known(&args.identify)?;
     let mut job = prepare(&args)?;
-    let inventory = inventory(&job)?;
-    let mut report = ask(&mut job, args.resume.as_deref(), inventory.as_ref(), global)?;
+    let Seen { mut report, asked, inventory } = look(&mut job, args.resume.as_deref(), global)?;
     let Job { runtime, tree, request, .. } = &job;
     if !job.beside.watch.is_stopped() {
         let since = Instant::now();
-        let known = services::Known { fingerprints, inventory: inventory.as_ref() };
-        services::add(runtime, &mut report, known, &args.cache, global);
+        let (inventory, host_timeout) = (inventory.as_ref(), args.host_timeout);
+        let known = services::Known { fingerprints, inventory, host_timeout };
+        let kept = services::add(runtime, &mut report, known, &args.cache, global);
         report.elapsed_ms += millis(since);
-        truth::compare(&mut report, request, tree);
+        // The disk takes its time, and nobody has to wait for it.
+        let saved = std::thread::scope(|scope| {
+            let saved = scope.spawn(|| kept.and_then(services::Kept::save));
+            truth::compare(&mut report, request, tree);
+            saved.join()
+        });
+        tell(global, saved.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     }
     // Also of a scan that was interrupted: sweeps are to know the lines that it caused.
     tell(global, ledger::keep(&state_directory(global.state_dir.as_deref())));
     if let Some(expected) = &expected {
-        let asked = |host: &HostReport, port| match &request.ports {
-            Some(ports) => ports.contains(&port),
-            None => host.own || words::common().iter().any(|(common, _)| *common == port),
-        };
-        let compared = declared::compare(expected, &report, inventory.as_ref(), asked);
+        let was_asked = expect::asked(request, &asked);
+        let compared = declared::compare(expected, &report, inventory.as_ref(), was_asked);
         report.drift = Some(compared.drift);
         report.incomplete.extend(compared.incomplete);
     }
     let bytes = render(&report, request, inventory.as_ref(), args.format)?;
     output::write(global.output.as_deref(), &bytes)?;
+    if let Some(path) = args.resume.filter(|_| !job.beside.watch.is_stopped()) {
+        let failed = std::fs::remove_file(&path).err();
+        let failed = failed.filter(|error| error.kind() != std::io::ErrorKind::NotFound);
+        note(global, failed.map(|error| format!("{}: not removed: {error}", path.display())));
+    }
     Ok(told(&report, args.format, global))
 }
 
@@ -186,49 +208,49 @@ fn prepare(args: &Args) -> anyhow::Result<Job> {
     Ok(Job { runtime, tree, own, request, beside, incomplete })
 }
 
-/// Who holds this host's ports, where it is scanned itself. The firewall does not matter for a probe
-/// from within.
-fn inventory(job: &Job) -> anyhow::Result<Option<Inventory>> {
-    let here = job.request.addresses.iter().any(|(address, _)| job.own.contains(*address));
-    Ok(here.then(|| scanner::ports::look(&job.tree, &Spoken::default())))
-}
-
-/// Asks the ports, from where an interrupted scan stopped.
-fn ask(
-    job: &mut Job,
-    resumed: Option<&Path>,
-    inventory: Option<&Inventory>,
-    global: &Global,
-) -> anyhow::Result<Report> {
+/// Asks the ports, and says who holds those of this host: its sockets are dumped before, described
+/// meanwhile. The firewall does not matter for a probe from within.
+fn look(job: &mut Job, resumed: Option<&Path>, global: &Global) -> anyhow::Result<Seen> {
     let earlier = match resumed {
         Some(path) => resume::read(path, &job.request, &job.own)?,
         None => Default::default(),
     };
     job.beside.earlier = earlier.states.clone();
-    if resumed.is_some() {
-        resume::stop_on_signals(&job.beside.watch)?;
-    }
-    let Job { runtime, own, request, beside, .. } = &*job;
+    let is_asked = resumed.map(|_| resume::stop_on_signals(&job.beside.watch)).transpose()?;
+    let Job { runtime, tree, own, request, beside, incomplete } = &*job;
     let (started, since) = (jiff::Timestamp::now(), Instant::now());
-    let asked: Vec<Asked> = {
+    let here = request.addresses.iter().any(|(address, _)| own.contains(*address));
+    let dump = here.then(|| Dump::take(tree));
+    let (asked, inventory): (Vec<Asked>, _) = std::thread::scope(|scope| {
+        let describe = |dump| ports::look_at(tree, &Spoken::default(), dump);
+        let inventory = dump.map(|dump| scope.spawn(move || describe(dump)));
         let _progress = progress(request, own, beside, global.quiet);
-        runtime.block_on(connect::ask(request, own, beside))
-    };
-    let mut report = connect::report(request, &asked, inventory);
+        let asked = runtime.block_on(connect::ask(request, own, beside));
+        (asked, inventory.map(std::thread::ScopedJoinHandle::join))
+    });
+    let inventory = inventory.transpose().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let mut report = connect::report(request, &asked, inventory.as_ref());
     report.elapsed_ms = millis(since);
     report.started = format!("{started:.0}");
-    report.incomplete.splice(0..0, job.incomplete.clone());
+    report.incomplete.splice(0..0, incomplete.clone());
     if let Some(path) = resumed {
         resume::date(&mut report, request, &earlier);
-        if beside.watch.is_stopped() {
-            resume::write(path, request, &asked)?;
-            let path = path.display();
-            report.incomplete.push(format!("interrupted; the same with --resume {path} goes on"));
-        } else if path.exists() {
-            std::fs::remove_file(path)?;
+        let written = resume::write(path, request, &asked);
+        let (path, is_stopped) = (path.display(), beside.watch.is_stopped());
+        match written {
+            Ok(()) if is_stopped => report
+                .incomplete
+                .push(format!("interrupted; the same with --resume {path} goes on")),
+            Ok(()) => {}
+            // What was found is told all the same.
+            Err(error) if is_stopped => report.incomplete.push(format!("interrupted; {error:#}")),
+            Err(error) => note(global, Some(format!("--resume: {error:#}"))),
         }
     }
-    Ok(report)
+    if let Some(is_asked) = is_asked {
+        is_asked.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    Ok(Seen { report, asked, inventory })
 }
 
 /// A line on a terminal while a scan takes longer than a moment.
@@ -267,8 +289,13 @@ fn told(report: &Report, format: Format, global: &Global) -> Exit {
         for one in drift {
             say!("wardmote: {}", expect::line(one));
         }
+        // It decides the exit code.
+        for one in truth::hidden(report) {
+            say!("wardmote: {}", text::disagreement(one));
+        }
     }
-    match (drift.is_empty() && !truth::is_hidden(report), report.incomplete.is_empty()) {
+    match (drift.is_empty() && truth::hidden(report).next().is_none(), report.incomplete.is_empty())
+    {
         (false, _) => Exit::Found,
         (true, false) => Exit::Incomplete,
         (true, true) => Exit::Clean,

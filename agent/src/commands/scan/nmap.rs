@@ -2,8 +2,8 @@
 //!
 //! nmap knows open, closed and filtered; ports that this host could not ask, or did not, are `unknown`.
 
-use scanner::ports::connect::Request;
 use scanner::ports::connect::resume::ranges;
+use scanner::ports::connect::{self, Request};
 use scanner::ports::report::{HostReport, PortReport, Report, ServiceReport, TlsReport};
 
 /// `nmap -oX`.
@@ -11,7 +11,8 @@ pub fn xml(report: &Report, request: &Request) -> String {
     let started = report.started.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
     let seconds = report.elapsed_ms / 1e3;
     let finished = started + seconds.round() as i64;
-    let count = request.ports.as_ref().map_or(0, Vec::len);
+    let asked = asked(report, request);
+    let count = asked.len();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE nmaprun>\n");
     out.push_str(&format!(
         "<nmaprun scanner=\"nmap\" args=\"wardmote scan\" start=\"{started}\" version=\"{}\" \
@@ -19,7 +20,7 @@ pub fn xml(report: &Report, request: &Request) -> String {
          <scaninfo type=\"connect\" protocol=\"tcp\" numservices=\"{count}\" services=\"{}\"/>\n\
          <verbose level=\"0\"/>\n<debugging level=\"0\"/>\n",
         env!("CARGO_PKG_VERSION"),
-        request.ports.as_deref().map(ranges).unwrap_or_default(),
+        ranges(&asked),
     ));
     for host in &report.hosts {
         xml_host(&mut out, host);
@@ -31,6 +32,16 @@ pub fn xml(report: &Report, request: &Request) -> String {
         total - up
     ));
     out
+}
+
+/// The ports that some host was asked for.
+fn asked(report: &Report, request: &Request) -> Vec<u16> {
+    let of = |own: bool| match report.hosts.iter().any(|host| host.own == own) {
+        true => connect::ports(request, own),
+        false => Vec::new(),
+    };
+    // All ports are more than the common ones.
+    Some(of(true)).filter(|own| !own.is_empty()).unwrap_or_else(|| of(false))
 }
 
 fn xml_host(out: &mut String, host: &HostReport) {
@@ -226,6 +237,7 @@ mod tests {
             rtt_us: None,
             source: "probe".to_string(),
             age_s: 0,
+            unidentified: None,
             service: (state == "open").then(|| service.clone()),
             tls: (state == "open").then(|| tls.clone()),
             owner: None,
@@ -257,6 +269,21 @@ mod tests {
             drift: None,
         };
         (report, request)
+    }
+
+    #[test]
+    fn the_usual_ports_are_told_where_none_were_named() {
+        let (mut report, mut request) = full();
+        request.ports = None;
+        let told = |report: &Report, request: &Request| {
+            let text = xml(report, request);
+            let (_, rest) = text.split_once("numservices=\"").unwrap();
+            rest.split('"').next().unwrap().parse::<usize>().unwrap()
+        };
+        assert_eq!(told(&report, &request), scanner::ports::targets::common().len());
+        report.hosts[0].own = true;
+        assert_eq!(told(&report, &request), 65_535);
+        assert!(xml(&report, &request).contains("services=\"1-65535\""));
     }
 
     #[test]

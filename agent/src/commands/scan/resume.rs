@@ -1,12 +1,14 @@
 //! `scan --resume FILE`: an interrupted scan writes what it found, the next one goes on from there.
 //!
-//! The format is `scanner::ports::connect::resume`. The file appears whole or not at all, and is removed
-//! when a scan that began from it is complete.
+//! The format is `scanner::ports::connect::resume`. The file appears whole or not at all, when all has been
+//! asked or the asking was interrupted, and is removed when the report of a complete scan is out: whoever
+//! interrupts the identification asks no port again.
 
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use scanner::ports::addresses::OwnAddresses;
 use scanner::ports::connect::resume::{self, Earlier};
@@ -47,24 +49,33 @@ pub(super) fn read(path: &Path, request: &Request, own: &OwnAddresses) -> anyhow
         .map_err(|error| told(error.to_string()))
 }
 
-/// SIGINT and SIGTERM end the scan instead of the process.
-pub(super) fn stop_on_signals(watch: &Arc<Watch>) -> anyhow::Result<()> {
+/// The first SIGINT or SIGTERM ends the asking instead of the process. One that comes when all has been asked
+/// (which the caller tells by the flag), or a second one, ends the process as it would without this.
+pub(super) fn stop_on_signals(watch: &Arc<Watch>) -> anyhow::Result<Arc<AtomicBool>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let guard = runtime.enter();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     drop(guard);
     let watch = Arc::clone(watch);
+    let is_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_asked);
     std::thread::spawn(move || {
         runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                let number = tokio::select! {
+                    _ = terminate.recv() => rustix::process::Signal::TERM.as_raw(),
+                    _ = interrupt.recv() => rustix::process::Signal::INT.as_raw(),
+                };
+                if watch.is_stopped() || asked.load(Ordering::Relaxed) {
+                    // As a shell tells the death by a signal.
+                    std::process::exit(128 + number);
+                }
+                watch.stop();
             }
         });
-        watch.stop();
     });
-    Ok(())
+    Ok(is_asked)
 }
 
 /// Writes what was found so far.

@@ -2,6 +2,7 @@
 //! service with `--identify`, within the budget of each endpoint of this host.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use scanner::ports::Inventory;
 use scanner::ports::identify::fingerprints::Fingerprints;
@@ -19,16 +20,31 @@ pub(super) struct Known<'a> {
     pub fingerprints: Option<Fingerprints>,
     /// Of this host, where it is scanned itself.
     pub inventory: Option<&'a Inventory>,
+    /// Longest time for the conversations with one other host, if there is one.
+    pub host_timeout: Option<Duration>,
 }
 
-/// Adds services, certificates and where they are known from.
-pub(super) fn add(
+/// What was learnt, to be kept for the next scan.
+pub(super) struct Kept<'a> {
+    cache: cache::Kept,
+    inventory: &'a Inventory,
+}
+
+impl Kept<'_> {
+    /// Writes it; what could not be done, for a notice.
+    pub(super) fn save(self) -> Option<String> {
+        self.cache.save(self.inventory)
+    }
+}
+
+/// Adds services, certificates and where they are known from. Gives what is to be saved.
+pub(super) fn add<'a>(
     runtime: &tokio::runtime::Runtime,
     report: &mut Report,
-    known: Known<'_>,
+    known: Known<'a>,
     flags: &cache::Flags,
     global: &Global,
-) {
+) -> Option<Kept<'a>> {
     let state = state_directory(global.state_dir.as_deref());
     let mut kept = known.inventory.and_then(|inventory| {
         let given = identify::given(known.fingerprints.as_ref());
@@ -56,13 +72,12 @@ pub(super) fn add(
             }
             may
         };
-        runtime.block_on(identify::add(report, fingerprints, may_ask));
+        runtime.block_on(identify::add(report, fingerprints, known.host_timeout, may_ask));
         report.incomplete.extend(spent.iter().map(|place| {
             format!("{place}: asked often enough today, not probed again: its service is not known")
         }));
     }
-    if let Some((mut kept, inventory)) = kept {
-        kept.learn(report, inventory);
-        tell(global, kept.save(inventory));
-    }
+    let (mut cache, inventory) = kept?;
+    cache.learn(report, inventory);
+    Some(Kept { cache, inventory })
 }

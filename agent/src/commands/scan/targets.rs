@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,7 +41,9 @@ fn words_of_file(path: &Path) -> anyhow::Result<Vec<String>> {
     if read.map_err(|error| told(error.to_string()))? as u64 > FILE_BYTES_MAX {
         return Err(told(format!("larger than {FILE_BYTES_MAX} bytes")));
     }
+    // Editors of other systems put a byte order mark first.
     Ok(text
+        .trim_start_matches('\u{feff}')
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default())
         .flat_map(str::split_ascii_whitespace)
@@ -92,7 +94,17 @@ pub(super) async fn resolve(words: &[String]) -> anyhow::Result<Resolved> {
         let asked = tokio::net::lookup_host((name.as_str(), 0));
         let unresolved = &mut found.unresolved;
         match tokio::time::timeout(RESOLVE_WITHIN, asked).await {
-            Ok(Ok(all)) => found.named.extend(all.map(|one| (one.ip(), name.clone()))),
+            Ok(Ok(all)) => {
+                for one in all {
+                    // Names of this host resolve to its link-local addresses too, with their interface.
+                    if let SocketAddr::V6(six) = one
+                        && six.scope_id() != 0
+                    {
+                        found.zones.entry(*six.ip()).or_insert(six.scope_id());
+                    }
+                    found.named.push((one.ip(), name.clone()));
+                }
+            }
             Ok(Err(error)) => unresolved.push(format!("{name}: not resolved: {error}")),
             Err(_) => unresolved.push(format!("{name}: not resolved in {RESOLVE_WITHIN:?}")),
         }
@@ -110,12 +122,17 @@ fn interface(zone: &str) -> anyhow::Result<u32> {
         .map_err(|error| hinted(format!("interface `{zone}`: {error}"), "see `ip link`"))
 }
 
-/// Refuses link-local addresses without an interface: the kernel cannot tell on which link they are.
+/// Refuses link-local addresses without an interface: the kernel cannot tell on which link they are; and
+/// the unspecified address, which as a destination is this host under a name that nothing else knows.
 pub(super) fn check_zones(
     addresses: &[(IpAddr, Option<String>)],
     zones: &BTreeMap<Ipv6Addr, u32>,
 ) -> anyhow::Result<()> {
     for (address, _) in addresses {
+        if address.is_unspecified() {
+            let hint = "write 127.0.0.1, or the address that others use";
+            return Err(hinted(format!("{address} is no address of a host"), hint));
+        }
         if let IpAddr::V6(six) = address
             && six.is_unicast_link_local()
             && !zones.contains_key(six)

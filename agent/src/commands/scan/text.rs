@@ -1,6 +1,7 @@
 //! The scan for people.
 
 use scanner::ports::report::{Counts, HostReport, PortReport, Report};
+use scanner::ports::truth::Disagreement;
 
 /// The whole report.
 pub fn render(report: &Report) -> String {
@@ -15,12 +16,7 @@ pub fn render(report: &Report) -> String {
         );
     }
     for one in &report.truth {
-        let place = std::net::SocketAddr::new(one.address, one.port);
-        let cause = one.cause.name();
-        out.push_str(&format!(
-            "views disagree: {} {place}: {cause}: {}\n",
-            one.protocol, one.because
-        ));
+        out.push_str(&format!("{}\n", disagreement(one)));
     }
     for line in &report.unseen {
         out.push_str(&format!("not compared: {line}\n"));
@@ -33,6 +29,12 @@ pub fn render(report: &Report) -> String {
     }
     out.push_str(&format!("{} in {:.0} ms\n", counts(&report.counts), report.elapsed_ms));
     out
+}
+
+/// One disagreement of the views in a line.
+pub(super) fn disagreement(one: &Disagreement) -> String {
+    let place = std::net::SocketAddr::new(one.address, one.port);
+    format!("views disagree: {} {place}: {}: {}", one.protocol, one.cause.name(), one.because)
 }
 
 fn render_host(out: &mut String, host: &HostReport) {
@@ -80,6 +82,7 @@ fn line(port: &PortReport, own: bool) -> String {
         details.extend(owner.unit.clone());
         details.extend(owner.package.clone());
     }
+    details.extend(port.unidentified.as_ref().map(|why| format!("not identified: {why}")));
     details.extend(port.reason.clone());
     format!("  {:<6}{state:<12}{service:<16}{}", port.port, details.join(", "))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scanner::RootedTree;
 use scanner::ports::connect::Request;
 use scanner::ports::report::Report;
-use scanner::ports::truth::{self, Asked, Cause};
+use scanner::ports::truth::{self, Asked, Cause, Disagreement};
 
 use crate::pipeline::ask;
 
@@ -30,10 +30,14 @@ pub(super) fn compare(report: &mut Report, request: &Request, tree: &RootedTree)
     }
     let told = truth::look(tree, &wanted, &ask::firewall);
     report.truth = told.disagreements;
+    if let Some(ports) = &request.ports {
+        // Whoever asks for one port is not told about the others, unless it is grave.
+        report.truth.retain(|one| one.cause == Cause::Hidden || ports.contains(&one.port));
+    }
     report.unseen = told.unseen;
 }
 
-/// Whether something is hidden, which is as grave as a finding can be.
-pub(super) fn is_hidden(report: &Report) -> bool {
-    report.truth.iter().any(|one| one.cause == Cause::Hidden)
+/// What is hidden, which is as grave as a finding can be.
+pub(super) fn hidden(report: &Report) -> impl Iterator<Item = &Disagreement> {
+    report.truth.iter().filter(|one| one.cause == Cause::Hidden)
 }

@@ -25,6 +25,8 @@ pub use expression::translated;
 pub const FILE_BYTES_MAX: usize = 8 << 20;
 /// Most XML nodes of one file: elements, texts and comments.
 const NODES_MAX: u32 = 400_000;
+/// Most attributes of one element: the XML reader compares each with all before it.
+pub const ATTRIBUTES_MAX: usize = 256;
 /// Most fingerprints of one file.
 pub const FINGERPRINTS_MAX: usize = 10_000;
 /// Most examples of one fingerprint.
@@ -119,6 +121,11 @@ pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Database, Problem> {
         return Err(whole(format!("larger than {FILE_BYTES_MAX} bytes")));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| whole("not UTF-8".to_string()))?;
+    if let Some(at) = crowded(text.as_bytes()) {
+        let (line, column) = Lines::of(text).at(at);
+        let message = format!("more than {ATTRIBUTES_MAX} attributes in one element");
+        return Err(Problem { place: Place::new(file, line, column), message });
+    }
     let options = roxmltree::ParsingOptions {
         allow_dtd: false,
         nodes_limit: NODES_MAX,
@@ -133,6 +140,36 @@ pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Database, Problem> {
     })?;
     let lines = Lines::of(text);
     Reader { file, lines: &lines }.database(document.root_element())
+}
+
+/// Where the first element begins that has more attributes than it may, by the quotes of their values.
+/// Comments, character data and instructions hold none.
+fn crowded(bytes: &[u8]) -> Option<usize> {
+    const OTHERS: [(&[u8], &[u8]); 3] = [(b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>")];
+    let mut at = 0;
+    while let Some(start) = memchr::memchr(b'<', &bytes[at..]).map(|found| at + found) {
+        let other = OTHERS.iter().find(|(open, _)| bytes[start..].starts_with(open));
+        if let Some((open, close)) = other {
+            let inner = start + open.len();
+            at = inner + memchr::memmem::find(&bytes[inner..], close)? + close.len();
+            continue;
+        }
+        at = start + 1;
+        let mut values = 0;
+        while let Some(next) = memchr::memchr3(b'>', b'"', b'\'', &bytes[at..]) {
+            let found = bytes[at + next];
+            at += next + 1;
+            if found == b'>' {
+                break;
+            }
+            values += 1;
+            if values > ATTRIBUTES_MAX {
+                return Some(start);
+            }
+            at += memchr::memchr(found, &bytes[at..])? + 1;
+        }
+    }
+    None
 }
 
 /// Where lines begin, so that a place costs a binary search and not a pass over the file.
@@ -311,6 +348,29 @@ mod tests {
     <param pos="1" name="service.version"/>
   </fingerprint>
 </fingerprints>"#;
+
+    #[test]
+    fn an_element_with_too_many_attributes_is_refused_before_they_are_compared() {
+        let file: Arc<str> = Arc::from("x.xml");
+        let with = |count: usize, value: &str| {
+            let attributes: String = (0..count).map(|nth| format!(" a{nth}={value}")).collect();
+            format!(
+                "<?x '?><!-- ' > --><fingerprints>\n<fingerprint pattern='x'>\
+                 <example{attributes}><![CDATA[<a ']]></example></fingerprint></fingerprints>"
+            )
+        };
+        for value in ["'>'", "\"'a\"", "''"] {
+            assert!(parse(&file, with(ATTRIBUTES_MAX, value).as_bytes()).is_ok(), "{value}");
+            let told = parse(&file, with(ATTRIBUTES_MAX + 1, value).as_bytes()).unwrap_err();
+            let expected = "x.xml:2:26: more than 256 attributes in one element";
+            assert_eq!(told.to_string(), expected, "{value}");
+        }
+        let bomb = with(700_000, "''");
+        assert!(parse(&file, bomb.as_bytes()).is_err());
+        for cut in ["<a b='", "<!--", "<![CDATA[", "<?", "<", "<a b"] {
+            assert!(parse(&file, cut.as_bytes()).is_err());
+        }
+    }
 
     #[test]
     fn a_file_is_read_whole() {

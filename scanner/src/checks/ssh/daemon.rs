@@ -1,6 +1,7 @@
 //! The checks around the settings: would sshd start, does the running daemon use what the files
 //! say, and who may read its keys and write its files.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use consensus::Severity;
@@ -8,9 +9,11 @@ use parsers::config::sshd::Sshd;
 use parsers::place::Place;
 use parsers::tree::{Links, Stat};
 
+use super::super::services::intent::{Intent, Wanted};
 use super::super::{Observation, Outcome};
 use super::fact::SshFact;
 use crate::facts::Facts;
+use crate::ports::{Inventory, Listener};
 
 /// Most findings of one kind that are reported one by one.
 const SHOWN_MAX: usize = 20;
@@ -85,6 +88,53 @@ pub(super) fn unapplied(facts: &Facts<'_>) -> Outcome {
         // A reload keeps the process and is not to be seen from outside.
         Outcome::failed(seen).unseen(unseen)
     })
+}
+
+/// Where sshd is to listen, and where the daemon does: not its sessions, which listen for what their users
+/// forward. `None` where that cannot be told, or systemd listens in its place.
+pub(in crate::checks) fn intent<'i>(
+    facts: &Facts<'_>,
+    inventory: &'i Inventory,
+) -> Option<Intent<'i>> {
+    let fact = facts.get::<SshFact>();
+    let (sshd, daemon) = (fact.sshd().ok()?, fact.daemon.as_ref()?);
+    let is_listener = daemon.command.text.contains("[listener]")
+        || daemon.command.text.split(' ').next().is_some_and(|word| word.ends_with("/sshd"));
+    let is_whole = sshd.problems.is_empty() && sshd.unread.is_empty() && fact.unseen.is_empty();
+    if !is_listener || !is_whole || fact.socket.unit.is_some() {
+        return None;
+    }
+    let of_ssh = || {
+        let tcp = inventory.listeners.iter().filter(|one| one.protocol == "tcp");
+        tcp.filter(|one| one.service == "ssh")
+    };
+    let holds = |one: &&Listener, pid: u32| one.owners.iter().any(|owner| owner.pid == pid);
+    let found: Vec<&Listener> = of_ssh().filter(|one| holds(one, daemon.pid)).collect();
+    let contained =
+        found.iter().any(|one| one.owners.iter().any(|owner| owner.container.is_some()));
+    if contained || of_ssh().any(|one| holds(&one, 1)) {
+        return None;
+    }
+    let global = sshd.global();
+    let mut wanted = Vec::new();
+    if let Some(setting) = global.get("listenaddress") {
+        for one in &setting.values {
+            let place: SocketAddr = one.value.parse().ok()?;
+            let (address, port) = (place.ip(), place.port());
+            let said = (one.place.clone(), one.text.clone());
+            wanted.push(Wanted { address: Some(address), port, required: address.is_ipv4(), said });
+        }
+    } else if let Some(setting) = global.get("port") {
+        for one in &setting.values {
+            let said = (one.place.clone(), one.text.clone());
+            let port = one.value.parse().ok()?;
+            wanted.push(Wanted { address: None, port, required: true, said });
+        }
+    } else {
+        let said = (Place::whole(fact.path.as_str()), "Port 22 is the default".to_string());
+        wanted.push(Wanted { address: None, port: 22, required: true, said });
+    }
+    Some(Intent { daemon: "ssh", wanted, found })
 }
 
 pub(super) fn command_line(facts: &Facts<'_>) -> Outcome {

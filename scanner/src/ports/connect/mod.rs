@@ -312,6 +312,7 @@ fn host(
             rtt_us: if let State::Open(took) = state { Some(*took) } else { None },
             source: "probe".to_string(),
             age_s: 0,
+            unidentified: None,
             service,
             tls: None,
             owner: listener.and_then(|one| one.owners.first()).map(OwnerReport::from),
@@ -335,8 +336,10 @@ pub fn listener(inventory: &Inventory, address: IpAddr, port: u16) -> Option<&Li
     let exact = of_port().find(|one| unmapped(one.address) == unmapped(address));
     exact.or_else(|| {
         of_port().find(|one| {
-            let wild = one.address.is_unspecified();
-            wild && (one.address.is_ipv4() == address.is_ipv4() || one.dual_stack)
+            // `::ffff:0.0.0.0` is every address of IPv4.
+            let bound = unmapped(one.address);
+            let family = bound.is_ipv4() == unmapped(address).is_ipv4();
+            bound.is_unspecified() && (family || one.dual_stack)
         })
     })
 }
@@ -354,6 +357,17 @@ mod tests {
             Just(State::LocalError(24)),
             Just(State::NotProbed),
         ]
+    }
+
+    #[test]
+    fn the_mapped_wildcard_listens_on_every_address_of_ipv4() {
+        let held = std::net::TcpListener::bind("[::ffff:0.0.0.0]:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        let tree = crate::RootedTree::open(std::path::Path::new("/")).unwrap();
+        let inventory = crate::ports::look(&tree, &crate::facts::Spoken::default());
+        let found = |address: &str| listener(&inventory, address.parse().unwrap(), port);
+        assert!(found("127.0.0.1").is_some() && found("::ffff:127.0.0.9").is_some());
+        assert!(found("::1").is_none());
     }
 
     proptest! {

@@ -77,6 +77,9 @@ pub fn scan_rest(
         .filter(|(_, (_, state))| **state == State::NotProbed)
         .map(|(index, (port, _))| (index, *port))
         .collect();
+    if jobs.is_empty() {
+        return;
+    }
     let threads = manner.threads.unwrap_or_else(processors);
     let threads = threads.min(jobs.len().div_ceil(CHUNK)).max(1);
     let shared = Shared {
@@ -171,9 +174,10 @@ fn full_queues(address: IpAddr) -> BTreeSet<u16> {
         .into_iter()
         .filter(|one| one.transport == Transport::Tcp && one.queue.0 >= one.queue.1.max(1))
         .filter(|one| {
-            let wild = one.address.is_unspecified()
-                && (one.address.is_ipv4() == address.is_ipv4() || one.dual_stack);
-            wild || unmapped(one.address) == address
+            let bound = unmapped(one.address);
+            let wild =
+                bound.is_unspecified() && (bound.is_ipv4() == address.is_ipv4() || one.dual_stack);
+            wild || bound == address
         })
         .map(|one| one.port)
         .collect()

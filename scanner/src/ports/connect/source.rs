@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
@@ -20,14 +21,28 @@ pub const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 77, 1, 1), Ipv4Addr::new(
 
 /// An address to come from that is not the target, if this host has one.
 pub(super) fn source(target: IpAddr) -> Option<IpAddr> {
-    let four = SOURCES.into_iter().map(IpAddr::V4);
     let reaches = |from: &IpAddr| bound(*from).is_ok();
     match target {
-        IpAddr::V4(_) => four.filter(|one| *one != target).find(reaches),
+        IpAddr::V4(_) => {
+            let mut other = (0..SOURCES.len()).filter(|nth| IpAddr::V4(SOURCES[*nth]) != target);
+            other.find(|nth| is_here(*nth)).map(|nth| IpAddr::V4(SOURCES[nth]))
+        }
         IpAddr::V6(_) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST))
             .filter(|one| *one != target && unmapped(target).is_ipv6())
             .filter(reaches),
     }
+}
+
+/// Whether this host has one of our addresses. What has been seen once is not asked for each host anew; a
+/// refusal may be for want of descriptors, and is.
+fn is_here(nth: usize) -> bool {
+    static SEEN: [AtomicBool; SOURCES.len()] = [const { AtomicBool::new(false) }; SOURCES.len()];
+    if SEEN[nth].load(Ordering::Relaxed) {
+        return true;
+    }
+    let is_here = bound(IpAddr::V4(SOURCES[nth])).is_ok();
+    SEEN[nth].store(is_here, Ordering::Relaxed);
+    is_here
 }
 
 /// A socket bound to an address and a port, with that port. The kernel chooses the port and it is then

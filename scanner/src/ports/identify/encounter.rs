@@ -14,7 +14,7 @@ use crate::ports::tls::{self, Start, TalkError, TlsError};
 
 use super::plan::{Ask, Plan, Protocol};
 use super::protocols::{Answer, Step, postgresql};
-use super::talk::{Waits, talk};
+use super::talk::{Silence, Waits, hear};
 use super::{Endpoint, plan};
 
 /// Wait for a greeting on this host, and the least elsewhere.
@@ -30,11 +30,32 @@ pub(super) struct Met {
     /// Our end of the first connection.
     pub from: Option<SocketAddr>,
     pub why: Option<String>,
+    /// It could not be asked.
+    pub failed: bool,
 }
 
 impl Met {
     fn nothing(why: impl Into<String>) -> Self {
         Self { why: Some(why.into()), ..Self::default() }
+    }
+
+    fn failed(why: impl Into<String>) -> Self {
+        Self { failed: true, ..Self::nothing(why) }
+    }
+
+    /// What a conversation came to.
+    fn heard(mut self, plan: Plan, heard: Result<Answer, Silence>) -> Self {
+        match heard {
+            Ok(answer) => self.answer = Some(answer),
+            Err(Silence::Unknown) => self.why = Some(silence(plan)),
+            Err(Silence::Closed) => {
+                self.why = Some("closed the connection without a word".to_string());
+            }
+            Err(Silence::Broken(why)) => {
+                (self.why, self.failed) = (Some(format!("the connection broke: {why}")), true);
+            }
+        }
+        self
     }
 }
 
@@ -58,6 +79,11 @@ pub(super) async fn meet(endpoint: &Endpoint, within: Duration) -> Met {
     met
 }
 
+/// A service that was not met, because its host has taken longer than it may.
+pub(super) fn late(most: Duration) -> Met {
+    Met::failed(format!("not asked: its host took longer than {most:?}"))
+}
+
 /// How TLS begins with what was met, if it is behind STARTTLS. A port that was not to be touched stays
 /// so, but for one whose package told all the rest. Another host's MySQL would count a handshake that
 /// nobody finishes against our address.
@@ -79,15 +105,20 @@ async fn plainly(endpoint: &Endpoint, plan: Plan, within: Duration) -> Met {
     };
     let mut stream = match connected {
         Ok(stream) => stream,
-        Err(error) => return Met::nothing(error.to_string()),
+        Err(error) => return Met::failed(format!("not connected: {}", told(&error))),
     };
     let from = stream.local_addr().ok();
     if from == Some(endpoint.address) {
-        return Met::nothing("nothing listens any more");
+        return Met::failed("nothing listens any more");
     }
-    let answer = talk(&mut stream, plan, waits(endpoint, within), &host(endpoint)).await;
-    let why = answer.is_none().then(|| silence(plan));
-    Met { answer, from, why, tls: None }
+    let heard = hear(&mut stream, plan, waits(endpoint, within), &host(endpoint)).await;
+    Met { from, ..Met::default() }.heard(plan, heard)
+}
+
+/// An error without its number.
+fn told(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
 }
 
 /// Speaks inside TLS; in the clear, where the service turned out to speak so.
@@ -100,7 +131,7 @@ async fn inside(endpoint: &Endpoint, ask: Ask, within: Duration) -> Met {
             let rest = end.saturating_duration_since(Instant::now());
             return plainly(endpoint, Plan::Ask(Ask { tls: false, ..ask }), rest).await;
         }
-        Err(error) => return Met::nothing(error.to_string()),
+        Err(error) => return Met::failed(error.to_string()),
     };
     let mut met = Met { tls: Some(report), ..Met::default() };
     let Some(mut stream) = stream else {
@@ -109,9 +140,8 @@ async fn inside(endpoint: &Endpoint, ask: Ask, within: Duration) -> Met {
     };
     let rest = end.saturating_duration_since(Instant::now());
     let plan = Plan::Ask(ask);
-    met.answer = talk(&mut stream, plan, waits(endpoint, rest), &host(endpoint)).await;
-    met.why = met.answer.is_none().then(|| silence(plan));
-    met
+    let heard = hear(&mut stream, plan, waits(endpoint, rest), &host(endpoint)).await;
+    met.heard(plan, heard)
 }
 
 /// PostgreSQL's one byte. Where it offers TLS the handshake is done: a client that leaves before is
@@ -121,7 +151,7 @@ async fn postgresql(endpoint: &Endpoint, within: Duration) -> Met {
     let (byte, tls) = match tls::look(endpoint.address, Start::Postgresql, name, within).await {
         Ok(report) => (b"S", Some(report)),
         Err(TlsError::Talk(TalkError::NotOffered)) => (b"N", None),
-        Err(error) => return Met::nothing(error.to_string()),
+        Err(error) => return Met::failed(error.to_string()),
     };
     let answer = match postgresql::answer(byte) {
         Step::Done(answer) => Some(answer),

@@ -8,9 +8,10 @@
 //! Nothing is sent to a port of which nothing is known, ports 9100–9107 are not connected to, and every
 //! wait and read has a bound. Banners are redacted and cut before they leave this room.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -34,6 +35,7 @@ pub mod verify;
 pub const BANNER_CHARS_MAX: usize = 256;
 /// Most conversations at once.
 const AT_ONCE: usize = 32;
+
 /// One open port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -71,8 +73,10 @@ pub struct Outcome {
     pub tls: Option<TlsReport>,
     /// Our end of the connection in the clear, if there was one.
     pub from: Option<SocketAddr>,
-    /// Why nothing is known.
+    /// Why nothing is known, or not all.
     pub why: Option<String>,
+    /// It could not be asked, or not to the end: another time it may say more.
+    pub failed: bool,
 }
 
 /// Identifies ports, in the order given. `within` bounds each of them.
@@ -81,28 +85,64 @@ pub async fn identify(
     fingerprints: &Fingerprints,
     within: Duration,
 ) -> Vec<Outcome> {
+    identify_hosts(endpoints, fingerprints, within, None).await
+}
+
+/// The same where the conversations with one host may take no longer than `host_within` in all: a host may
+/// accept on every port.
+pub async fn identify_hosts(
+    endpoints: &[Endpoint],
+    fingerprints: &Fingerprints,
+    within: Duration,
+    host_within: Option<Duration>,
+) -> Vec<Outcome> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
+    let hosts = Arc::new(Begun::default());
     let mut running = JoinSet::new();
     for (index, endpoint) in endpoints.iter().cloned().enumerate() {
-        let room = Arc::clone(&room);
+        let (room, hosts) = (Arc::clone(&room), Arc::clone(&hosts));
         running.spawn(async move {
             // The semaphore is never closed: a permit always comes.
             let _permit = room.acquire().await;
-            (index, encounter::meet(&endpoint, within).await)
+            let left = match host_within {
+                Some(most) => most.saturating_sub(hosts.since(endpoint.address.ip())),
+                None => within,
+            };
+            if left.is_zero() {
+                return (index, encounter::late(host_within.unwrap_or_default()));
+            }
+            (index, encounter::meet(&endpoint, within.min(left)).await)
         });
     }
-    let mut outcomes = vec![Outcome::default(); endpoints.len()];
+    let lost = || Outcome {
+        why: Some("asking it failed".to_string()),
+        failed: true,
+        ..Outcome::default()
+    };
+    let mut outcomes: Vec<Outcome> = endpoints.iter().map(|_| lost()).collect();
     while let Some(done) = running.join_next().await {
-        // A task that was lost leaves its port unknown.
         let Ok((index, met)) = done else { continue };
         outcomes[index] = Outcome {
             identity: met.answer.map(|answer| name(&answer, fingerprints)),
             tls: met.tls,
             from: met.from,
             why: met.why,
+            failed: met.failed,
         };
     }
     outcomes
+}
+
+/// When the first conversation with each host began.
+#[derive(Default)]
+struct Begun(Mutex<HashMap<IpAddr, Instant>>);
+
+impl Begun {
+    /// How long ago that was; the first to ask begins it.
+    fn since(&self, host: IpAddr) -> Duration {
+        let mut begun = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        begun.entry(host).or_insert_with(Instant::now).elapsed()
+    }
 }
 
 /// The first text that a fingerprint knows names the service.

@@ -80,6 +80,13 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// Whether its daemon takes a TLS hello for junk on every port: an sshd on 443 logs it as an attack.
+    fn is_never_inside_tls(self) -> bool {
+        matches!(self, Self::Ssh | Self::Mysql | Self::Postgresql | Self::Rdp | Self::Nats)
+    }
+}
+
 /// What will be done with a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
@@ -187,6 +194,7 @@ pub fn plan(port: u16, holder: Option<&str>) -> Plan {
             return Plan::Never("its package says all that could be learnt");
         }
         if let Some(protocol) = of_service(name, port) {
+            let tls = tls && !protocol.is_never_inside_tls();
             return Plan::Ask(Ask { protocol, known: Known::Holder, tls });
         }
         // A known daemon on a port that says nothing about which of its protocols it is.
@@ -254,6 +262,17 @@ mod tests {
         ] {
             assert_eq!(protocol(port, holder), expected, "{port} {holder:?}");
         }
+    }
+
+    #[test]
+    fn a_daemon_that_never_speaks_inside_tls_is_not_sent_a_hello_on_a_port_of_tls() {
+        for port in [443, 993, 8443] {
+            for (holder, expected) in [("ssh", Protocol::Ssh), ("mysql", Protocol::Mysql)] {
+                let found = protocol(port, Some(holder));
+                assert_eq!(found, Some((expected, Known::Holder, false)), "{port}");
+            }
+        }
+        assert_eq!(protocol(443, None), Some((Protocol::Http, Known::Port, true)));
     }
 
     #[test]

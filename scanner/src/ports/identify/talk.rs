@@ -24,14 +24,41 @@ const REST_WITHIN: Duration = Duration::from_millis(150);
 /// How long a broker that let us in may take to publish its version.
 const PUBLISH_WITHIN: Duration = Duration::from_millis(500);
 
+/// Why a conversation came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It said nothing, or nothing that is known here.
+    Unknown,
+    /// It closed the connection without a word.
+    Closed,
+    /// The connection broke: what the system says.
+    Broken(String),
+}
+
 /// Speaks with a service. `None`: it said nothing that is known here, or nothing at all.
 pub async fn talk<S>(stream: &mut S, plan: Plan, waits: Waits, host: &str) -> Option<Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    hear(stream, plan, waits, host).await.ok()
+}
+
+/// The same with the reason where there is no answer.
+///
+/// # Errors
+/// The service kept silent, said something else, or the connection ended.
+pub async fn hear<S>(
+    stream: &mut S,
+    plan: Plan,
+    waits: Waits,
+    host: &str,
+) -> Result<Answer, Silence>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let end = Instant::now() + waits.whole;
     let expected = match plan {
-        Plan::Never(_) => return None,
+        Plan::Never(_) => return Err(Silence::Unknown),
         Plan::Listen => Protocol::Greeting,
         Plan::Ask(ask) => ask.protocol,
     };
@@ -46,23 +73,32 @@ where
     if !patience.is_zero() {
         let until = end.min(Instant::now() + patience);
         let reader = |bytes: &[u8], flow| greeting::answer(bytes, flow, expected);
-        if let Some(answer) = listen(stream, &mut heard, until, end, reader).await {
-            goodbye(stream, &answer).await;
-            return Some(answer);
-        }
-        if !heard.is_empty() {
-            return None;
+        match listen(stream, &mut heard, until, end, reader).await {
+            Ok(answer) => {
+                goodbye(stream, &answer).await;
+                return Ok(answer);
+            }
+            // It only waits for us.
+            Err(Silence::Unknown) if heard.is_empty() => {}
+            Err(silence) => return Err(silence),
         }
     }
-    let question = protocols::question(expected, host)?;
-    timeout_at(end, stream.write_all(&question)).await.ok()?.ok()?;
-    timeout_at(end, stream.flush()).await.ok()?.ok()?;
+    let question = protocols::question(expected, host).ok_or(Silence::Unknown)?;
+    let asked = async {
+        stream.write_all(&question).await?;
+        stream.flush().await
+    };
+    match timeout_at(end, asked).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(Silence::Broken(error.to_string())),
+        Err(_) => return Err(Silence::Unknown),
+    }
     let until =
         if expected == Protocol::Mqtt { end.min(Instant::now() + PUBLISH_WITHIN) } else { end };
     let reader = |bytes: &[u8], flow| protocols::answer(expected, bytes, flow);
     let answer = listen(stream, &mut heard, until, end, reader).await?;
     goodbye(stream, &answer).await;
-    Some(answer)
+    Ok(answer)
 }
 
 /// Reads until `reader` has enough, the service closes, or time is over: `first_by` for the first
@@ -73,7 +109,7 @@ async fn listen<S: AsyncRead + Unpin>(
     first_by: Instant,
     end: Instant,
     reader: impl Fn(&[u8], Flow) -> Step,
-) -> Option<Answer> {
+) -> Result<Answer, Silence> {
     let mut buffer = [0_u8; 4096];
     loop {
         let until = match heard.is_empty() {
@@ -83,17 +119,20 @@ async fn listen<S: AsyncRead + Unpin>(
         };
         let room = (ANSWER_BYTES_MAX - heard.len()).min(buffer.len());
         let read = timeout_at(until, stream.read(&mut buffer[..room])).await;
-        let flow = match read {
+        let (flow, silence) = match read {
             Ok(Ok(count)) if count > 0 => {
                 heard.extend_from_slice(&buffer[..count]);
-                if heard.len() < ANSWER_BYTES_MAX { Flow::Open } else { Flow::Over }
+                let is_full = heard.len() >= ANSWER_BYTES_MAX;
+                (if is_full { Flow::Over } else { Flow::Open }, Silence::Unknown)
             }
-            _ => Flow::Over,
+            Ok(Ok(_)) if heard.is_empty() => (Flow::Over, Silence::Closed),
+            Ok(Err(error)) => (Flow::Over, Silence::Broken(error.to_string())),
+            Ok(Ok(_)) | Err(_) => (Flow::Over, Silence::Unknown),
         };
         match reader(heard, flow) {
-            Step::Done(answer) => return Some(answer),
-            Step::Foreign => return None,
-            Step::More if flow == Flow::Over => return None,
+            Step::Done(answer) => return Ok(answer),
+            Step::Foreign => return Err(silence),
+            Step::More if flow == Flow::Over => return Err(silence),
             Step::More => {}
         }
     }

@@ -92,6 +92,8 @@ const CARRIERS: &[&str] = &[
 /// stays as it is.
 pub fn settle(service: &mut ServiceReport, package: Option<&str>) {
     let Some((package, installed)) = package.and_then(|text| text.split_once(' ')) else { return };
+    // What was remembered may have been settled against another package.
+    service.disagreement = None;
     if CARRIERS.iter().any(|carrier| is_named(package, carrier)) {
         return;
     }
@@ -146,8 +148,9 @@ pub fn upstream(version: &str) -> &str {
         _ => version,
     };
     let version = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
-    let cut =
-        ["+dfsg", "+ds", "+really", "+repack", "~dfsg", ".dfsg", "~rc", "~beta", "+git", "~git"];
+    // `2.0+really1.9` is 1.9: a package went back without its number going back.
+    let version = version.rsplit_once("+really").map_or(version, |(_, really)| really);
+    let cut = ["+dfsg", "+ds", "+repack", "~dfsg", ".dfsg", "~rc", "~beta", "+git", "~git"];
     let end = cut.iter().filter_map(|mark| version.find(mark)).min().unwrap_or(version.len());
     &version[..end]
 }
@@ -192,6 +195,7 @@ mod tests {
             ("5:7.0.15-1~deb12u1", "7.0.15"),
             ("9.2p1", "9.2p1"),
             ("3.0.3-13+b2", "3.0.3"),
+            ("1:2.0+really1.9+dfsg-1", "1.9"),
             ("", ""),
         ] {
             assert_eq!(upstream(version), expected);
@@ -237,6 +241,8 @@ mod tests {
             (found.version.as_deref(), found.source.as_deref()),
             (Some("9.2p1"), Some("probe"))
         );
+        settle(&mut found, Some("openssh-server 1:9.2p1-2"));
+        assert_eq!(found.disagreement, None, "the old package is back");
         assert!(settled(Some("nginx"), Some("1.2"), Some("nginx 1.22.1-9")).3, "1.2 is not 1.22");
     }
 

@@ -130,3 +130,18 @@ proptest! {
         let _ = Ledger::from_bytes(&bytes, NOW);
     }
 }
+
+#[test]
+fn a_probe_of_any_address_of_this_host_is_noted_and_one_of_another_host_is_not() {
+    let began = Instant::now();
+    let noted = |source: &str, target: &str| {
+        let (source, target) = (source.parse().unwrap(), target.parse().unwrap());
+        note(source, target, began);
+        self::noted().iter().any(|one| (one.source, one.target) == (source, target))
+    };
+    assert!(noted("127.77.1.1:1", "127.0.0.1:22"));
+    assert!(noted("127.77.1.1:1", "192.0.2.7:22"), "loopback reaches this host alone");
+    assert!(noted("[::1]:1", "[2001:db8::7]:22"));
+    assert!(noted("192.0.2.7:1", "192.0.2.7:22"));
+    assert!(!noted("192.0.2.7:1", "192.0.2.8:22"));
+}

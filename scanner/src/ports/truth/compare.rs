@@ -78,10 +78,21 @@ pub fn compare(views: &Views) -> Vec<Disagreement> {
     found
 }
 
-type Key = (Transport, IpAddr, u16, u32);
+/// A socket by its place and inode.
+pub(super) type Key = (Transport, IpAddr, u16, u32);
 
 fn key(socket: &Socket) -> Key {
     (socket.transport, socket.address, socket.port, socket.inode)
+}
+
+/// The sockets that only one of netlink and `/proc/net` shows.
+pub(super) fn one_sided(views: &Views) -> BTreeSet<Key> {
+    let (Some(netlink), Some(tables)) = (&views.netlink, &views.tables) else {
+        return BTreeSet::new();
+    };
+    let by_netlink: BTreeSet<Key> = netlink.iter().map(key).collect();
+    let by_tables: BTreeSet<Key> = tables.iter().map(key).collect();
+    by_netlink.symmetric_difference(&by_tables).copied().collect()
 }
 
 /// Netlink and `/proc/net` read the same tables of the kernel by different code: whoever hides a

@@ -33,7 +33,7 @@ pub const DISAGREEMENTS_MAX: usize = 1_000;
 /// Wait for an answer of this host's own listeners.
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
 /// How often more what seems to be hidden is looked at.
-const DOUBTS: usize = 3;
+const DOUBTS: usize = 6;
 /// Pause before a disagreement is looked at again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -140,6 +140,21 @@ impl Disagreement {
         (&self.protocol, self.port, self.address, &self.seen)
             == (&other.protocol, other.port, other.address, &other.seen)
     }
+
+    /// Whether it is about one of these sockets, where it is about a socket that one view alone shows. A
+    /// service that opens its socket again and again is another one in each view, and none is hidden.
+    fn is_of(&self, sockets: &BTreeSet<compare::Key>) -> bool {
+        let one_sided = [View::Netlink, View::Tables];
+        if self.seen.len() != 1 || self.missing.len() != 1 {
+            return true;
+        }
+        if !one_sided.contains(&self.seen[0]) || !one_sided.contains(&self.missing[0]) {
+            return true;
+        }
+        sockets.iter().any(|(transport, address, port, _)| {
+            (transport.name(), *address, *port) == (&*self.protocol, self.address, self.port)
+        })
+    }
 }
 
 /// Ports of one own address that were connected to.
@@ -172,12 +187,12 @@ pub struct Truth {
 /// Compares the views of this host. `firewall` is called only where something needs its rules.
 pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -> Truth {
     let mut truth = Truth::default();
-    let first = views(tree, request, &mut truth.unseen);
+    let first = views(tree, request, Pass::First, &mut truth.unseen);
     let found = compare::compare(&first);
     if !found.is_empty() {
         std::thread::sleep(PAUSE);
         let suspects = suspects(&found);
-        let mut again = views(tree, &suspects, &mut Vec::new());
+        let mut again = views(tree, &suspects, Pass::Again, &mut Vec::new());
         if found.iter().any(|one| one.seen == [View::Connect] || one.missing == [View::Connect]) {
             let (rules, unread) = super::read_firewall(tree, &firewall());
             again.firewall = Some(rules);
@@ -186,9 +201,13 @@ pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -
         if found.iter().any(|one| one.seen == [View::Tables]) {
             again.beyond = beyond(tree);
         }
+        let mut same = compare::one_sided(&again);
+        let before = compare::one_sided(&first);
+        same.retain(|socket| before.contains(socket));
         let stands = |one: &Disagreement| found.iter().any(|before| before.is_again(one));
         truth.disagreements = compare::compare(&again).into_iter().filter(stands).collect();
-        doubt(tree, again, &mut truth.disagreements);
+        truth.disagreements.retain(|one| one.is_of(&same));
+        doubt(tree, again, same, &mut truth.disagreements);
     }
     if truth.disagreements.len() > DISAGREEMENTS_MAX {
         let more = truth.disagreements.len() - DISAGREEMENTS_MAX;
@@ -199,8 +218,13 @@ pub fn look(tree: &dyn Tree, request: &Request, firewall: &dyn Fn() -> Spoken) -
 }
 
 /// Looks again at what seems to be hidden: a table of `/proc/net` is read in parts, and a row may slip
-/// through while others come and go.
-fn doubt(tree: &dyn Tree, known: Views, found: &mut Vec<Disagreement>) {
+/// through while others come and go. `same` are the sockets that each look so far showed in one view only.
+fn doubt(
+    tree: &dyn Tree,
+    known: Views,
+    mut same: BTreeSet<compare::Key>,
+    found: &mut Vec<Disagreement>,
+) {
     for _ in 0..DOUBTS {
         let hidden: Vec<Disagreement> =
             found.iter().filter(|one| one.cause == Cause::Hidden).cloned().collect();
@@ -208,11 +232,14 @@ fn doubt(tree: &dyn Tree, known: Views, found: &mut Vec<Disagreement>) {
             return;
         }
         std::thread::sleep(PAUSE);
-        let mut again = views(tree, &suspects(&hidden), &mut Vec::new());
+        let mut again = views(tree, &suspects(&hidden), Pass::Again, &mut Vec::new());
         again.firewall = known.firewall.clone();
         again.beyond = known.beyond.clone();
-        let stands = compare::compare(&again);
-        found.retain(|one| one.cause != Cause::Hidden || stands.iter().any(|now| now == one));
+        let (stands, one_sided) = (compare::compare(&again), compare::one_sided(&again));
+        same.retain(|socket| one_sided.contains(socket));
+        found.retain(|one| {
+            one.cause != Cause::Hidden || one.is_of(&same) && stands.iter().any(|now| now == one)
+        });
     }
 }
 
@@ -234,7 +261,7 @@ fn suspects(found: &[Disagreement]) -> Request {
 }
 
 /// Takes all views once.
-fn views(tree: &dyn Tree, request: &Request, unseen: &mut Vec<String>) -> Views {
+fn views(tree: &dyn Tree, request: &Request, pass: Pass, unseen: &mut Vec<String>) -> Views {
     let mut views = Views::default();
     match inventory::from_netlink() {
         Ok(sockets) => views.netlink = Some(sockets),
@@ -250,7 +277,7 @@ fn views(tree: &dyn Tree, request: &Request, unseen: &mut Vec<String>) -> Views 
         None => views.held = Some(holders.by_inode.into_keys().collect()),
         Some(why) => unseen.push(format!("holders view: {why}")),
     }
-    views.answers = answers(netlink, request);
+    views.answers = answers(netlink, request, pass);
     if !request.bind.is_empty() {
         let taken = bind::look(&request.bind);
         unseen.extend(taken.unasked.clone());
@@ -265,27 +292,36 @@ fn views(tree: &dyn Tree, request: &Request, unseen: &mut Vec<String>) -> Views 
     views
 }
 
-/// Answers of ports that are known to be open and of listeners that did not answer: these are asked.
-fn answers(netlink: &[Socket], request: &Request) -> Vec<Answer> {
+/// Answers of ports that are known to be open and of those that are to be asked.
+fn answers(netlink: &[Socket], request: &Request, pass: Pass) -> Vec<Answer> {
     let limits = Limits { timeout: ANSWER_WITHIN, retries: 0, ..Limits::default() };
+    let listening: BTreeSet<u16> = netlink.iter().map(|socket| socket.port).collect();
     let mut answers = Vec::new();
     for (&address, asked) in &request.asked {
         let known = |&port: &u16| Answer { address, port, state: State::Open(0) };
         answers.extend(asked.open.iter().map(known));
-        // The first look trusts "no" only of ports that nobody listens on; the second asks them all.
-        let silent: Vec<u16> = match asked.open.is_empty() {
-            true => asked.ports.iter().copied().collect(),
-            false => asked.ports.difference(&asked.open).copied().collect(),
-        };
-        let listening: BTreeSet<u16> = netlink.iter().map(|socket| socket.port).collect();
-        let few = silent.len() <= LISTENERS_ASKED_MAX && asked.open.is_empty();
-        let wanted: Vec<u16> =
-            silent.into_iter().filter(|port| few || listening.contains(port)).collect();
+        let wanted = to_ask(asked, &listening, pass);
         let states = own::scan(address, &wanted, &limits);
         let told = wanted.iter().zip(states);
         answers.extend(told.map(|(&port, state)| Answer { address, port, state }));
     }
     answers
+}
+
+/// Which look it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// What connecting told is taken as it is, but where somebody listens and did not answer.
+    First,
+    /// What seemed to disagree is asked afresh.
+    Again,
+}
+
+/// The ports of an address that are to be asked.
+fn to_ask(asked: &Asked, listening: &BTreeSet<u16>, pass: Pass) -> Vec<u16> {
+    let silent = asked.ports.difference(&asked.open).copied();
+    let all = pass == Pass::Again && asked.ports.len() <= LISTENERS_ASKED_MAX;
+    silent.filter(|port| all || listening.contains(port)).collect()
 }
 
 /// Most silent ports that are asked again although netlink shows no listener there.
@@ -320,4 +356,20 @@ fn beyond(tree: &dyn Tree) -> BTreeMap<u32, String> {
         .iter()
         .flat_map(|one| one.sockets.iter().map(|socket| (socket.inode, one.label())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_refused_is_asked_again_only_where_somebody_listens_or_views_disagreed() {
+        let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
+        let asked = |open: &[u16]| Asked { ports: set(&[1, 2, 3]), open: set(open) };
+        let listening = set(&[2, 3, 9]);
+        assert_eq!(to_ask(&asked(&[]), &listening, Pass::First), [2, 3]);
+        assert_eq!(to_ask(&asked(&[3]), &listening, Pass::First), [2]);
+        assert_eq!(to_ask(&asked(&[]), &set(&[]), Pass::First), [] as [u16; 0]);
+        assert_eq!(to_ask(&asked(&[]), &set(&[]), Pass::Again), [1, 2, 3]);
+    }
 }

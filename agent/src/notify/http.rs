@@ -1,0 +1,243 @@
+//! One POST over HTTP/1.1, with TLS unless the host is a loopback address: what a webhook needs, and no more.
+//!
+//! Every read and write ends at the deadline, however slowly the other side drips. (Looking a name up is
+//! the system's, with its own limits.) The answer's head is read up to [`HEAD_BYTES_MAX`], its body not at
+//! all; redirections are not followed, because a body that is signed for one address is not another's.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// Longest head of an answer.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Longest address of a webhook.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 4;
+/// Certificates that the system trusts, where Debian and others, or Fedora and others, keep them.
+const SYSTEM_ROOTS: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// Where to post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+}
+
+impl Url {
+    /// Reads `https://host[:port]/path?query`; `http` only for loopback addresses.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > URL_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("a webhook's url is at most {URL_BYTES_MAX} visible characters"));
+        }
+        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err("a webhook's url begins with https://".into()),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err("a webhook's url holds no user or password: use secret_file".into());
+        }
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or("a `[` without `]` in the url")?;
+                (host, port.strip_prefix(':'))
+            }
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            },
+        };
+        let port = match port {
+            Some(port) => port.parse().map_err(|_| "a port that is no number in the url")?,
+            None if tls => 443,
+            None => 80,
+        };
+        let loopback = host == "localhost"
+            || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+        if host.is_empty() || (!tls && !loopback) {
+            return Err("a webhook's url begins with https:// (http only to loopback)".into());
+        }
+        let path = path.split('#').next().unwrap_or("");
+        let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
+        Ok(Self { tls, host: host.into(), port, path })
+    }
+
+    fn authority(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// How TLS is spoken: with the certificates of a file, or those that the system trusts.
+pub fn tls(roots: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let system = || SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists());
+    let file = roots.or_else(system).ok_or("no trusted certificates: install ca-certificates")?;
+    let say = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let (bytes, _) = crate::settings::bounded(file, 4 << 20, "").map_err(|error| say(&error))?;
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let certificate = certificate.map_err(|error| say(&error))?;
+        // Some that a system trusts may be of a kind that is not read; the others hold.
+        let _ = store.add(certificate);
+    }
+    if store.is_empty() {
+        return Err(say(&"no certificate in it"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| say(&error))?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// How long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To connect to one address.
+    pub connect: Duration,
+    /// In all.
+    pub total: Duration,
+}
+
+/// Posts JSON; the status of the answer.
+pub fn post(
+    url: &Url,
+    tls: Option<&Arc<ClientConfig>>,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    patience: Patience,
+) -> io::Result<u16> {
+    let deadline = Instant::now() + patience.total;
+    let socket = Timed { socket: connect(url, patience, deadline)?, deadline };
+    let mut head = format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: wardmote/{}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n",
+        url.path,
+        url.authority(),
+        env!("CARGO_PKG_VERSION"),
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    let request = [head.as_bytes(), body].concat();
+    match tls.filter(|_| url.tls) {
+        Some(config) => {
+            let name = ServerName::try_from(url.host.clone()).map_err(io::Error::other)?;
+            let client =
+                ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+            exchange(StreamOwned::new(client, socket), &request)
+        }
+        None if url.tls => Err(io::Error::other("no TLS for an https url")),
+        None => exchange(socket, &request),
+    }
+}
+
+fn connect(url: &Url, patience: Patience, deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::other("the name has no address");
+    let addresses: Vec<SocketAddr> =
+        (url.host.as_str(), url.port).to_socket_addrs()?.take(ADDRESSES_MAX).collect();
+    for address in addresses {
+        // Names can be made to mean anything: what is not loopback is not spoken to in the clear.
+        if !url.tls && !address.ip().is_loopback() {
+            last = io::Error::other("http, and the name is no loopback address");
+            continue;
+        }
+        match TcpStream::connect_timeout(&address, patience.connect.min(left(deadline)?)) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<u16> {
+    stream.write_all(request)?;
+    stream.flush()?;
+    let mut head = Vec::new();
+    let mut room = [0; 4096];
+    loop {
+        let count = match stream.read(&mut room) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        head.extend_from_slice(&room[..count]);
+        if let Some(end) = head.windows(2).position(|two| two == b"\r\n") {
+            return status(&head[..end]);
+        }
+        if count == 0 || head.len() > HEAD_BYTES_MAX {
+            return Err(io::Error::other("the answer is not HTTP"));
+        }
+    }
+}
+
+fn status(line: &[u8]) -> io::Result<u16> {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    let number = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
+    number
+        .filter(|_| text.is_char_boundary(12))
+        .ok_or_else(|| io::Error::other("the answer is not HTTP"))
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long")),
+        false => Ok(left),
+    }
+}
+
+/// A socket whose every operation ends at the deadline.
+struct Timed {
+    socket: TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Timed {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+        self.socket.read(room).map_err(late)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(left(self.deadline)?))?;
+        self.socket.write(bytes).map_err(late)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+fn late(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
+        _ => error,
+    }
+}
