@@ -19,12 +19,14 @@ use serde_yaml::Value;
 use crate::exit::hinted;
 
 mod expert;
+mod journal;
 mod notify;
 mod responses;
 mod site;
 mod span;
 
 pub use expert::ExpertSettings;
+pub use journal::JournalSettings;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
     NotifySettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
@@ -50,6 +52,9 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// The service.
     pub agent: AgentSettings,
+    /// The record of what the service judges and tells.
+    #[serde(skip_serializing_if = "JournalSettings::is_default")]
+    pub journal: JournalSettings,
     /// Experts from outside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub experts: Vec<ExpertSettings>,

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use crypto::journal::codec::{Decoder, Encoder, Record, Value};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde::{Deserialize, Serialize};
 
 /// Rows of a block.
@@ -51,21 +52,23 @@ fn main() {
         return;
     }
     let rows = ROWS.len() as f64;
-    let (mut plain, mut packed, mut theirs, mut best) = (0, 0, 0, 0);
+    let (mut plain, mut packed, mut ours, mut theirs, mut best) = (0, 0, 0, 0, 0);
     let mut encoder = Encoder::new();
     for block in ROWS.chunks(BLOCK) {
         let bytes = encoded(&mut encoder, block);
         plain += bytes.len();
         packed += zstd::bulk::compress(&bytes, 3).unwrap().len();
+        ours += compress_to_vec(&bytes[..], CompressionLevel::Fastest).len();
         let bytes = postcard::to_stdvec(block).unwrap();
         theirs += zstd::bulk::compress(&bytes, 3).unwrap().len();
         best += zstd::bulk::compress(&bytes, 19).unwrap().len();
     }
     println!(
         "{rows} rows in blocks of {BLOCK}, bytes a row: codec {:.2}, codec + zstd -3 {:.2}, \
-         postcard + zstd -3 {:.2}, postcard + zstd -19 {:.2}",
+         codec + ruzstd {:.2}, postcard + zstd -3 {:.2}, postcard + zstd -19 {:.2}",
         plain as f64 / rows,
         packed as f64 / rows,
+        ours as f64 / rows,
         theirs as f64 / rows,
         best as f64 / rows
     );

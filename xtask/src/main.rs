@@ -1,6 +1,7 @@
 //! What CI does not run: `cargo xtask figures` measures wardmote beside its peers in one run and prints the
 //! rows of docs/figures.md; `cargo xtask crowd` pools public label sets beside crowd-kit; `cargo xtask fuzz
-//! SECONDS` runs every fuzz target for that long; `cargo xtask deb` makes the Debian package.
+//! SECONDS` runs every fuzz target for that long; `cargo xtask journal-torture` kills the journal's writer 1,000
+//! times; `cargo xtask deb` makes the Debian package.
 
 mod crowd;
 mod crypto;
@@ -25,12 +26,36 @@ fn main() -> Result<()> {
         ["figures", "ports"] => ports::measure(),
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
+        ["journal-torture"] => journal_torture(),
         ["deb"] => deb::make(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
         _ => bail!(
-            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | deb | fuzz SECONDS"
+            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | deb | journal-torture | fuzz SECONDS"
         ),
     }
+}
+
+/// Kills of a journal's writer.
+const KILLS: &str = "1000";
+
+/// Kills the journal's writer a thousand times, and fails each of its calls in two ways; takes minutes.
+fn journal_torture() -> Result<()> {
+    let status = Command::new("cargo")
+        .args([
+            "test",
+            "-p",
+            "agent",
+            "--bin",
+            "wardmote",
+            "--",
+            "journal::tests::torture",
+            "--nocapture",
+        ])
+        .env("WARDMOTE_TEST_KILLS", KILLS)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()?;
+    ensure!(status.success(), "the journal did not hold");
+    Ok(())
 }
 
 /// Longest input, in bytes.

@@ -20,6 +20,7 @@ use crate::commands::audit::create_private;
 use crate::control::{self, Shared};
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::worker::Responder;
+use crate::journal::Options;
 use crate::service::host::Host;
 use crate::service::record::SharedRecorder;
 use crate::service::{Parts, Service, Wish};
@@ -54,7 +55,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let (open, next) = (open?, store.next_case()?);
     let shared = Shared::default();
     let socket = state.clone();
-    let recorder = SharedRecorder::new(&state);
+    let recorder = SharedRecorder::new(&state).bounded(journal_options(&settings)?);
     let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
     let look = Host::new(PathBuf::from("/"), &state, clock)?
         .with_cases(open, next)
@@ -101,7 +102,15 @@ fn load(named: Option<&Path>) -> anyhow::Result<Settings> {
             ));
         }
     }
+    journal_options(&settings)?;
     Ok(settings)
+}
+
+/// How large the journal may become, or what is wrong with what the configuration says of that.
+fn journal_options(settings: &Settings) -> anyhow::Result<Options> {
+    settings.journal.options().map_err(|why| {
+        hinted(format!("configuration: {why}"), "the journal needs bounds that it can keep")
+    })
 }
 
 fn clock() -> i64 {

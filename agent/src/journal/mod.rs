@@ -19,7 +19,7 @@ mod room;
 pub mod segments;
 pub mod start;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod write;
 
 pub use entry::{Entry, What};

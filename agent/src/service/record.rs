@@ -32,6 +32,12 @@ impl SharedRecorder {
         Self(Arc::new(Mutex::new(Recorder::new(state))))
     }
 
+    /// The same, with these bounds for the journal.
+    pub fn bounded(self, options: Options) -> Self {
+        self.lock().options = options;
+        self
+    }
+
     /// The recorder; whoever panicked with it has left a journal that is whole all the same.
     pub fn lock(&self) -> MutexGuard<'_, Recorder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,6 +57,7 @@ impl Ledger for SharedRecorder {
 /// The way to the journal.
 pub struct Recorder {
     path: PathBuf,
+    options: Options,
     journal: Option<Journal>,
     retry_at: Option<Instant>,
     trouble: Option<String>,
@@ -61,8 +68,8 @@ pub struct Recorder {
 impl Recorder {
     /// A recorder for the journal in a state directory; nothing is opened yet.
     pub fn new(state: &Path) -> Self {
-        let path = state.join("journal");
-        Self { path, journal: None, retry_at: None, trouble: None, missed: 0 }
+        let (path, options) = (state.join("journal"), Options::default());
+        Self { path, options, journal: None, retry_at: None, trouble: None, missed: 0 }
     }
 
     /// What is wrong with the journal.
@@ -213,7 +220,7 @@ impl Recorder {
         let named = |error| Error::of_directory(&self.path, error);
         create_private(&self.path).map_err(named)?;
         let directory = || Directory::open(&self.path).map(Box::new).map_err(named);
-        let open = || Journal::open(directory()?, Options::default(), boot_id(), clock());
+        let open = || Journal::open(directory()?, self.options, boot_id(), clock());
         let (journal, opened) = match open() {
             Err(Error::None) => {
                 let first = Zeroizing::new(random().map_err(named)?);

@@ -12,6 +12,8 @@ use crate::settings::state_directory;
 mod init;
 mod show;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 /// Arguments.

@@ -17,46 +17,46 @@ use super::segments::Bytes;
 use super::start::Opened;
 use super::*;
 
-mod attacks;
 mod cycles;
 mod faults;
 mod simulated;
 mod torture;
 
-const FIRST: [u8; 32] = [7; 32];
+/// The first key of the tests' journals.
+pub const FIRST: [u8; 32] = [7; 32];
 
 /// Clocks that a test sets.
 #[derive(Clone, Default)]
-struct Clocks {
+pub struct Clocks {
     wall_us: Arc<AtomicI64>,
     mono_us: Arc<AtomicU64>,
 }
 
 impl Clocks {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let clocks = Self::default();
         clocks.wall_us.store(1_700_000_000_000_000, Ordering::SeqCst);
         clocks
     }
 
-    fn clock(&self) -> Clock {
+    pub fn clock(&self) -> Clock {
         let clocks = self.clone();
         Box::new(move || clocks.now())
     }
 
-    fn now(&self) -> Stamp {
+    pub fn now(&self) -> Stamp {
         Stamp {
             wall_us: self.wall_us.load(Ordering::SeqCst),
             mono_us: self.mono_us.load(Ordering::SeqCst),
         }
     }
 
-    fn pass(&self, seconds: i64) {
+    pub fn pass(&self, seconds: i64) {
         self.wall_us.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
         self.mono_us.fetch_add(seconds.unsigned_abs() * 1_000_000, Ordering::SeqCst);
     }
 
-    fn step_wall(&self, seconds: i64) {
+    pub fn step_wall(&self, seconds: i64) {
         self.wall_us.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
@@ -66,7 +66,7 @@ impl Clocks {
 }
 
 /// A directory in memory, where the system has one: what is killed has been written there as well.
-fn in_memory() -> TempDir {
+pub fn in_memory() -> TempDir {
     let shared = Path::new("/dev/shm");
     let made = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
     made.or_else(|_| tempfile::tempdir()).unwrap()
@@ -77,12 +77,13 @@ fn make(disk: &dyn Disk) {
     create(disk, first, [3; 16], Made::WithVerifyKey, Clocks::new().now()).unwrap();
 }
 
-fn open(disk: impl Disk + 'static, options: Options, clocks: &Clocks) -> (Journal, Opened) {
+/// Opens a journal that can be opened.
+pub fn open(disk: impl Disk + 'static, options: Options, clocks: &Clocks) -> (Journal, Opened) {
     Journal::open(Box::new(disk), options, [1; 16], clocks.clock()).unwrap()
 }
 
 /// An entry that carries a number.
-fn entry(number: u64) -> Entry<'static> {
+pub fn entry(number: u64) -> Entry<'static> {
     let what = What::Lost { source: "test", why: "numbered", count: number };
     Entry::new(Severity::from_index(number as usize % 3), what)
 }

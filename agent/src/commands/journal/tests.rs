@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use crypto::chain::EpochKey;
 use crypto::journal::codec::Encoder;
-use crypto::journal::frame::{self, HEAD_BYTES, HEADER_BYTES, Kind, MAGIC, Sealer};
+use crypto::journal::frame::{self, HEAD_BYTES, HEADER_BYTES, Kind, MAGIC, Sealer, Stamp};
 use serde_json::Value as Json;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
 
-use super::*;
 use crate::commands::{self, Cli};
 use crate::exit::Exit;
-use crate::journal::disk::Directory;
+use crate::journal::disk::{Directory, Disk};
+use crate::journal::segments::{self, Bytes};
+use crate::journal::tests::{Clocks, FIRST, entry, in_memory, open};
+use crate::journal::{Journal, Made, Options, create, key};
 
 /// A journal of several segments on a real disk, and the key that verifies it.
 struct Host {
