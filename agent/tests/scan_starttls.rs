@@ -55,8 +55,11 @@ impl Place<'_> {
         let room = self.room(&format!("tls-{user}"), user);
         let copied = ["key.pem", "cert.pem"].map(|name| {
             let to = format!("{room}/{name}");
-            std::fs::copy(self.directory.join(name), &to).unwrap();
-            run("chown", &[user, &to]);
+            // Never twice: a daemon that was started before may be reading it.
+            if !Path::new(&to).exists() {
+                std::fs::copy(self.directory.join(name), &to).unwrap();
+                run("chown", &[user, &to]);
+            }
             to
         });
         let [key, certificate] = copied;
