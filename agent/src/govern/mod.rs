@@ -22,6 +22,7 @@ pub mod guardians;
 pub mod harm;
 pub mod live;
 pub mod operators;
+pub mod outbox;
 pub mod policy;
 pub mod proof;
 pub mod propose;
@@ -209,9 +210,11 @@ pub trait Ledger {
     fn stepped(&self, step: &Step);
 }
 
-/// Writes nothing: for rehearsals, and until there is a journal.
+/// Writes nothing.
+#[cfg(test)]
 pub struct NoLedger;
 
+#[cfg(test)]
 impl Ledger for NoLedger {
     fn decided(&self, _: &Decision) {}
 

@@ -25,7 +25,7 @@ use super::guardians::Guardians;
 use super::harm::{LiveSystem, Seen};
 use super::policy::Policy;
 use super::propose::{Known, dismissed, proposals};
-use super::{Ledger, live};
+use super::{Ledger, live, outbox};
 use crate::exit::{Exit, failed, hinted};
 use crate::settings::Settings;
 use crate::store::cases::Case;
@@ -136,7 +136,12 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let ticked = self.locked(|engine, now| Ok(engine.tick(now)?));
+            let state = self.state.clone();
+            let ticked = self.locked(|engine, now| {
+                outbox::drain(&state, &*engine.ledger)
+                    .context("what operators did is not journaled")?;
+                Ok(engine.tick(now)?)
+            });
             self.note(done.and(ticked).err());
         }
     }

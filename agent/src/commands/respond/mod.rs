@@ -18,7 +18,8 @@ use crate::commands::audit::create_private;
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::engine::Engine;
 use crate::govern::operators::{Operator, Refused, Service};
-use crate::govern::{NoLedger, risk, worker};
+use crate::govern::outbox::Outbox;
+use crate::govern::{risk, worker};
 use crate::output;
 use crate::settings::{Settings, Span, is_missing, state_directory};
 use crate::store::responses::Request;
@@ -132,7 +133,7 @@ fn change(
     }
     let operator = operator()?;
     let _lock = worker::lock(state)?;
-    let mut engine = worker::engine(state, settings, Box::new(NoLedger))?;
+    let mut engine = worker::engine(state, settings, Box::new(Outbox::new(state)))?;
     what(&mut engine, &operator).map_err(|refused| match refused {
         Refused::Harm { .. } => failed(
             refused.to_string(),
