@@ -189,7 +189,10 @@ impl Host {
         let pipeline = &mut self.pipeline;
         let (findings, cases) =
             judge::findings_by(items, |item| pipeline.judge(&mut judges, item, &context, &digest));
-        for case in &cases {
+        // In the order in which it happened: an attack of an hour ago is no late part of one of now.
+        let mut in_order: Vec<&Case> = cases.iter().collect();
+        in_order.sort_by_key(|case| case.evidence.last);
+        for case in in_order {
             self.cases.take(&case.fingerprint, &case.evidence, case.verdict.severity, now);
         }
         self.cases.close(now);

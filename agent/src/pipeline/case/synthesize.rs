@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus::fusion::{Alert, CaseId, Fate, Fusion, GAP_S};
+use consensus::fusion::{Alert, CaseId, Fate, Fusion, GAP_S, Reason};
 use consensus::{Evidence, Severity};
 
 use super::case_file::{CaseFile, News, Step};
@@ -29,6 +29,13 @@ pub struct Cases {
     changed: BTreeSet<CaseId>,
     /// Files that became part of another.
     merged: Vec<u64>,
+    /// Cases of one alert that came too late to belong to another, by fingerprint: a log that was read late
+    /// must not hide them.
+    late: BTreeMap<String, CaseFile>,
+    /// Of those, the ones that changed since they were taken.
+    late_changed: BTreeSet<String>,
+    /// How often one of them was made: fusion counts it as suppressed, and somebody is told all the same.
+    late_told: u64,
     /// What was pushed to go on with earlier cases: it was counted by the run before.
     before: consensus::fusion::Tally,
 }
@@ -43,6 +50,9 @@ impl Cases {
             next,
             changed: BTreeSet::new(),
             merged: Vec::new(),
+            late: BTreeMap::new(),
+            late_changed: BTreeSet::new(),
+            late_told: 0,
             before: Default::default(),
         };
         cases.resume(open);
@@ -71,7 +81,7 @@ impl Cases {
         }
     }
 
-    /// One alert joins its case. `None` where it is too old to belong to any.
+    /// One alert joins its case; one that is too late for any gets its own.
     pub fn take(
         &mut self,
         fingerprint: &str,
@@ -81,9 +91,15 @@ impl Cases {
     ) -> Fate {
         let step = Step::of(fingerprint, evidence, severity, now);
         self.fusion.tell_time(now);
+        let joined_before = self.fusion.counts().joined;
         let outcome = self.fusion.push(&alert(&step));
-        let Some(id) = outcome.case else { return outcome.fate };
-        self.gather(id);
+        let Some(id) = outcome.case else {
+            return self.take_late(step, &Tactic::among(&evidence.tags));
+        };
+        // Asking fusion costs as much as there are open cases.
+        if self.fusion.counts().joined != joined_before {
+            self.gather(id);
+        }
         if !self.files.contains_key(&id) {
             self.make_room();
             self.files.insert(id, CaseFile::new(self.next, &step));
@@ -101,6 +117,40 @@ impl Cases {
         file.untold = file.untold.or(news);
         self.changed.insert(id);
         outcome.fate
+    }
+
+    fn take_late(&mut self, step: Step, tactics: &[Tactic]) -> Fate {
+        let print = step.fingerprint.clone();
+        let is_new = !self.late.contains_key(&print);
+        if is_new {
+            self.make_room_for_late();
+            let mut file = CaseFile::new(self.next, &step);
+            file.untold = Some(News::New);
+            self.late.insert(print.clone(), file);
+            self.next += 1;
+            self.late_told += 1;
+        }
+        if let Some(file) = self.late.get_mut(&print) {
+            file.add(step, tactics);
+            if file.has_risen() {
+                file.untold = file.untold.or(Some(News::Risen));
+            }
+        }
+        self.late_changed.insert(print);
+        match is_new {
+            true => Fate::Notified,
+            false => Fate::Suppressed(Reason::Late),
+        }
+    }
+
+    /// What was not stored yet stays.
+    fn make_room_for_late(&mut self) {
+        while self.late.len() >= FILES_MAX {
+            let quiet = self.late.iter().filter(|(print, _)| !self.late_changed.contains(*print));
+            let quiet = quiet.min_by_key(|(_, file)| file.last);
+            let Some(print) = quiet.map(|(print, _)| print.clone()) else { return };
+            self.late.remove(&print);
+        }
     }
 
     /// Cases that fusion has joined become one file, under the lowest number.
@@ -130,14 +180,17 @@ impl Cases {
     /// The files that changed since they were last taken, and the numbers of those that are part of another.
     pub fn changed(&mut self) -> (Vec<CaseFile>, Vec<u64>) {
         let changed = std::mem::take(&mut self.changed);
-        let files = changed.iter().filter_map(|id| self.files.get(id)).cloned().collect();
-        (files, std::mem::take(&mut self.merged))
+        let files = changed.iter().filter_map(|id| self.files.get(id));
+        let late = std::mem::take(&mut self.late_changed);
+        let late = late.iter().filter_map(|print| self.late.get(print));
+        (files.chain(late).cloned().collect(), std::mem::take(&mut self.merged))
     }
 
     /// These were told, as they were then.
     pub fn told(&mut self, files: &[CaseFile]) {
         for told in files {
-            if let Some(file) = self.files.values_mut().find(|file| file.id == told.id) {
+            let mut all = self.files.values_mut().chain(self.late.values_mut());
+            if let Some(file) = all.find(|file| file.id == told.id) {
                 file.told = Some(told.as_told());
                 file.untold = None;
             }
@@ -159,9 +212,9 @@ impl Cases {
         let suppressed = |tally: &consensus::fusion::Tally| tally.suppressed.iter().sum::<u64>();
         Tally {
             received: all.received - before.received,
-            notified: all.notified - before.notified,
+            notified: all.notified - before.notified + self.late_told,
             merged: all.merged - before.merged,
-            suppressed: suppressed(&all) - suppressed(&before),
+            suppressed: suppressed(&all) - suppressed(&before) - self.late_told,
         }
     }
 }
@@ -274,6 +327,24 @@ mod tests {
         assert_eq!((files.len(), merged), (1, vec![2]));
         assert_eq!((files[0].id, files[0].steps.len()), (1, 3));
         assert_eq!(files[0].joined, [2]);
+    }
+
+    #[test]
+    fn what_comes_too_late_for_any_case_is_a_case_of_its_own_and_told_once() {
+        let mut cases = Cases::new(Vec::new(), 1);
+        take(&mut cases, &seen("guessing", "192.0.2.7", None, Severity::Low));
+        let mut old = seen("login", "198.51.100.9", None, Severity::Critical);
+        (old.first, old.last) = (Some(NOW - 7_200), Some(NOW - 7_200));
+        assert_eq!(take(&mut cases, &old), Fate::Notified);
+        let (files, _) = cases.changed();
+        assert_eq!((files.len(), files[1].id, files[1].severity), (2, 2, Severity::Critical));
+        assert_eq!(files[1].untold, Some(News::New));
+        cases.told(&files);
+        assert_eq!(take(&mut cases, &old), Fate::Suppressed(Reason::Late));
+        let (files, _) = cases.changed();
+        assert_eq!((files.len(), files[0].id, files[0].untold), (1, 2, None), "told once");
+        let tally = cases.tally();
+        assert_eq!((tally.received, tally.notified, tally.suppressed), (3, 2, 1));
     }
 
     #[test]
