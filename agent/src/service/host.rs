@@ -41,7 +41,7 @@ use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::cases::{self as kept, By, Case};
-use crate::store::{Sighting, Source};
+use crate::store::{Document, Sighting, Source};
 
 /// Most bytes of the kept place.
 const PLACE_BYTES_MAX: u64 = 64 << 20;
@@ -366,8 +366,8 @@ fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::E
         severity: finding.severity,
         accepted: finding.accepted.is_some(),
         count: finding.count,
-        verdict: serde_json::to_value(&finding.verdict)?,
-        evidence: serde_json::to_value(&finding.evidence)?,
+        verdict: Document::of(&finding.verdict)?,
+        evidence: Document::of(&finding.evidence)?,
     })
 }
 
@@ -464,7 +464,7 @@ mod tests {
             let mut host = Host::new(root.path().into(), state.path(), NOW).unwrap();
             let seen = host.sweep(&Settings::default()).unwrap().seen;
             let wanted = "never fired in 14 days";
-            seen.iter().any(|seen| seen.verdict["reasons"].to_string().contains(wanted))
+            seen.iter().any(|seen| seen.verdict.text().contains(wanted))
         };
         // Fourteen days before the one of `NOW`, on which no rule saw anything.
         assert!(reasons(Some(r#"{"today":20777,"looked":16383,"past":{},"now":{}}"#)));

@@ -15,7 +15,7 @@ use crate::govern::{Decision, Ledger, Outcome, Step};
 use crate::journal::disk::Directory;
 use crate::journal::{Entry, Error, Journal, Made, Options, What, boot_id, clock, create};
 use crate::secrets::random;
-use crate::store::{Alert, News, Sighting};
+use crate::store::{Alert, Document, News, Sighting};
 
 /// How soon a journal that failed is tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -94,11 +94,12 @@ impl Recorder {
 
     /// Findings were judged.
     pub fn judged(&mut self, seen: &[Sighting]) {
+        let traces: Vec<String> = seen.iter().map(|seen| trace(&seen.verdict)).collect();
         let entries: Vec<Entry<'_>> = seen
             .iter()
-            .map(|seen| {
+            .zip(&traces)
+            .map(|(seen, trace)| {
                 let (check, title) = (&*seen.check, &*seen.title);
-                let trace = seen.verdict["trace"].as_str().unwrap_or("");
                 let what = What::Judged { check, fingerprint: &seen.fingerprint, title, trace };
                 Entry::new(seen.severity, what)
             })
@@ -277,6 +278,16 @@ impl Recorder {
 /// What a guardian said, in one line.
 fn answer(reasons: &[String]) -> String {
     if reasons.is_empty() { "yes".into() } else { format!("no: {}", reasons.join("; ")) }
+}
+
+/// The trace that a verdict names; none where it names none.
+fn trace(verdict: &Document) -> String {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        #[serde(default)]
+        trace: String,
+    }
+    verdict.read::<Part>().map(|part| part.trace).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use tokio::sync::mpsc::{Sender, channel};
 use super::tell::append;
 use super::*;
 use crate::settings::Span;
-use crate::store::Source;
 use crate::store::memory::MemoryStore;
+use crate::store::{Document, Source};
 
 /// What a test tells its look to see, and what the look was asked.
 #[derive(Default)]
@@ -62,8 +62,8 @@ fn seen(fingerprint: &str, severity: Severity) -> Sighting {
         severity,
         accepted: false,
         count: 3,
-        verdict: serde_json::json!({}),
-        evidence: serde_json::json!([]),
+        verdict: Document::of(&serde_json::json!({})).unwrap(),
+        evidence: Document::of(&[0; 0]).unwrap(),
     }
 }
 

@@ -90,6 +90,10 @@ impl Store for MemoryStore {
         Ok(alerts)
     }
 
+    fn alert(&self, fingerprint: &str) -> Result<Option<Alert>, StoreError> {
+        Ok(self.alerts.get(fingerprint).cloned())
+    }
+
     fn open_count(&self, from: Severity) -> Result<usize, StoreError> {
         Ok(self.open().filter(|alert| alert.seen.severity >= from).count())
     }

@@ -16,6 +16,8 @@ use crate::pipeline::judge::{Judged, Judges};
 use crate::store::cases::Case;
 
 pub mod assess;
+#[cfg(test)]
+mod bench;
 pub mod case_file;
 pub mod collect;
 pub mod decompose;
