@@ -15,6 +15,7 @@ pub(crate) mod audit;
 mod completions;
 mod config;
 mod consensus;
+mod db;
 mod explain;
 mod feedback;
 mod filters;
@@ -136,6 +137,8 @@ pub enum Command {
     Open(open::Args),
     /// Message authentication codes of files, and check lists
     Mac(mac::Args),
+    /// Check, export and prune what the service keeps
+    Db(db::Args),
     /// Make, verify and show the record of what was seen, judged and done
     Journal(journal::Args),
     /// Check or show the configuration
@@ -198,6 +201,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),
+        Command::Db(args) => db::run(args, &global),
         Command::Journal(args) => journal::run(args, &global),
         Command::Config(args) => config::run(args, &global),
         Command::Schema(args) => schema::run(args, &global),

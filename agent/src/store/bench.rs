@@ -21,7 +21,7 @@ fn figures() {
 }
 
 /// Findings as the panel judges them, each about an address of its own.
-fn sightings(count: u32) -> Vec<Sighting> {
+pub(super) fn sightings(count: u32) -> Vec<Sighting> {
     let panel = Panel::cold();
     let context = Context { now: samples::NOW, ..Context::default() };
     let digest = trace::context(&context);

@@ -32,6 +32,7 @@ pub mod memory;
 mod packed;
 pub mod responses;
 pub mod sqlite;
+pub mod upkeep;
 
 pub use self::document::Document;
 

@@ -79,6 +79,10 @@ const MIGRATIONS: &[&str] = &[
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
     last_seen, count, document, untold";
 
+/// Every alert, in the order in which they came.
+pub(super) const ALL_ALERTS: &str = "SELECT fingerprint, source, name, title, severity, worst, state, first_seen, \
+    last_seen, count, document, untold FROM alert ORDER BY id";
+
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
     pub(super) database: Connection,
@@ -371,7 +375,7 @@ impl Store for SqliteStore {
     }
 }
 
-fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
+pub(super) fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
     let document = packed::unpack(row.get_ref(10)?.as_blob().map_err(|_| StoreError::Damaged)?)?;
     let (verdict, evidence) = document.split_once('\0').ok_or(StoreError::Damaged)?;
     let state = word(row, 6)?;
