@@ -26,6 +26,7 @@ use crate::control::status::{Status, Tally};
 use crate::exit::{Exit, failed};
 use crate::notify::Desk;
 use crate::output;
+use crate::pipeline::case::storm::More;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
@@ -38,6 +39,8 @@ pub mod host;
 mod journal;
 mod past;
 pub mod record;
+#[cfg(test)]
+mod storm_tests;
 pub mod tell;
 #[cfg(test)]
 mod tests;
@@ -73,6 +76,8 @@ pub trait Look: Send {
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
+    /// More of what is kept already.
+    pub more: Vec<More>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -294,6 +299,7 @@ impl Service {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         store.upsert(&looked.seen, now).context("the store does not take alerts")?;
+        store.add(&looked.more, now).context("the store does not take alerts")?;
         if !looked.cases.is_empty() || !looked.merged.is_empty() {
             store
                 .put_cases(&looked.cases, &looked.merged)

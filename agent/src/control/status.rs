@@ -127,3 +127,17 @@ pub struct Tally {
     /// Only counted.
     pub suppressed: u64,
 }
+
+impl Tally {
+    /// The same, with what a storm brought and was not judged: `held` more of the same, `left_out` only
+    /// counted.
+    #[must_use]
+    pub fn with_storm(self, held: u64, left_out: u64) -> Self {
+        Self {
+            received: self.received + held + left_out,
+            notified: self.notified,
+            merged: self.merged + held,
+            suppressed: self.suppressed + left_out,
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use consensus::Severity;
 
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::storm::More;
 
 use super::case_files::InMemory;
 use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state, untold};
@@ -64,6 +65,15 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
         Ok(seen.iter().map(|seen| self.upsert_one(seen, now)).collect())
+    }
+
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
+        for more in more {
+            let Some(alert) = self.alerts.get_mut(&more.fingerprint) else { continue };
+            alert.seen.count = alert.seen.count.saturating_add(more.count);
+            alert.last_seen = alert.last_seen.max(now);
+        }
+        Ok(())
     }
 
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {

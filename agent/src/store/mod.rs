@@ -20,6 +20,7 @@ use consensus::Severity;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::storm::More;
 
 #[cfg(test)]
 mod bench;
@@ -202,6 +203,9 @@ pub enum StoreError {
 pub trait Store {
     /// Takes note of sightings, all or none; says of each whether it is news.
     fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError>;
+
+    /// Adds events to alerts that are kept; those that are not kept any more are no error.
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError>;
 
     /// At most `limit` open alerts at this level or above whose news was not told, oldest first.
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError>;
@@ -458,6 +462,22 @@ mod tests {
         assert_eq!(json!(sources), json!(sources.map(Source::name)));
         let news = [News::New, News::Risen];
         assert_eq!(json!(news), json!(news.map(News::name)));
+    }
+
+    #[test]
+    fn more_of_the_same_is_added() {
+        on_both(|store| {
+            one(store, &seen("a", "x", Severity::Low), 5);
+            let more = |name: &str, count| More { fingerprint: name.into(), count };
+            store.add(&[more("a", 3), more("nobody", 1), more("a", 2)], 9).unwrap();
+            let alert = store.alert("a").unwrap().unwrap();
+            assert_eq!((alert.seen.count, alert.last_seen, alert.first_seen), (6, 9, 5));
+            store.add(&[more("a", u64::MAX)], 7).unwrap();
+            let alert = store.alert("a").unwrap().unwrap();
+            assert!(alert.seen.count >= i64::MAX as u64, "{}", alert.seen.count);
+            assert_eq!(alert.last_seen, 9, "a clock that was set back");
+            store.add(&[], 9).unwrap();
+        });
     }
 
     #[test]

@@ -16,6 +16,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::storm::More;
 
 use super::case_files::{self, in_sqlite};
 use super::{
@@ -279,6 +280,23 @@ impl Store for SqliteStore {
         self.rows = Some(rows);
         self.evicted += evicted as u64;
         Ok(changes)
+    }
+
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
+        if more.is_empty() {
+            return Ok(());
+        }
+        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for more in more {
+            let count = i64::try_from(more.count).unwrap_or(i64::MAX);
+            step.prepare_cached(
+                "UPDATE alert SET count = min(count, 9223372036854775807 - ?2) + ?2,
+                     last_seen = max(last_seen, ?3)
+                 WHERE fingerprint = ?1",
+            )?
+            .execute(params![more.fingerprint, count, now])?;
+        }
+        Ok(step.commit()?)
     }
 
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {

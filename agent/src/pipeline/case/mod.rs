@@ -1,4 +1,5 @@
-//! What the service sees becomes cases. One file a stage, in this order: [`assess`] (is it worth more
+//! What the service sees becomes cases. What only came again is held back before ([`storm`]); then one file
+//! a stage, in this order: [`assess`] (is it worth more
 //! than the panel?), [`retrieve`] (what was like it?), [`decompose`] (who, what, from where, with which
 //! right, what next?), [`verify`] (may it be believed?), [`route`] and [`collect`] (who is asked?),
 //! [`synthesize`] (verdict and case). What is then recorded and told is the service's.
@@ -23,6 +24,7 @@ pub mod collect;
 pub mod decompose;
 pub mod retrieve;
 pub mod route;
+pub mod storm;
 pub mod synthesize;
 pub mod tactic;
 pub mod timings;
