@@ -17,17 +17,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
-use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
 use crate::control::status::{Status, Tally};
+use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
 use crate::notify::Desk;
 use crate::output;
 use crate::pipeline::case::storm::More;
-use crate::pipeline::case::{CaseFile, Timings};
+use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
@@ -94,15 +94,6 @@ pub struct Looked {
     pub stale: Option<String>,
 }
 
-/// What the operator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Read the configuration again.
-    Reload,
-    /// End.
-    Stop,
-}
-
 /// What the service is made of, besides its look.
 pub struct Parts {
     /// Keeps alerts.
@@ -119,6 +110,8 @@ pub struct Parts {
     pub shared: Shared,
     /// The way to the journal.
     pub recorder: SharedRecorder,
+    /// What the parts tell each other.
+    pub bus: Bus,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -147,11 +140,14 @@ pub struct Service {
     began: i64,
     tally: Tally,
     timings: Timings,
+    /// What recording and telling took: the last two stages are the loop's.
+    own_timings: Timings,
     trouble: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
+    lately: Lately,
 }
 
 impl Service {
@@ -175,14 +171,17 @@ impl Service {
             began,
             tally: Tally::default(),
             timings: Timings::default(),
+            own_timings: Timings::default(),
             trouble: None,
             wrote_metrics: None,
             metrics_failed: false,
+            lately: Lately::default(),
         }
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let bus = self.parts.bus.clone();
         self.write_down();
         self.open_desk();
         self.parts.notifier.ready();
@@ -200,9 +199,9 @@ impl Service {
                 }
             };
             tokio::select! {
-                wish = wishes.recv() => match wish {
-                    Some(Wish::Reload) => self.reload(),
-                    Some(Wish::Stop) | None => break,
+                event = bus.next() => match event {
+                    Event::Wish(Wish::Stop) => break,
+                    event => self.hear(&event),
                 },
                 done = end_of_step => {
                     running = None;
@@ -217,6 +216,23 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Takes an event from the bus.
+    fn hear(&mut self, event: &Event) {
+        self.lately.note(event, (self.parts.clock)());
+        let dropped = self.parts.bus.take_dropped();
+        if dropped > 0 {
+            self.parts.recorder.lock().lost("events", "the bus was full", dropped);
+        }
+        if *event == Event::Wish(Wish::Reload) {
+            self.reload();
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        // What finds no room is counted by the bus.
+        self.parts.bus.emit(event);
     }
 
     fn start_what_is_due(&mut self) -> Option<JoinHandle<Done>> {
@@ -264,12 +280,23 @@ impl Service {
         }
         let settled = looked.and_then(|looked| {
             self.audit_sooner(looked.stale.as_deref(), now);
+            let began = std::time::Instant::now();
             self.store(step, &looked)?;
+            let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
             teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
             let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
-            look.told(&teller.tell_cases(&mut **store, notify)?);
+            let told = teller.tell_cases(&mut **store, notify)?;
+            for case in &told {
+                let line = format!("#{} {} ({})", case.id, case.title, case.severity);
+                self.parts.bus.emit(Event::Case(line.into()));
+            }
+            look.told(&told);
+            if !looked.seen.is_empty() {
+                self.own_timings.add(Stage::Record, stored - began);
+                self.own_timings.add(Stage::Respond, stored.elapsed());
+            }
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -291,6 +318,7 @@ impl Service {
         let soon = (now + CHANGE_SETTLES).max(spacing);
         if soon < self.next_audit {
             say!("wardmote: {why}: auditing again");
+            self.emit(Event::Changed(why.into()));
             self.next_audit = soon;
         }
     }
@@ -314,6 +342,9 @@ impl Service {
                 .prune(now.saturating_sub(self.parts.settings.agent.keep.seconds()))
                 .context("the store does not forget old alerts")?;
             self.last_audit = Some(now);
+            let (open, unseen) = (looked.seen.len(), looked.incomplete);
+            let line = format!("{open} findings, {unseen} things could not be looked at");
+            self.parts.bus.emit(Event::Audited(line.into()));
         } else {
             self.last_sweep = Some(now);
             (self.tally, self.timings) = (looked.tally, looked.timings);
@@ -327,8 +358,12 @@ impl Service {
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
                 say!("wardmote: error: {now}");
+                self.emit(Event::Trouble(now.as_str().into()));
             }
-            (Some(_), None) => say!("wardmote: the trouble is over"),
+            (Some(_), None) => {
+                say!("wardmote: the trouble is over");
+                self.emit(Event::Trouble("it is over".into()));
+            }
             _ => {}
         }
         self.trouble = trouble;
@@ -376,13 +411,15 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            lately: self.lately.all(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
         };
         if let Err(error) = status.fill(store, now) {
             status.trouble = Some(format!("the store cannot be read: {error}"));
         }
-        let stages = self.timings.stages().filter(|(_, took)| took.count > 0);
+        let stages = self.timings.stages().chain(self.own_timings.stages());
+        let stages = stages.filter(|(_, took)| took.count > 0);
         status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
         self.write_metrics(&status);
         *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;

@@ -6,6 +6,7 @@ use consensus::Severity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::events::Happened;
 use crate::pipeline::case::timings::Took;
 use crate::store::{Store, StoreError};
 
@@ -49,6 +50,9 @@ pub struct Status {
     /// What became of the notes to each target since the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notify: BTreeMap<String, Delivery>,
+    /// What it did or met lately, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lately: Vec<Happened>,
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
