@@ -18,6 +18,7 @@ use serde_yaml::Value;
 
 use crate::exit::hinted;
 
+pub mod credential;
 mod expert;
 mod journal;
 mod notify;

@@ -21,6 +21,7 @@ mod feedback;
 mod filters;
 mod fingerprints;
 mod hash;
+mod helper;
 mod journal;
 mod mac;
 mod man;
@@ -149,6 +150,9 @@ pub enum Command {
     Completions(completions::Args),
     /// Print the manual page
     Man(man::Args),
+    /// What units with a right of their own run for the service
+    #[command(hide = true)]
+    Helper(helper::Args),
 }
 
 /// Commands of every day; the rest are tools.
@@ -162,8 +166,10 @@ pub fn program() -> clap::Command {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         format!("  {:<12} {about}\n", command.get_name())
     };
-    let (everyday, tools): (Vec<_>, Vec<_>) =
-        program.get_subcommands().partition(|command| EVERYDAY.contains(&command.get_name()));
+    let (everyday, tools): (Vec<_>, Vec<_>) = program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .partition(|command| EVERYDAY.contains(&command.get_name()));
     let list = |commands: Vec<&clap::Command>| commands.into_iter().map(line).collect::<String>();
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{}\nTools:\n{}\nOptions:\n{{options}}{{after-help}}",
@@ -207,5 +213,6 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),
         Command::Man(args) => man::run(args, &global),
+        Command::Helper(args) => helper::run(args),
     }
 }

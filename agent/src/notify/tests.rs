@@ -74,7 +74,7 @@ fn server(statuses: &'static [u16]) -> (u16, Receiver<(String, Vec<u8>)>) {
 }
 
 fn webhook_to(dir: &Path, url: String) -> webhook::Webhook {
-    let settings = WebhookSettings { url, secret_file: secret_file(dir), ca_file: None };
+    let settings = WebhookSettings { url, secret_file: secret_file(dir).into(), ca_file: None };
     webhook::Webhook::new(&settings).unwrap()
 }
 
@@ -137,7 +137,7 @@ fn secrets_that_others_can_read_or_that_are_none_are_refused() {
     let file = secret_file(dir.path());
     let new = || {
         let url = "http://127.0.0.1:1/".into();
-        let settings = WebhookSettings { url, secret_file: file.clone(), ca_file: None };
+        let settings = WebhookSettings { url, secret_file: file.clone().into(), ca_file: None };
         webhook::Webhook::new(&settings).err().map(|error| format!("{error:#}"))
     };
     assert_eq!(new(), None);
@@ -198,7 +198,8 @@ fn https_is_spoken_with_who_has_a_certificate_of_the_name() {
     });
     let send = |host: &str, ca_file: Option<PathBuf>| {
         let url = format!("https://{host}:{port}/");
-        let settings = WebhookSettings { url, secret_file: secret_file(dir.path()), ca_file };
+        let settings =
+            WebhookSettings { url, secret_file: secret_file(dir.path()).into(), ca_file };
         webhook::Webhook::new(&settings).unwrap().send(&note("a", Severity::Low))
     };
     assert_eq!(send("localhost", Some(at("cert.pem"))), Ok(()));

@@ -32,10 +32,10 @@ impl Webhook {
     pub fn new(settings: &WebhookSettings) -> anyhow::Result<Self> {
         let url = Url::parse(&settings.url).map_err(|why| hinted(why, ""))?;
         let file = &settings.secret_file;
-        let bytes = crate::secrets::read(file, SECRETS_BYTES_MAX)?;
+        let bytes = file.read(SECRETS_BYTES_MAX)?;
         let wrong = |why: String| {
             let hint = "one secret a line: whsec_ and the base64 of 24 to 64 random bytes";
-            hinted(format!("{}: {why}", file.display()), hint)
+            hinted(format!("{file}: {why}"), hint)
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8".into()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -10,6 +10,7 @@ use consensus::Severity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::credential::Secret;
 use super::expert::Patience;
 use crate::exit::hinted;
 
@@ -96,8 +97,8 @@ fn spool_bytes() -> u64 {
 pub struct WebhookSettings {
     /// `https://…`; `http://` only to loopback.
     pub url: String,
-    /// Secrets, one `whsec_…` a line, the newest first; mode 0600.
-    pub secret_file: PathBuf,
+    /// Secrets, one `whsec_…` a line, the newest first: a file of mode 0600, or `credential:NAME`.
+    pub secret_file: Secret,
     /// Certificates to trust instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -387,6 +388,7 @@ mod tests {
     fn a_target_has_a_name_and_exactly_one_way() {
         let good = [
             "{name: ops, webhook: {url: 'https://example.org/x', secret_file: /etc/s}}",
+            "{name: ops, webhook: {url: 'https://example.org/x', secret_file: 'credential:ops'}}",
             "{name: a-b_1, from: high, syslog: {}}",
             "{name: s, syslog: {address: 'udp:127.0.0.1:514'}}",
             "{name: s, syslog: {address: 'tcp:[::1]:601'}}",
@@ -417,6 +419,10 @@ mod tests {
             ("{name: x, file: {path: x, bytes_max: 1}}", "bytes_max"),
             ("{name: x, webhook: {url: 'ftp://x', secret_file: /s}}", "https://"),
             ("{name: x, webhook: {url: 'http://example.org', secret_file: /s}}", "loopback"),
+            (
+                "{name: x, webhook: {url: 'https://x', secret_file: 'credential:../s'}}",
+                "credential",
+            ),
             ("{name: x, webhook: {url: 'https://u:p@example.org', secret_file: /s}}", "password"),
         ] {
             let error = read(text).unwrap_err();
