@@ -25,6 +25,7 @@ use crate::control::status::{Status, Tally};
 use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
 use crate::notify::Desk;
+use crate::notify::handover::Handover;
 use crate::output;
 use crate::pipeline::case::storm::More;
 use crate::pipeline::case::{CaseFile, Stage, Timings};
@@ -445,7 +446,11 @@ impl Service {
     /// Opens the ways out that the configuration names; the old ones stay when that fails, and it is said.
     fn open_desk(&mut self) {
         let Parts { settings, state_directory, clock, .. } = &self.parts;
-        match Desk::open(&settings.notify, state_directory, *clock) {
+        let opened = Handover::find(&settings.agent).map_err(anyhow::Error::from);
+        let opened = opened.and_then(|handover| {
+            Desk::open(&settings.notify, state_directory, handover.as_ref(), *clock)
+        });
+        match opened {
             Ok(desk) => {
                 self.desk = desk;
                 self.no_desk = None;
@@ -468,7 +473,7 @@ impl Service {
                 // What the audit looks at may have changed: look again now.
                 self.next_audit = now;
                 let before = std::mem::replace(&mut self.parts.settings, settings);
-                if before.notify != self.parts.settings.notify || self.no_desk.is_some() {
+                if self.wants_other_desk(&before) {
                     self.open_desk();
                 }
                 say!("wardmote: configuration reloaded");
@@ -484,6 +489,12 @@ impl Service {
             }
         }
         self.parts.notifier.ready();
+    }
+
+    fn wants_other_desk(&self, before: &Settings) -> bool {
+        let place = |settings: &Settings| (settings.agent.deliver, settings.agent.spool.clone());
+        let now = &self.parts.settings;
+        before.notify != now.notify || place(before) != place(now) || self.no_desk.is_some()
     }
 
     /// Ends: a step that is under way may finish, so that what it saw is stored.

@@ -37,6 +37,7 @@ mod rules;
 pub(crate) mod scan;
 mod schema;
 mod seal;
+mod send;
 mod status;
 mod sweep;
 mod triage;
@@ -111,6 +112,8 @@ pub enum Command {
     Panel(panel::Args),
     /// Derive a verdict again and compare it byte for byte
     Replay(replay::Args),
+    /// Deliver the service's notifications over the network: the other half of the service
+    Send(send::Args),
     /// What was done about findings, waits for a human, or would have been done
     Respond(respond::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
@@ -194,6 +197,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Feedback(args) => feedback::run(args, &global),
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
+        Command::Send(args) => send::run(args, &global),
         Command::Respond(args) => respond::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
