@@ -33,7 +33,7 @@ use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
 use crate::settings::Settings;
-use crate::store::{Sighting, Store, StoreError};
+use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
 pub mod host;
@@ -79,6 +79,8 @@ pub struct Looked {
     pub seen: Vec<Sighting>,
     /// More of what is kept already.
     pub more: Vec<More>,
+    /// Where the readers of logs go on: kept with the rest, as one.
+    pub places: Vec<Place>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -185,6 +187,8 @@ impl Service {
         let bus = self.parts.bus.clone();
         self.write_down();
         self.open_desk();
+        let unfinished = self.finish();
+        self.note(unfinished.err());
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let mut tick = Instant::now() + TICK;
@@ -217,6 +221,13 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Ends what an earlier run was about to tell and to record when it was killed.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
+        let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
+        teller.recover(&mut **store, |told, at, alerts| recorder.lock().recover(told, at, alerts))
     }
 
     /// Takes an event from the bus.
@@ -327,14 +338,13 @@ impl Service {
     fn store(&mut self, step: Step, looked: &Looked) -> anyhow::Result<()> {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
-        store.upsert(&looked.seen, now).context("the store does not take alerts")?;
-        store.add(&looked.more, now).context("the store does not take alerts")?;
-        if !looked.cases.is_empty() || !looked.merged.is_empty() {
-            store
-                .put_cases(&looked.cases, &looked.merged)
-                .context("the store does not take cases")?;
+        let Looked { seen, more, cases, merged, places, .. } = looked;
+        let brought = Brought { seen, more, cases, merged, places };
+        store.take(&brought, now).context("the store does not take what was seen")?;
+        if !seen.is_empty() {
+            self.parts.recorder.lock().judged(seen);
+            store.forget_intent(intents::JUDGED)?;
         }
-        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();

@@ -301,7 +301,8 @@ impl Look for Host {
         let timings = self.pipeline.timings;
         let stale = self.watch.look(now);
         let checks = BTreeSet::new();
-        Ok(Looked { seen, more, cases, merged, checks, incomplete, tally, timings, stale })
+        let places = Vec::new();
+        Ok(Looked { seen, more, places, cases, merged, checks, incomplete, tally, timings, stale })
     }
 
     fn told(&mut self, cases: &[CaseFile]) {
