@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -41,7 +42,7 @@ pub mod record;
 pub mod tell;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub mod watch;
 
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
@@ -66,10 +67,14 @@ pub trait Look: Send {
     fn keep_place(&mut self) -> anyhow::Result<()>;
     /// Somebody was told of these cases.
     fn told(&mut self, cases: &[CaseFile]);
+    /// What the process gave up that reads what is hostile, in a few words.
+    fn sandbox(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What one look gave.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
@@ -143,6 +148,7 @@ pub struct Service {
     tally: Tally,
     timings: Timings,
     trouble: Option<String>,
+    sandbox: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
@@ -155,8 +161,10 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
+        let sandbox = look.sandbox();
         Self {
             parts,
+            sandbox,
             desk,
             no_desk: None,
             look: Some(look),
@@ -274,6 +282,7 @@ impl Service {
             // Not a whole day later.
             self.next_audit = now + audit_every.min(RETRY_AUDIT);
         }
+        self.sandbox = look.sandbox();
         self.look = Some(look);
         self.note(settled.err());
         self.alive();
@@ -335,7 +344,12 @@ impl Service {
             .unwrap_or_else(|error| format!("the store cannot be read: {error}"));
         match self.last_audit.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
             Some(at) => line.push_str(&format!("; last audit {at}")),
-            None => line.push_str("; first audit under way"),
+            None => {
+                line.push_str("; first audit under way");
+                if let Some(sandbox) = &self.sandbox {
+                    line.push_str(&format!("; sandbox: {sandbox}"));
+                }
+            }
         }
         let incomplete: usize = self.incomplete.iter().sum();
         if incomplete > 0 {
@@ -370,6 +384,7 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            sandbox: self.sandbox.clone(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
         };

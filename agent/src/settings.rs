@@ -101,6 +101,21 @@ pub struct AgentSettings {
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
+    /// Whether logs and configuration are read in a child process without rights.
+    pub sandbox: SandboxSetting,
+}
+
+/// Whether what is hostile is read in a process without rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxSetting {
+    /// As far as the kernel can; what is missing is said.
+    #[default]
+    Auto,
+    /// The service does not start where anything is missing.
+    Required,
+    /// The service reads everything itself.
+    Off,
 }
 
 impl Default for AuditSettings {
@@ -124,6 +139,7 @@ impl Default for AgentSettings {
             metrics: None,
             alert_from: Severity::Low,
             keep: Span::days(90),
+            sandbox: SandboxSetting::default(),
         }
     }
 }

@@ -83,6 +83,14 @@ impl RootedTree {
         }
     }
 
+    /// What tells two states of anything under a name apart; `None` where there is nothing, or it cannot be
+    /// looked at, or this process does not look itself.
+    pub fn mark(&self, path: &Path) -> Option<Identity> {
+        let Way::Own(root) = &self.0 else { return None };
+        let fd = root.open_at(path, OFlags::PATH).ok()?;
+        Some(state(&rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH).ok()?))
+    }
+
     fn way(&self) -> &dyn Tree {
         match &self.0 {
             Way::Own(root) => root,

@@ -21,6 +21,7 @@ mod filters;
 mod fingerprints;
 mod hash;
 mod journal;
+mod look;
 mod mac;
 mod man;
 mod matches;
@@ -146,6 +147,9 @@ pub enum Command {
     Completions(completions::Args),
     /// Print the manual page
     Man(man::Args),
+    /// The service's own process that reads logs and configuration
+    #[command(hide = true)]
+    Look(look::Args),
 }
 
 /// Commands of every day; the rest are tools.
@@ -159,8 +163,10 @@ pub fn program() -> clap::Command {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         format!("  {:<12} {about}\n", command.get_name())
     };
-    let (everyday, tools): (Vec<_>, Vec<_>) =
-        program.get_subcommands().partition(|command| EVERYDAY.contains(&command.get_name()));
+    let (everyday, tools): (Vec<_>, Vec<_>) = program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .partition(|command| EVERYDAY.contains(&command.get_name()));
     let list = |commands: Vec<&clap::Command>| commands.into_iter().map(line).collect::<String>();
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{}\nTools:\n{}\nOptions:\n{{options}}{{after-help}}",
@@ -203,5 +209,6 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),
         Command::Man(args) => man::run(args, &global),
+        Command::Look(args) => look::run(args),
     }
 }

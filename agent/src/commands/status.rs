@@ -125,6 +125,9 @@ fn write_work(out: &mut String, status: &Status, now: i64) -> std::fmt::Result {
     if status.evicted > 0 {
         writeln!(out, "            {} alerts made room for others", status.evicted)?;
     }
+    if let Some(sandbox) = &status.sandbox {
+        writeln!(out, "  sandbox   {sandbox}")?;
+    }
     let slowest = status.stages.iter().max_by_key(|(_, took)| took.total_ns);
     if let Some((stage, took)) = slowest {
         let mean = took.total_ns / took.count.max(1) / 1_000;

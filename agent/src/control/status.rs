@@ -49,6 +49,9 @@ pub struct Status {
     /// What became of the notes to each target since the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notify: BTreeMap<String, Delivery>,
+    /// What the process gave up that reads logs and configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -126,4 +129,17 @@ pub struct Tally {
     pub merged: u64,
     /// Only counted.
     pub suppressed: u64,
+}
+
+impl Tally {
+    /// The same and what another process counted.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            received: self.received.saturating_add(other.received),
+            notified: self.notified.saturating_add(other.notified),
+            merged: self.merged.saturating_add(other.merged),
+            suppressed: self.suppressed.saturating_add(other.suppressed),
+        }
+    }
 }

@@ -145,17 +145,26 @@ impl<'a> Question<'a> {
     /// them, or name a path that is too long.
     pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         let (question, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
-        let path = match question {
+        (rest.is_empty() && question.is_sound()).then_some(question)
+    }
+
+    /// Whether its path is no longer than any path may be; whoever decodes questions in another way asks.
+    pub fn is_sound(&self) -> bool {
+        self.path().is_none_or(|path| path.len() <= PATH_BYTES_MAX)
+    }
+
+    /// The path that it is about.
+    pub fn path(&self) -> Option<&'a [u8]> {
+        match *self {
             Self::Open(path)
             | Self::Stat(path, _)
             | Self::Identity(path)
             | Self::List(path)
             | Self::Visit(path)
             | Self::Links(path)
-            | Self::ReadLink(path) => path,
-            Self::Dump(_) | Self::Namespaces => &[],
-        };
-        (rest.is_empty() && path.len() <= PATH_BYTES_MAX).then_some(question)
+            | Self::ReadLink(path) => Some(path),
+            Self::Dump(_) | Self::Namespaces => None,
+        }
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) fn asked() -> Option<&'static Asked> {
 
 /// Asks the kernel for a dump: `protocol` is `None` for NETLINK_ROUTE; payloads of messages of type
 /// `answer` come back.
-fn dump(
+pub fn dump(
     protocol: Option<Protocol>,
     request: u16,
     body: &[u8],
