@@ -79,7 +79,7 @@ fn drop_capabilities() -> Result<(), Errno> {
 }
 
 /// Handles every right that landlock knows and allows none; the version of its interface.
-fn landlock() -> Result<u32, String> {
+pub(super) fn landlock() -> Result<u32, String> {
     let restrict = || {
         Ruleset::default()
             .handle_access(AccessFs::from_all(NEWEST))?

@@ -36,6 +36,8 @@ mod nursery;
 mod process;
 pub mod proxy;
 mod syscalls;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use level::Level;

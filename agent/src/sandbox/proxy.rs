@@ -157,6 +157,18 @@ impl Proxy {
         self.child.as_ref().map(Child::id)
     }
 
+    /// The next child is started at once.
+    #[cfg(test)]
+    pub fn forget_failures(&mut self) {
+        (self.failures, self.not_before) = (0, None);
+    }
+
+    /// The next child is another program.
+    #[cfg(test)]
+    pub fn use_program(&mut self, program: Program) {
+        self.program = program;
+    }
+
     /// Has an order done; where the child fails it is ended, and the next one comes later each time.
     fn have_done(
         &mut self,
@@ -387,7 +399,7 @@ impl Look for Proxy {
 /// What of the configuration concerns a look: no target, no secret, no command.
 fn for_child(settings: &Settings) -> Settings {
     let nameless =
-        |expert: &ExpertSettings| ExpertSettings { command: Vec::new(), ..expert.clone() };
+        |expert: &ExpertSettings| ExpertSettings { command: vec!["/".into()], ..expert.clone() };
     Settings {
         notify: Vec::new(),
         experts: settings.experts.iter().map(nameless).collect(),

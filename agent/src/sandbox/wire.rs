@@ -208,8 +208,7 @@ mod tests {
             .read_to_string(&mut text)
             .unwrap();
         assert_eq!(text, "seen");
-        let four = [file.as_fd(); DESCRIPTORS_MAX + 1];
-        assert!(one.send(b"x", &four).is_err());
+        assert!(one.send(b"x", &[file.as_fd(); 64]).is_err());
         drop(one);
         assert!(other.receive(1, soon()).unwrap().is_none());
     }
