@@ -60,13 +60,16 @@ pub fn read(path: &Path, most: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
             format!("chmod 600 {}, and think about who has read it", path.display()),
         ));
     }
+    whole(file, most).map_err(|why| hinted(format!("{}: {why}", path.display()), ""))
+}
+
+/// All of a file that holds a secret of at most `most` bytes, or what is wrong with it.
+pub fn whole(file: File, most: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     // One allocation of the full size: growing would leave copies behind.
     let mut secret = Zeroizing::new(Vec::with_capacity(most + 1));
-    file.take(most as u64 + 1)
-        .read_to_end(&mut secret)
-        .map_err(|error| hinted(format!("{}: {error}", path.display()), ""))?;
+    file.take(most as u64 + 1).read_to_end(&mut secret).map_err(|error| error.to_string())?;
     if secret.len() > most {
-        return Err(hinted(format!("{}: longer than {most} bytes", path.display()), ""));
+        return Err(format!("longer than {most} bytes"));
     }
     Ok(secret)
 }

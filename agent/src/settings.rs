@@ -18,6 +18,7 @@ use serde_yaml::Value;
 
 use crate::exit::hinted;
 
+pub mod credential;
 mod expert;
 mod journal;
 mod notify;
@@ -29,7 +30,7 @@ pub use expert::ExpertSettings;
 pub use journal::JournalSettings;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
+    NotifySettings, OtlpSettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
@@ -103,6 +104,12 @@ pub struct AgentSettings {
     pub keep: Span,
     /// Whether logs and configuration are read in a child process without rights.
     pub sandbox: SandboxSetting,
+    /// Who delivers to targets over the network.
+    #[serde(skip_serializing_if = "Deliver::is_auto")]
+    pub deliver: Deliver,
+    /// Where `wardmote send` finds what it is to deliver.
+    #[serde(skip_serializing_if = "is_default_spool")]
+    pub spool: PathBuf,
 }
 
 /// Whether what is hostile is read in a process without rights.
@@ -116,6 +123,32 @@ pub enum SandboxSetting {
     Required,
     /// The service reads everything itself.
     Off,
+}
+
+/// Who delivers to targets over the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Deliver {
+    /// `wardmote send`, where the spool for it is there and the service's own; else the service.
+    #[default]
+    Auto,
+    /// The service itself.
+    Here,
+    /// `wardmote send`; without its spool nobody is told, and that is said.
+    Apart,
+}
+
+impl Deliver {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+/// Where the packaging makes the spool.
+pub const SPOOL: &str = "/var/spool/wardmote";
+
+fn is_default_spool(path: &Path) -> bool {
+    path == Path::new(SPOOL)
 }
 
 impl Default for AuditSettings {
@@ -140,6 +173,8 @@ impl Default for AgentSettings {
             alert_from: Severity::Low,
             keep: Span::days(90),
             sandbox: SandboxSetting::default(),
+            deliver: Deliver::Auto,
+            spool: SPOOL.into(),
         }
     }
 }

@@ -6,6 +6,7 @@ use consensus::Severity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::events::Happened;
 use crate::pipeline::case::timings::Took;
 use crate::store::{Store, StoreError};
 
@@ -52,6 +53,9 @@ pub struct Status {
     /// What the process gave up that reads logs and configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// What it did or met lately, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lately: Vec<Happened>,
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -140,6 +144,18 @@ impl Tally {
             notified: self.notified.saturating_add(other.notified),
             merged: self.merged.saturating_add(other.merged),
             suppressed: self.suppressed.saturating_add(other.suppressed),
+        }
+    }
+
+    /// The same, with what a storm brought and was not judged: `held` more of the same, `left_out` only
+    /// counted.
+    #[must_use]
+    pub fn with_storm(self, held: u64, left_out: u64) -> Self {
+        Self {
+            received: self.received + held + left_out,
+            notified: self.notified,
+            merged: self.merged + held,
+            suppressed: self.suppressed + left_out,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crypto::webhook::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
 use rustls::ClientConfig;
 
-use super::http::{Patience, Url, post, tls};
+use super::http::{Patience, Url, Want, post, tls};
 use super::{Failure, Note, Notifier};
 use crate::exit::hinted;
 use crate::settings::WebhookSettings;
@@ -32,10 +32,10 @@ impl Webhook {
     pub fn new(settings: &WebhookSettings) -> anyhow::Result<Self> {
         let url = Url::parse(&settings.url).map_err(|why| hinted(why, ""))?;
         let file = &settings.secret_file;
-        let bytes = crate::secrets::read(file, SECRETS_BYTES_MAX)?;
+        let bytes = file.read(SECRETS_BYTES_MAX)?;
         let wrong = |why: String| {
             let hint = "one secret a line: whsec_ and the base64 of 24 to 64 random bytes";
-            hinted(format!("{}: {why}", file.display()), hint)
+            hinted(format!("{file}: {why}"), hint)
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8".into()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -70,12 +70,16 @@ impl Notifier for Webhook {
         let now = now.to_string();
         let headers =
             [(ID_HEADER, note.id.as_str()), (TIMESTAMP_HEADER, &now), (SIGNATURE_HEADER, &signed)];
-        let status = post(&self.url, self.tls.as_ref(), &headers, body.as_bytes(), self.patience)?;
-        match status {
-            200..=299 => Ok(()),
+        let tls = self.tls.as_ref();
+        let answer = post(&self.url, tls, &headers, body.as_bytes(), self.patience, Want::Head)?;
+        let status = answer.status;
+        let why = format!("HTTP status {status}");
+        match (status, answer.retry_after) {
+            (200..=299, _) => Ok(()),
             // This note will be no better another time, or nobody wants any more.
-            400 | 410 | 413 | 422 => Err(Failure::Never(format!("HTTP status {status}"))),
-            _ => Err(Failure::Later(format!("HTTP status {status}"))),
+            (400 | 410 | 413 | 422, _) => Err(Failure::Never(why)),
+            (429 | 503, Some(pause)) => Err(Failure::After(pause, why)),
+            _ => Err(Failure::Later(why)),
         }
     }
 }

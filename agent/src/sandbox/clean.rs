@@ -19,7 +19,7 @@ const AHEAD_MAX_S: i64 = 86_400;
 
 /// Brings into range what came; why it is refused.
 pub fn clean(gave: &mut Gave, next: u64, now: i64) -> Result<(), String> {
-    let Looked { seen, cases, merged, checks, stale, .. } = &mut gave.looked;
+    let Looked { seen, more, cases, merged, checks, stale, .. } = &mut gave.looked;
     if seen.len() > SEEN_MAX || cases.len() > SEEN_MAX || gave.judged.len() > SEEN_MAX {
         return Err("more findings than there can be".into());
     }
@@ -32,6 +32,9 @@ pub fn clean(gave: &mut Gave, next: u64, now: i64) -> Result<(), String> {
         return Err("a case with a number that nobody gave".into());
     }
     seen.iter_mut().try_for_each(sighting)?;
+    if more.len() > SEEN_MAX || !more.iter().all(|more| is_fingerprint(&more.fingerprint)) {
+        return Err("more of what is nothing".into());
+    }
     cases.iter_mut().try_for_each(|case| case_file(case, now))?;
     if !checks.iter().all(|check| is_line(check)) || merged.len() > SEEN_MAX {
         return Err("a name that is none".into());
@@ -42,7 +45,7 @@ pub fn clean(gave: &mut Gave, next: u64, now: i64) -> Result<(), String> {
 }
 
 fn sighting(seen: &mut Sighting) -> Result<(), String> {
-    if !seen.fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) || !is_line(&seen.check) {
+    if !is_fingerprint(&seen.fingerprint) || !is_line(&seen.check) {
         return Err("a finding without a name".into());
     }
     line(&mut seen.title)
@@ -74,6 +77,10 @@ fn line(text: &mut String) -> Result<(), String> {
     Ok(())
 }
 
+fn is_fingerprint(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn is_line(text: &str) -> bool {
     text.len() <= LINE_BYTES_MAX && !text.chars().any(char::is_control)
 }
@@ -84,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::case::case_file::Step;
-    use crate::store::Source;
+    use crate::store::{Document, Source};
 
     fn case(id: u64, at: i64, title: &str) -> CaseFile {
         let step = Step {
@@ -112,8 +119,8 @@ mod tests {
             severity: Severity::Low,
             accepted: false,
             count: 1,
-            verdict: serde_json::json!({}),
-            evidence: serde_json::json!([]),
+            verdict: Document::of(&serde_json::json!({})).unwrap(),
+            evidence: Document::of(&serde_json::json!([])).unwrap(),
         };
         let looked = Looked { seen: vec![seen], cases, ..Looked::default() };
         Gave { looked, ..Gave::default() }
