@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -45,7 +46,7 @@ mod storm_tests;
 pub mod tell;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub mod watch;
 
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
@@ -70,10 +71,14 @@ pub trait Look: Send {
     fn keep_place(&mut self) -> anyhow::Result<()>;
     /// Somebody was told of these cases.
     fn told(&mut self, cases: &[CaseFile]);
+    /// What the process gave up that reads what is hostile, in a few words.
+    fn sandbox(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What one look gave.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
@@ -146,6 +151,7 @@ pub struct Service {
     /// What recording and telling took: the last two stages are the loop's.
     own_timings: Timings,
     trouble: Option<String>,
+    sandbox: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
@@ -159,8 +165,10 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
+        let sandbox = look.sandbox();
         Self {
             parts,
+            sandbox,
             desk,
             no_desk: None,
             look: Some(look),
@@ -318,6 +326,7 @@ impl Service {
             // Not a whole day later.
             self.next_audit = now + audit_every.min(RETRY_AUDIT);
         }
+        self.sandbox = look.sandbox();
         self.look = Some(look);
         self.note(settled.err());
         self.alive();
@@ -387,7 +396,12 @@ impl Service {
             .unwrap_or_else(|error| format!("the store cannot be read: {error}"));
         match self.last_audit.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
             Some(at) => line.push_str(&format!("; last audit {at}")),
-            None => line.push_str("; first audit under way"),
+            None => {
+                line.push_str("; first audit under way");
+                if let Some(sandbox) = &self.sandbox {
+                    line.push_str(&format!("; sandbox: {sandbox}"));
+                }
+            }
         }
         let incomplete: usize = self.incomplete.iter().sum();
         if incomplete > 0 {
@@ -422,6 +436,7 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            sandbox: self.sandbox.clone(),
             lately: self.lately.all(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
