@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::*;
 use crate::settings::Settings;
 
-/// Sums of events by address, as a store would have them.
+/// Sums of events by alert, as a store would have them.
 fn count(sums: &mut BTreeMap<String, u64>, looked: &crate::service::Looked) {
     for case in &looked.cases {
         for step in &case.steps {
-            sums.insert(format!("{} {:?}", step.fingerprint, step.ip), step.count);
+            sums.insert(step.fingerprint.clone(), step.count);
         }
     }
 }
@@ -42,6 +42,8 @@ fn swept(kill: bool) -> (BTreeMap<String, u64>, u64, u32) {
         })
     });
     let mut sums = BTreeMap::new();
+    // What a storm only adds is not in the cases; which that is, each child finds anew.
+    let mut more: BTreeMap<String, u64> = BTreeMap::new();
     let mut received = 0;
     for round in 0..12 {
         append(root.path(), &failures(round * 40, 20, &format!("192.0.2.{}", round % 3)));
@@ -55,11 +57,17 @@ fn swept(kill: bool) -> (BTreeMap<String, u64>, u64, u32) {
             look.told(&looked.cases);
             look.keep_place().unwrap();
             count(&mut sums, &looked);
+            for one in &looked.more {
+                *more.entry(one.fingerprint.clone()).or_default() += one.count;
+            }
             received = looked.tally.received;
             break;
         }
     }
     over.store(true, Ordering::Relaxed);
+    for (print, count) in more {
+        *sums.entry(print).or_default() += count;
+    }
     let killed = killer.map_or(0, |killer| killer.join().unwrap());
     (sums, received, killed)
 }
