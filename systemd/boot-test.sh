@@ -34,7 +34,8 @@ install -D -m 644 "$units/sysusers.d/wardmote.conf" "$root/usr/lib/sysusers.d/wa
 install -D -m 644 "$units/tmpfiles.d/wardmote.conf" "$root/usr/lib/tmpfiles.d/wardmote.conf"
 systemd-sysusers --root="$root" wardmote.conf || { echo "FAILED: sysusers"; exit 1; }
 
-systemd-nspawn -q -D "$root" --register=no --keep-unit --private-network -M "wardmote-$$" -b systemd.unit=multi-user.target \
+# nspawn's own filter knows no landlock before systemd 255.
+systemd-nspawn -q -D "$root" --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" --register=no --keep-unit --private-network -M "wardmote-$$" -b systemd.unit=multi-user.target \
     >"$scratch/console" 2>&1 </dev/null &
 nspawn=$!
 inside() { nsenter -t "$pid" -m -u -i -n -p -C "$@"; }
