@@ -34,7 +34,8 @@ install -D -m 644 "$units/sysusers.d/wardmote.conf" "$root/usr/lib/sysusers.d/wa
 install -D -m 644 "$units/tmpfiles.d/wardmote.conf" "$root/usr/lib/tmpfiles.d/wardmote.conf"
 systemd-sysusers --root="$root" wardmote.conf || { echo "FAILED: sysusers"; exit 1; }
 
-systemd-nspawn -q -D "$root" --register=no --keep-unit --private-network -M "wardmote-$$" -b systemd.unit=multi-user.target \
+# nspawn's own filter knows no landlock before systemd 255.
+systemd-nspawn -q -D "$root" --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" --register=no --keep-unit --private-network -M "wardmote-$$" -b systemd.unit=multi-user.target \
     >"$scratch/console" 2>&1 </dev/null &
 nspawn=$!
 inside() { nsenter -t "$pid" -m -u -i -n -p -C "$@"; }
@@ -77,6 +78,11 @@ holds "it has one capability" has '^CapEff:[[:space:]]+0000000000000004$'
 holds "nothing more can be got" has '^CapBnd:[[:space:]]+0000000000000004$'
 holds "it is filtered" has '^Seccomp:[[:space:]]+2$'
 holds "it gets no new privileges" has '^NoNewPrivs:[[:space:]]+1$'
+child_has() { inside cat "/proc/$(inside pgrep -P "$(show MainPID)" -f ' look$' | head -1)/status" | grep -Eq "$1"; }
+holds "what reads the logs has no capability" within 15 child_has '^CapEff:[[:space:]]+0000000000000000$'
+holds "and none to come by" within 15 child_has '^CapPrm:[[:space:]]+0000000000000000$'
+holds "and its calls are filtered by its own filters, too" within 15 child_has '^Seccomp_filters:[[:space:]]+[0-9]{2}$'
+holds "nothing of its sandbox is missing" sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep '^  sandbox   landlock ABI' | grep -vq missing"
 holds "its state is private" sh -c "[ \"\$(stat -c %a '$root/var/lib/wardmote' '$root/var/lib/wardmote/wardmote.db' | xargs)\" = '700 600' ]"
 attack() {
     for port in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

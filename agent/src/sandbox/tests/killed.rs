@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::*;
 use crate::settings::Settings;
 
-/// Sums of events by alert, as a store would have them.
+/// Sums of events by alert, as a store has them: what is judged again after a child has died is only added
+/// where no child has, and comes to the same.
 fn count(sums: &mut BTreeMap<String, u64>, looked: &crate::service::Looked) {
-    for case in &looked.cases {
-        for step in &case.steps {
-            sums.insert(step.fingerprint.clone(), step.count);
-        }
+    let seen = looked.seen.iter().map(|seen| (&seen.fingerprint, seen.count));
+    let more = looked.more.iter().map(|more| (&more.fingerprint, more.count));
+    for (fingerprint, events) in seen.chain(more) {
+        *sums.entry(fingerprint.clone()).or_default() += events;
     }
 }
 
@@ -42,8 +43,6 @@ fn swept(kill: bool) -> (BTreeMap<String, u64>, u64, u32) {
         })
     });
     let mut sums = BTreeMap::new();
-    // What a storm only adds is not in the cases; which that is, each child finds anew.
-    let mut more: BTreeMap<String, u64> = BTreeMap::new();
     let mut received = 0;
     for round in 0..12 {
         append(root.path(), &failures(round * 40, 20, &format!("192.0.2.{}", round % 3)));
@@ -57,17 +56,11 @@ fn swept(kill: bool) -> (BTreeMap<String, u64>, u64, u32) {
             look.told(&looked.cases);
             look.keep_place().unwrap();
             count(&mut sums, &looked);
-            for one in &looked.more {
-                *more.entry(one.fingerprint.clone()).or_default() += one.count;
-            }
             received = looked.tally.received;
             break;
         }
     }
     over.store(true, Ordering::Relaxed);
-    for (print, count) in more {
-        *sums.entry(print).or_default() += count;
-    }
     let killed = killer.map_or(0, |killer| killer.join().unwrap());
     (sums, received, killed)
 }
