@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
 use crate::control::status::{Status, Tally};
+use crate::events::{Event, tell};
 use crate::exit::{Exit, failed};
 use crate::notify::Desk;
 use crate::output;
@@ -30,10 +31,11 @@ use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::Settings;
+use crate::settings::{Settings, Way};
 use crate::store::{Sighting, Store, StoreError};
 use crate::systemd::Notifier;
 
+mod aloud;
 pub mod host;
 mod journal;
 mod past;
@@ -182,6 +184,9 @@ impl Service {
         self.open_desk();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
+        let version = env!("CARGO_PKG_VERSION");
+        let fields = [("WARDMOTE_VERSION", version)];
+        tell(Event::Started, None, &fields, &format!("version {version} watches this host"));
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -262,8 +267,17 @@ impl Service {
             self.store(step, &looked)?;
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
-            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            teller.tell_alerts(&mut **store, |news| {
+                recorder.lock().told(news);
+                aloud::alerts(news);
+            })?;
+            let by_journald = settings.notify.iter().any(|to| matches!(to.way, Way::Journald(_)));
+            let notify = |cases: &[CaseFile]| {
+                self.desk.accept_cases(cases);
+                if !by_journald {
+                    aloud::cases(cases);
+                }
+            };
             look.told(&teller.tell_cases(&mut **store, notify)?);
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
@@ -320,9 +334,9 @@ impl Service {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                say!("wardmote: error: {now}");
+                tell(Event::Trouble, None, &[], &format!("error: {now}"));
             }
-            (Some(_), None) => say!("wardmote: the trouble is over"),
+            (Some(_), None) => tell(Event::TroubleOver, None, &[], "the trouble is over"),
             _ => {}
         }
         self.trouble = trouble;
@@ -409,7 +423,7 @@ impl Service {
             }
             Err(error) => {
                 let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
-                say!("wardmote: error: {trouble}");
+                tell(Event::Trouble, None, &[], &format!("error: {trouble}"));
                 self.no_desk = Some(trouble);
             }
         }
@@ -428,15 +442,14 @@ impl Service {
                 if before.notify != self.parts.settings.notify || self.no_desk.is_some() {
                     self.open_desk();
                 }
-                say!("wardmote: configuration reloaded");
+                tell(Event::Reloaded, None, &[], "configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
-                say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
-                self.parts
-                    .recorder
-                    .lock()
-                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
+                let why = scanner::redact::line(&format!("{error:#}"));
+                let line = format!("error: the old configuration holds: {why}");
+                tell(Event::ReloadRefused, None, &[], &line);
+                self.parts.recorder.lock().reloaded(Some(&why));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -452,6 +465,7 @@ impl Service {
             self.settle(ended(done)?);
         }
         self.parts.recorder.lock().stopped("told to stop");
+        tell(Event::Stopped, None, &[], "told to stop: nobody watches this host now");
         Ok(())
     }
 }

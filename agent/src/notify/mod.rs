@@ -28,11 +28,11 @@ mod command;
 mod email;
 mod file;
 mod http;
-mod journald;
+pub mod journald;
 mod limit;
 mod ocsf;
 mod spool;
-mod syslog;
+pub mod syslog;
 #[cfg(test)]
 mod tests;
 mod webhook;
