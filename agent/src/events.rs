@@ -1,193 +1,245 @@
-//! What the service says about itself in the system journal: one line, a number that names the kind of
-//! event for ever (`MESSAGE_ID`, sd-id128(3)), and fields to search by.
+//! The bus between the parts of the service: whoever notices something emits it, and the loop takes it, the
+//! urgent first.
 //!
-//! `journalctl -x` explains each kind from the catalog (`systemd/catalog/wardmote.catalog`), and
-//! `journalctl WARDMOTE_CASE=7` finds what belongs together. Where stderr is not the journal's the line goes
-//! there and the rest is left out; a journal that does not take it at once gets the line by stderr too. Nobody
-//! waits for a journal, and none of this is a record: that is [`crate::journal`].
+//! Bounded: [`HELD_MAX`] events of a priority. Beyond, the newest of that priority is dropped and counted,
+//! and the loop writes the count into the journal; what an operator wants ([`Priority::Urgent`]) has a queue
+//! of its own, so that no flood keeps a stop waiting. Emitting never waits: one lock that is held for some
+//! nanoseconds, and a wake only where the loop sleeps.
 
-use std::path::Path;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus::Severity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
-use crate::notify::{journald, syslog};
+/// Most events of one priority that wait.
+pub const HELD_MAX: usize = 1_024;
 
-/// Longest line, in characters.
-const LINE_CHARS_MAX: usize = 1_000;
-/// How long the journal may take; stderr comes next.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// A kind of event.
+/// What the operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Read the configuration again.
+    Reload,
+    /// End.
+    Stop,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A case began.
-    CaseNew,
-    /// A case is worse than what was told.
-    CaseRisen,
-    /// Somebody has come a tactic further.
-    CaseFurther,
-    /// Notifications had to make room.
-    NotesLost,
-    /// An alert was opened.
-    AlertNew,
-    /// An alert is worse than what was told.
-    AlertRisen,
-    /// The service watches.
-    Started,
-    /// It ends.
-    Stopped,
-    /// The configuration was read again.
-    Reloaded,
-    /// The new configuration does not hold.
-    ReloadRefused,
-    /// Something keeps the service from its work.
-    Trouble,
-    /// That is over.
-    TroubleOver,
-    /// A response waits for an operator.
-    ResponseWaiting,
-    /// A response is in effect.
-    ResponseDone,
-    /// A response was taken back.
-    ResponseReverted,
-    /// A response did not work.
-    ResponseFailed,
+    /// An operator wants something.
+    Wish(Wish),
+    /// A case was told.
+    Case(Arc<str>),
+    /// A response was decided, done or undone.
+    Response(Arc<str>),
+    /// Something does not work, or works again.
+    Trouble(Arc<str>),
+    /// The configuration, or what listens, is another.
+    Changed(Arc<str>),
+    /// An audit ended.
+    Audited(Arc<str>),
+}
+
+/// Who goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Operators.
+    Urgent,
+    /// What somebody should know.
+    High,
+    /// Everything else.
+    Normal,
 }
 
 impl Event {
-    /// All of them.
-    #[cfg(test)]
-    pub const ALL: [Self; 16] = [
-        Self::CaseNew,
-        Self::CaseRisen,
-        Self::CaseFurther,
-        Self::NotesLost,
-        Self::AlertNew,
-        Self::AlertRisen,
-        Self::Started,
-        Self::Stopped,
-        Self::Reloaded,
-        Self::ReloadRefused,
-        Self::Trouble,
-        Self::TroubleOver,
-        Self::ResponseWaiting,
-        Self::ResponseDone,
-        Self::ResponseReverted,
-        Self::ResponseFailed,
-    ];
-
-    /// Its number: the same everywhere and for ever.
-    pub fn id(self) -> &'static str {
+    fn priority(&self) -> Priority {
         match self {
-            Self::CaseNew => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e01",
-            Self::CaseRisen => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e02",
-            Self::CaseFurther => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e03",
-            Self::NotesLost => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e04",
-            Self::AlertNew => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e05",
-            Self::AlertRisen => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e06",
-            Self::Started => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e10",
-            Self::Stopped => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e11",
-            Self::Reloaded => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e12",
-            Self::ReloadRefused => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e13",
-            Self::Trouble => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e14",
-            Self::TroubleOver => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e15",
-            Self::ResponseWaiting => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e20",
-            Self::ResponseDone => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e21",
-            Self::ResponseReverted => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e22",
-            Self::ResponseFailed => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e23",
+            Self::Wish(_) => Priority::Urgent,
+            Self::Case(_) | Self::Response(_) | Self::Trouble(_) => Priority::High,
+            Self::Changed(_) | Self::Audited(_) => Priority::Normal,
         }
     }
 
-    /// How bad it is where nobody says (syslog(3)).
-    fn priority(self) -> u8 {
-        match self {
-            Self::Trouble | Self::ReloadRefused => 3,
-            Self::ResponseFailed | Self::NotesLost => 4,
-            Self::ResponseWaiting | Self::ResponseDone | Self::ResponseReverted => 5,
-            _ => 6,
+    /// What it is, in one word, and in one line; wishes are not told.
+    fn told(&self) -> Option<(&'static str, &Arc<str>)> {
+        Some(match self {
+            Self::Wish(_) => return None,
+            Self::Case(line) => ("case", line),
+            Self::Response(line) => ("response", line),
+            Self::Trouble(line) => ("trouble", line),
+            Self::Changed(line) => ("changed", line),
+            Self::Audited(line) => ("audit", line),
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    queues: Mutex<[VecDeque<Event>; 3]>,
+    /// Whether the loop waits for a wake.
+    sleeps: AtomicBool,
+    wake: Notify,
+    dropped: AtomicU64,
+}
+
+/// The bus; clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Bus(Arc<Inner>);
+
+impl Bus {
+    /// Puts an event on the bus; whether there was room.
+    pub fn emit(&self, event: Event) -> bool {
+        let place = event.priority() as usize;
+        {
+            let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            let queue = &mut queues[place];
+            if queue.len() >= HELD_MAX {
+                self.0.dropped.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
+            queue.push_back(event);
+        }
+        if self.0.sleeps.load(Ordering::SeqCst) && self.0.sleeps.swap(false, Ordering::SeqCst) {
+            self.0.wake.notify_one();
+        }
+        true
+    }
+
+    /// The next event, the most urgent first, of equal ones the oldest; waits where there is none.
+    pub async fn next(&self) -> Event {
+        loop {
+            // Said before looking: whoever emits after the look sees it, and wakes.
+            self.0.sleeps.store(true, Ordering::SeqCst);
+            if let Some(event) = self.take() {
+                self.0.sleeps.store(false, Ordering::SeqCst);
+                return event;
+            }
+            self.0.wake.notified().await;
         }
     }
-}
 
-/// Says it: `line` without the name of the program, `fields` by names that begin with `WARDMOTE_`.
-pub fn tell(event: Event, severity: Option<Severity>, fields: &[(&str, &str)], line: &str) {
-    let line: String = line.chars().take(LINE_CHARS_MAX).collect();
-    if !is_journal() {
-        return say!("wardmote: {line}");
+    /// The next event, if there is one.
+    pub fn take(&self) -> Option<Event> {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.iter_mut().find_map(VecDeque::pop_front)
     }
-    let entry = entry(event, severity, fields, &line);
-    let sent = journald::send(Path::new(journald::SOCKET), &entry, PATIENCE);
-    if sent.is_err() {
-        say!("wardmote: {line}");
+
+    /// How many events found no room since this was last asked.
+    pub fn take_dropped(&self) -> u64 {
+        self.0.dropped.swap(0, Ordering::Relaxed)
     }
 }
 
-fn entry(event: Event, severity: Option<Severity>, fields: &[(&str, &str)], line: &str) -> Vec<u8> {
-    let level = severity.map_or(event.priority(), syslog::level).to_string();
-    let word = severity.map(|severity| severity.to_string());
-    let mut all = vec![
-        ("MESSAGE", line),
-        ("MESSAGE_ID", event.id()),
-        ("PRIORITY", &level),
-        ("SYSLOG_IDENTIFIER", "wardmote"),
-    ];
-    all.extend(word.as_deref().map(|word| ("WARDMOTE_SEVERITY", word)));
-    all.extend_from_slice(fields);
-    journald::encode(&all)
+/// Most events that the status shows.
+const SHOWN_MAX: usize = 10;
+
+/// What the service did or met lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Happened {
+    /// When, seconds since the epoch.
+    pub at: i64,
+    /// `case`, `response`, `trouble`, `changed` or `audit`.
+    pub what: String,
+    /// In one line.
+    pub line: String,
 }
 
-/// Whether stderr goes to the journal: then `JOURNAL_STREAM` names its device and inode (systemd.exec(5)).
-fn is_journal() -> bool {
-    let Ok(told) = std::env::var("JOURNAL_STREAM") else { return false };
-    rustix::fs::fstat(std::io::stderr())
-        .is_ok_and(|stderr| told == format!("{}:{}", stderr.st_dev, stderr.st_ino))
+/// What happened lately, the latest last.
+#[derive(Debug, Default)]
+pub struct Lately(VecDeque<Happened>);
+
+impl Lately {
+    /// Notes an event.
+    pub fn note(&mut self, event: &Event, at: i64) {
+        let Some((what, line)) = event.told() else { return };
+        if self.0.len() == SHOWN_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(Happened { at, what: what.into(), line: line.to_string() });
+    }
+
+    /// All of it.
+    pub fn all(&self) -> Vec<Happened> {
+        self.0.iter().cloned().collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
-    /// `journalctl -x` shows the catalog's text of a number; one without a text, or a text that nothing
-    /// leads to, helps nobody.
-    #[test]
-    fn every_kind_of_event_is_in_the_catalog_and_nothing_else_is() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/catalog/wardmote.catalog");
-        let catalog = std::fs::read_to_string(path).unwrap();
-        let listed: Vec<&str> =
-            catalog.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
-        let known: BTreeSet<&str> = Event::ALL.iter().map(|event| event.id()).collect();
-        assert_eq!(known.len(), Event::ALL.len(), "no two events share a number");
-        assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), known);
-        assert_eq!(listed.len(), known.len(), "each text once");
-        for text in catalog.split("-- ").skip(1) {
-            let (head, body) = text.split_once("\n\n").unwrap();
-            assert!(head.contains("Subject: ") && head.contains("Defined-By: wardmote"), "{text}");
-            assert!(!body.trim().is_empty(), "{text}");
-            // A field that a text shows is one that is sent.
-            for field in body.split('@').skip(1).step_by(2) {
-                assert!(field == "MESSAGE" || field.starts_with("WARDMOTE_"), "{field}");
-            }
-        }
+    fn changed(number: usize) -> Event {
+        Event::Changed(number.to_string().into())
+    }
+
+    fn waiting(bus: &Bus) -> Vec<Event> {
+        std::iter::from_fn(|| bus.take()).collect()
     }
 
     #[test]
-    fn an_entry_says_how_bad_it_is_and_its_fields_cannot_make_others() {
-        let fields = [("WARDMOTE_CASE", "7\nPRIORITY=0")];
-        let text = |severity| {
-            let bytes = entry(Event::CaseNew, severity, &fields, "one line");
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        let grave = text(Some(Severity::High));
-        assert!(grave.contains("PRIORITY\n\u{1}\0\0\0\0\0\0\u{0}3\n"), "{grave:?}");
-        assert!(grave.contains("WARDMOTE_SEVERITY\n\u{4}\0\0\0\0\0\0\0high\n"), "{grave:?}");
-        // With its length before it, a line end in a value is only that.
-        assert!(
-            grave.contains("WARDMOTE_CASE\n\u{c}\0\0\0\0\0\0\u{0}7\nPRIORITY=0\n"),
-            "{grave:?}"
+    fn the_urgent_goes_first_and_equals_keep_their_order() {
+        let bus = Bus::default();
+        let trouble = Event::Trouble("disk".into());
+        for event in [changed(1), trouble.clone(), changed(2), Event::Wish(Wish::Stop)] {
+            assert!(bus.emit(event));
+        }
+        assert_eq!(waiting(&bus), [Event::Wish(Wish::Stop), trouble, changed(1), changed(2)]);
+        assert_eq!(bus.take(), None);
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_counted_and_keeps_nobody_else_out() {
+        let bus = Bus::default();
+        let taken = (0..HELD_MAX + 5).filter(|number| bus.emit(changed(*number))).count();
+        assert_eq!(taken, HELD_MAX);
+        assert!(bus.emit(Event::Wish(Wish::Reload)));
+        assert!(bus.emit(Event::Case("x".into())));
+        assert_eq!((bus.take_dropped(), bus.take_dropped()), (5, 0));
+        assert_eq!(waiting(&bus).len(), HELD_MAX + 2);
+    }
+
+    #[test]
+    fn nothing_that_was_emitted_is_slept_over() {
+        const EACH: usize = 20_000;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bus = Bus::default();
+        let senders: Vec<_> = (0..2)
+            .map(|_| {
+                let bus = bus.clone();
+                std::thread::spawn(move || {
+                    for number in 0..EACH {
+                        while !bus.emit(changed(number)) {
+                            std::thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut taken = 0;
+        runtime.block_on(async {
+            while taken < 2 * EACH {
+                bus.next().await;
+                taken += 1;
+            }
+        });
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        assert_eq!((taken, bus.take()), (2 * EACH, None));
+    }
+
+    #[test]
+    fn what_happened_lately_is_bounded() {
+        let mut lately = Lately::default();
+        lately.note(&Event::Wish(Wish::Stop), 1);
+        for number in 0..SHOWN_MAX + 2 {
+            lately.note(&changed(number), 7);
+        }
+        let all = lately.all();
+        assert_eq!(
+            (all.len(), all[0].line.as_str(), all[0].what.as_str()),
+            (SHOWN_MAX, "2", "changed")
         );
-        assert!(!text(None).contains("WARDMOTE_SEVERITY"));
     }
 }

@@ -17,17 +17,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
-use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
 use crate::control::status::{Status, Tally};
-use crate::events::{Event, tell};
+use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
+use crate::notices::{Notice, tell};
 use crate::notify::Desk;
+use crate::notify::handover::Handover;
 use crate::output;
-use crate::pipeline::case::{CaseFile, Timings};
+use crate::pipeline::case::storm::More;
+use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
@@ -40,6 +42,8 @@ pub mod host;
 mod journal;
 mod past;
 pub mod record;
+#[cfg(test)]
+mod storm_tests;
 pub mod tell;
 #[cfg(test)]
 mod tests;
@@ -75,6 +79,8 @@ pub trait Look: Send {
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
+    /// More of what is kept already.
+    pub more: Vec<More>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -89,15 +95,6 @@ pub struct Looked {
     pub timings: Timings,
     /// Why another audit is due before its time, in one line.
     pub stale: Option<String>,
-}
-
-/// What the operator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Read the configuration again.
-    Reload,
-    /// End.
-    Stop,
 }
 
 /// What the service is made of, besides its look.
@@ -116,6 +113,8 @@ pub struct Parts {
     pub shared: Shared,
     /// The way to the journal.
     pub recorder: SharedRecorder,
+    /// What the parts tell each other.
+    pub bus: Bus,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -144,11 +143,14 @@ pub struct Service {
     began: i64,
     tally: Tally,
     timings: Timings,
+    /// What recording and telling took: the last two stages are the loop's.
+    own_timings: Timings,
     trouble: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
+    lately: Lately,
 }
 
 impl Service {
@@ -172,21 +174,24 @@ impl Service {
             began,
             tally: Tally::default(),
             timings: Timings::default(),
+            own_timings: Timings::default(),
             trouble: None,
             wrote_metrics: None,
             metrics_failed: false,
+            lately: Lately::default(),
         }
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let bus = self.parts.bus.clone();
         self.write_down();
         self.open_desk();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let version = env!("CARGO_PKG_VERSION");
         let fields = [("WARDMOTE_VERSION", version)];
-        tell(Event::Started, None, &fields, &format!("version {version} watches this host"));
+        tell(Notice::Started, None, &fields, &format!("version {version} watches this host"));
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -200,9 +205,9 @@ impl Service {
                 }
             };
             tokio::select! {
-                wish = wishes.recv() => match wish {
-                    Some(Wish::Reload) => self.reload(),
-                    Some(Wish::Stop) | None => break,
+                event = bus.next() => match event {
+                    Event::Wish(Wish::Stop) => break,
+                    event => self.hear(&event),
                 },
                 done = end_of_step => {
                     running = None;
@@ -217,6 +222,23 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Takes an event from the bus.
+    fn hear(&mut self, event: &Event) {
+        self.lately.note(event, (self.parts.clock)());
+        let dropped = self.parts.bus.take_dropped();
+        if dropped > 0 {
+            self.parts.recorder.lock().lost("events", "the bus was full", dropped);
+        }
+        if *event == Event::Wish(Wish::Reload) {
+            self.reload();
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        // What finds no room is counted by the bus.
+        self.parts.bus.emit(event);
     }
 
     fn start_what_is_due(&mut self) -> Option<JoinHandle<Done>> {
@@ -264,7 +286,9 @@ impl Service {
         }
         let settled = looked.and_then(|looked| {
             self.audit_sooner(looked.stale.as_deref(), now);
+            let began = std::time::Instant::now();
             self.store(step, &looked)?;
+            let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
             teller.tell_alerts(&mut **store, |news| {
@@ -278,7 +302,16 @@ impl Service {
                     aloud::cases(cases);
                 }
             };
-            look.told(&teller.tell_cases(&mut **store, notify)?);
+            let told = teller.tell_cases(&mut **store, notify)?;
+            for case in &told {
+                let line = format!("#{} {} ({})", case.id, case.title, case.severity);
+                self.parts.bus.emit(Event::Case(line.into()));
+            }
+            look.told(&told);
+            if !looked.seen.is_empty() {
+                self.own_timings.add(Stage::Record, stored - began);
+                self.own_timings.add(Stage::Respond, stored.elapsed());
+            }
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -300,6 +333,7 @@ impl Service {
         let soon = (now + CHANGE_SETTLES).max(spacing);
         if soon < self.next_audit {
             say!("wardmote: {why}: auditing again");
+            self.emit(Event::Changed(why.into()));
             self.next_audit = soon;
         }
     }
@@ -308,6 +342,7 @@ impl Service {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         store.upsert(&looked.seen, now).context("the store does not take alerts")?;
+        store.add(&looked.more, now).context("the store does not take alerts")?;
         if !looked.cases.is_empty() || !looked.merged.is_empty() {
             store
                 .put_cases(&looked.cases, &looked.merged)
@@ -322,6 +357,9 @@ impl Service {
                 .prune(now.saturating_sub(self.parts.settings.agent.keep.seconds()))
                 .context("the store does not forget old alerts")?;
             self.last_audit = Some(now);
+            let (open, unseen) = (looked.seen.len(), looked.incomplete);
+            let line = format!("{open} findings, {unseen} things could not be looked at");
+            self.parts.bus.emit(Event::Audited(line.into()));
         } else {
             self.last_sweep = Some(now);
             (self.tally, self.timings) = (looked.tally, looked.timings);
@@ -334,9 +372,13 @@ impl Service {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                tell(Event::Trouble, None, &[], &format!("error: {now}"));
+                tell(Notice::Trouble, None, &[], &format!("error: {now}"));
+                self.emit(Event::Trouble(now.as_str().into()));
             }
-            (Some(_), None) => tell(Event::TroubleOver, None, &[], "the trouble is over"),
+            (Some(_), None) => {
+                tell(Notice::TroubleOver, None, &[], "the trouble is over");
+                self.emit(Event::Trouble("it is over".into()));
+            }
             _ => {}
         }
         self.trouble = trouble;
@@ -384,13 +426,15 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            lately: self.lately.all(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
         };
         if let Err(error) = status.fill(store, now) {
             status.trouble = Some(format!("the store cannot be read: {error}"));
         }
-        let stages = self.timings.stages().filter(|(_, took)| took.count > 0);
+        let stages = self.timings.stages().chain(self.own_timings.stages());
+        let stages = stages.filter(|(_, took)| took.count > 0);
         status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
         self.write_metrics(&status);
         *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;
@@ -416,14 +460,18 @@ impl Service {
     /// Opens the ways out that the configuration names; the old ones stay when that fails, and it is said.
     fn open_desk(&mut self) {
         let Parts { settings, state_directory, clock, .. } = &self.parts;
-        match Desk::open(&settings.notify, state_directory, *clock) {
+        let opened = Handover::find(&settings.agent).map_err(anyhow::Error::from);
+        let opened = opened.and_then(|handover| {
+            Desk::open(&settings.notify, state_directory, handover.as_ref(), *clock)
+        });
+        match opened {
             Ok(desk) => {
                 self.desk = desk;
                 self.no_desk = None;
             }
             Err(error) => {
                 let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
-                tell(Event::Trouble, None, &[], &format!("error: {trouble}"));
+                tell(Notice::Trouble, None, &[], &format!("error: {trouble}"));
                 self.no_desk = Some(trouble);
             }
         }
@@ -439,21 +487,27 @@ impl Service {
                 // What the audit looks at may have changed: look again now.
                 self.next_audit = now;
                 let before = std::mem::replace(&mut self.parts.settings, settings);
-                if before.notify != self.parts.settings.notify || self.no_desk.is_some() {
+                if self.wants_other_desk(&before) {
                     self.open_desk();
                 }
-                tell(Event::Reloaded, None, &[], "configuration reloaded");
+                tell(Notice::Reloaded, None, &[], "configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
                 let why = scanner::redact::line(&format!("{error:#}"));
                 let line = format!("error: the old configuration holds: {why}");
-                tell(Event::ReloadRefused, None, &[], &line);
+                tell(Notice::ReloadRefused, None, &[], &line);
                 self.parts.recorder.lock().reloaded(Some(&why));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
         self.parts.notifier.ready();
+    }
+
+    fn wants_other_desk(&self, before: &Settings) -> bool {
+        let place = |settings: &Settings| (settings.agent.deliver, settings.agent.spool.clone());
+        let now = &self.parts.settings;
+        before.notify != now.notify || place(before) != place(now) || self.no_desk.is_some()
     }
 
     /// Ends: a step that is under way may finish, so that what it saw is stored.
@@ -465,7 +519,7 @@ impl Service {
             self.settle(ended(done)?);
         }
         self.parts.recorder.lock().stopped("told to stop");
-        tell(Event::Stopped, None, &[], "told to stop: nobody watches this host now");
+        tell(Notice::Stopped, None, &[], "told to stop: nobody watches this host now");
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub use expert::ExpertSettings;
 pub use journal::JournalSettings;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
+    NotifySettings, OtlpSettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
@@ -102,6 +102,38 @@ pub struct AgentSettings {
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
+    /// Who delivers to targets over the network.
+    #[serde(skip_serializing_if = "Deliver::is_auto")]
+    pub deliver: Deliver,
+    /// Where `wardmote send` finds what it is to deliver.
+    #[serde(skip_serializing_if = "is_default_spool")]
+    pub spool: PathBuf,
+}
+
+/// Who delivers to targets over the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Deliver {
+    /// `wardmote send`, where the spool for it is there and the service's own; else the service.
+    #[default]
+    Auto,
+    /// The service itself.
+    Here,
+    /// `wardmote send`; without its spool nobody is told, and that is said.
+    Apart,
+}
+
+impl Deliver {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+/// Where the packaging makes the spool.
+pub const SPOOL: &str = "/var/spool/wardmote";
+
+fn is_default_spool(path: &Path) -> bool {
+    path == Path::new(SPOOL)
 }
 
 impl Default for AuditSettings {
@@ -125,6 +157,8 @@ impl Default for AgentSettings {
             metrics: None,
             alert_from: Severity::Low,
             keep: Span::days(90),
+            deliver: Deliver::Auto,
+            spool: SPOOL.into(),
         }
     }
 }

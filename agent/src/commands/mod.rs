@@ -15,6 +15,7 @@ pub(crate) mod audit;
 mod completions;
 mod config;
 mod consensus;
+mod db;
 mod explain;
 mod feedback;
 mod filters;
@@ -36,6 +37,7 @@ mod rules;
 pub(crate) mod scan;
 mod schema;
 mod seal;
+mod send;
 mod status;
 mod sweep;
 mod triage;
@@ -110,6 +112,8 @@ pub enum Command {
     Panel(panel::Args),
     /// Derive a verdict again and compare it byte for byte
     Replay(replay::Args),
+    /// Deliver the service's notifications over the network: the other half of the service
+    Send(send::Args),
     /// What was done about findings, waits for a human, or would have been done
     Respond(respond::Args),
     /// Every (line, rule) hit with its fields: the rule author's tool
@@ -137,6 +141,8 @@ pub enum Command {
     Open(open::Args),
     /// Message authentication codes of files, and check lists
     Mac(mac::Args),
+    /// Check, export and prune what the service keeps
+    Db(db::Args),
     /// Make, verify and show the record of what was seen, judged and done
     Journal(journal::Args),
     /// Check or show the configuration
@@ -191,6 +197,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Feedback(args) => feedback::run(args, &global),
         Command::Panel(args) => panel::run(args, &global),
         Command::Replay(args) => replay::run(args, &global),
+        Command::Send(args) => send::run(args, &global),
         Command::Respond(args) => respond::run(args, &global),
         Command::Match(args) => matches::run(args, &global),
         Command::Rules(args) => rules::run(args, &global),
@@ -204,6 +211,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),
+        Command::Db(args) => db::run(args, &global),
         Command::Journal(args) => journal::run(args, &global),
         Command::Config(args) => config::run(args, &global),
         Command::Schema(args) => schema::run(args, &global),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Decision, Ledger, Outcome, Step};
-use crate::events::{Event, tell};
+use crate::notices::{Notice, tell};
 use crate::store::responses::State;
 
 /// Requests whose words are remembered; of the others only the number is said.
@@ -57,7 +57,7 @@ pub fn decided(decision: &Decision) {
             ("WARDMOTE_FINDING", &decision.case),
             ("WARDMOTE_TARGET", &decision.target),
         ];
-        tell(Event::ResponseWaiting, None, &fields, &waiting(decision, &id));
+        tell(Notice::ResponseWaiting, None, &fields, &waiting(decision, &id));
     }
 }
 
@@ -69,11 +69,11 @@ fn waiting(decision: &Decision, id: &str) -> String {
 }
 
 /// The event and the line of a step that is worth saying.
-fn said(step: &Step, about: Option<&str>) -> Option<(Event, String)> {
+fn said(step: &Step, about: Option<&str>) -> Option<(Notice, String)> {
     let (event, what) = match step.what.as_str() {
-        done if done == State::Done.name() => (Event::ResponseDone, "is in effect"),
-        back if back == State::Reverted.name() => (Event::ResponseReverted, "was taken back"),
-        failed if failed == State::Failed.name() => (Event::ResponseFailed, "did not work"),
+        done if done == State::Done.name() => (Notice::ResponseDone, "is in effect"),
+        back if back == State::Reverted.name() => (Notice::ResponseReverted, "was taken back"),
+        failed if failed == State::Failed.name() => (Notice::ResponseFailed, "did not work"),
         _ => return None,
     };
     let about = about.map(|about| format!(" ({about})")).unwrap_or_default();
@@ -93,12 +93,12 @@ mod tests {
             Step { time: 1, id: 3, what: what.into(), by, note }
         };
         let (event, line) = said(&step("reverted", None), Some("block 192.0.2.7")).unwrap();
-        assert_eq!(event, Event::ResponseReverted);
+        assert_eq!(event, Notice::ResponseReverted);
         assert_eq!(line, "response 3 (block 192.0.2.7) was taken back: nobody confirmed it");
         let (event, line) = said(&step("done", Some(1000)), None).unwrap();
-        assert_eq!(event, Event::ResponseDone);
+        assert_eq!(event, Notice::ResponseDone);
         assert!(line.starts_with("response 3 is in effect, by uid 1000"), "{line}");
-        assert_eq!(said(&step("failed", None), None).unwrap().0, Event::ResponseFailed);
+        assert_eq!(said(&step("failed", None), None).unwrap().0, Notice::ResponseFailed);
         for quiet in ["waiting", "intended", "ensured", "reverting", "expired"] {
             assert_eq!(said(&step(quiet, None), None), None);
         }

@@ -27,8 +27,8 @@ use super::harm::{LiveSystem, Seen};
 use super::policy::Policy;
 use super::propose::{Known, dismissed, proposals};
 use super::{Ledger, live, outbox};
-use crate::events::{Event, tell};
 use crate::exit::{Exit, failed, hinted};
+use crate::notices::{Notice, tell};
 use crate::settings::Settings;
 use crate::store::cases::Case;
 use crate::store::sqlite::SqliteStore;
@@ -186,7 +186,7 @@ impl Worker {
     fn note(&mut self, trouble: Option<anyhow::Error>) {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         if let Some(now) = trouble.as_ref().filter(|now| self.trouble.as_ref() != Some(now)) {
-            tell(Event::Trouble, None, &[], &format!("error: responses: {now}"));
+            tell(Notice::Trouble, None, &[], &format!("error: responses: {now}"));
         }
         self.trouble = trouble;
     }

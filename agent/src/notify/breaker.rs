@@ -4,6 +4,7 @@
 //! never goes back.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Failures in a row that open it.
 pub const FAILURES_MAX: u32 = 3;
@@ -11,6 +12,8 @@ pub const FAILURES_MAX: u32 = 3;
 pub const OPEN_MS: u64 = 5_000;
 /// How long it stays open at most.
 pub const OPEN_MS_MAX: u64 = 600_000;
+/// Longest pause that a target may ask for.
+pub const HOLD_MAX: Duration = Duration::from_secs(3_600);
 
 /// Stands before one target.
 #[derive(Debug, Default)]
@@ -62,6 +65,13 @@ impl Breaker {
         true
     }
 
+    /// The target itself says how long nobody should try; at most [`HOLD_MAX`].
+    pub fn hold(&self, now_ms: u64, pause: Duration) {
+        let pause = u64::try_from(pause.min(HOLD_MAX).as_millis()).unwrap_or(u64::MAX);
+        self.failed(now_ms);
+        self.until_ms.fetch_max(now_ms.max(1) + pause, Ordering::Relaxed);
+    }
+
     /// When somebody may try again; `None` while it is closed.
     pub fn until_ms(&self) -> Option<u64> {
         Some(self.until_ms.load(Ordering::Relaxed)).filter(|until| *until != 0)
@@ -100,6 +110,16 @@ mod tests {
             breaker.allows(later + OPEN_MS),
             "the one that tried has never said what came of it"
         );
+    }
+
+    #[test]
+    fn a_target_may_ask_for_a_pause_up_to_a_bound() {
+        let breaker = Breaker::default();
+        breaker.hold(1_000, Duration::from_secs(7));
+        assert!(!breaker.allows(7_999) && breaker.allows(8_000));
+        breaker.worked();
+        breaker.hold(1_000, HOLD_MAX * 2);
+        assert_eq!(breaker.until_ms(), Some(3_601_000));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One POST over HTTP/1.1, with TLS unless the host is a loopback address: what a webhook needs, and no more.
 //!
 //! Every read and write ends at the deadline, however slowly the other side drips. (Looking a name up is
-//! the system's, with its own limits.) The answer's head is read up to [`HEAD_BYTES_MAX`], its body not at
-//! all; redirections are not followed, because a body that is signed for one address is not another's.
+//! the system's, with its own limits.) The answer's head is read up to [`HEAD_BYTES_MAX`], its body up to
+//! [`BODY_BYTES_MAX`] and only where it is asked for; redirections are not followed, because a body that is
+//! signed for one address is not another's.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -16,6 +17,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Longest head of an answer.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Longest body of an answer that is looked at.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest address of a webhook.
 pub const URL_BYTES_MAX: usize = 2048;
 /// Addresses of one name that are tried.
@@ -121,16 +124,38 @@ pub struct Patience {
     pub total: Duration,
 }
 
-/// Posts JSON; the status of the answer.
+/// What a server answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// How long it wants to be left alone (RFC 9110, Retry-After).
+    pub retry_after: Option<Duration>,
+    /// Its body, where that was asked for; cut at [`BODY_BYTES_MAX`].
+    pub body: Vec<u8>,
+}
+
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Its head.
+    Head,
+    /// Its body too.
+    Body,
+}
+
+/// Posts JSON.
 pub fn post(
     url: &Url,
     tls: Option<&Arc<ClientConfig>>,
     headers: &[(&str, &str)],
     body: &[u8],
     patience: Patience,
-) -> io::Result<u16> {
+    want: Want,
+) -> io::Result<Answer> {
     let deadline = Instant::now() + patience.total;
-    let socket = Timed { socket: connect(url, patience, deadline)?, deadline };
+    let socket = connect((&url.host, url.port), url.tls, patience, deadline)?;
+    let socket = Timed { socket, deadline };
     let mut head = format!(
         "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: wardmote/{}\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n",
@@ -149,21 +174,26 @@ pub fn post(
             let name = ServerName::try_from(url.host.clone()).map_err(io::Error::other)?;
             let client =
                 ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-            exchange(StreamOwned::new(client, socket), &request)
+            exchange(StreamOwned::new(client, socket), &request, want)
         }
         None if url.tls => Err(io::Error::other("no TLS for an https url")),
-        None => exchange(socket, &request),
+        None => exchange(socket, &request, want),
     }
 }
 
-fn connect(url: &Url, patience: Patience, deadline: Instant) -> io::Result<TcpStream> {
+/// Connects to the first address of a name that answers. Without TLS only loopback addresses are spoken to.
+pub(super) fn connect(
+    (host, port): (&str, u16),
+    tls: bool,
+    patience: Patience,
+    deadline: Instant,
+) -> io::Result<TcpStream> {
     let mut last = io::Error::other("the name has no address");
-    let addresses: Vec<SocketAddr> =
-        (url.host.as_str(), url.port).to_socket_addrs()?.take(ADDRESSES_MAX).collect();
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.take(ADDRESSES_MAX).collect();
     for address in addresses {
         // Names can be made to mean anything: what is not loopback is not spoken to in the clear.
-        if !url.tls && !address.ip().is_loopback() {
-            last = io::Error::other("http, and the name is no loopback address");
+        if !tls && !address.ip().is_loopback() {
+            last = io::Error::other("no TLS, and the name is no loopback address");
             continue;
         }
         match TcpStream::connect_timeout(&address, patience.connect.min(left(deadline)?)) {
@@ -174,25 +204,97 @@ fn connect(url: &Url, patience: Patience, deadline: Instant) -> io::Result<TcpSt
     Err(last)
 }
 
-fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<u16> {
+fn exchange(mut stream: impl Read + Write, request: &[u8], want: Want) -> io::Result<Answer> {
     stream.write_all(request)?;
     stream.flush()?;
-    let mut head = Vec::new();
-    let mut room = [0; 4096];
-    loop {
-        let count = match stream.read(&mut room) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+    let mut all = Vec::new();
+    let mut ended = false;
+    let end = loop {
+        if let Some(end) = find(&all, b"\r\n\r\n") {
+            break end;
+        }
+        if ended || all.len() > HEAD_BYTES_MAX {
+            // A status line is an answer, whatever becomes of the rest.
+            break find(&all, b"\r\n").ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
+        }
+        ended = match more(&mut stream, &mut all) {
+            Ok(count) => count == 0,
+            // Late, or cut: what came may be enough.
+            Err(_) if find(&all, b"\r\n").is_some() => true,
             Err(error) => return Err(error),
         };
-        head.extend_from_slice(&room[..count]);
-        if let Some(end) = head.windows(2).position(|two| two == b"\r\n") {
-            return status(&head[..end]);
-        }
-        if count == 0 || head.len() > HEAD_BYTES_MAX {
-            return Err(io::Error::other("the answer is not HTTP"));
+    };
+    let text = String::from_utf8_lossy(&all[..end]).into_owned();
+    let mut lines = text.split("\r\n");
+    let status = status(lines.next().unwrap_or_default().as_bytes())?;
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
+    let value = |name: &str| {
+        let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim())
+    };
+    let retry_after = value("retry-after").and_then(retry_after);
+    let mut body = all.split_off((end + 4).min(all.len()));
+    if want == Want::Head {
+        body.clear();
+        return Ok(Answer { status, retry_after, body });
+    }
+    let length = value("content-length").and_then(|text| text.parse().ok());
+    let length = length.unwrap_or(usize::MAX).min(BODY_BYTES_MAX);
+    // The head has come: what becomes of the body changes nothing in what was done.
+    while !ended && body.len() < length && more(&mut stream, &mut body).is_ok_and(|count| count > 0)
+    {
+    }
+    body.truncate(length);
+    if value("transfer-encoding").is_some_and(|how| how.eq_ignore_ascii_case("chunked")) {
+        body = unchunked(&body);
+    }
+    Ok(Answer { status, retry_after, body })
+}
+
+fn more(stream: &mut impl Read, all: &mut Vec<u8>) -> io::Result<usize> {
+    let mut room = [0; 4096];
+    loop {
+        match stream.read(&mut room) {
+            Ok(count) => {
+                all.extend_from_slice(&room[..count]);
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Many end TLS without a word.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            Err(error) => return Err(error),
         }
     }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Duration::try_from(at.duration_since(jiff::Timestamp::now())).ok()
+}
+
+/// The data of chunks (RFC 9112, section 7.1), as far as they are whole.
+fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    while let Some(end) = find(bytes, b"\r\n") {
+        let size = std::str::from_utf8(&bytes[..end]).unwrap_or_default();
+        let size = size.split(';').next().unwrap_or_default().trim();
+        let Ok(size) = usize::from_str_radix(size, 16) else { break };
+        let rest = &bytes[end + 2..];
+        if size == 0 || size > rest.len() {
+            break;
+        }
+        data.extend_from_slice(&rest[..size]);
+        bytes = rest[size..].strip_prefix(b"\r\n").unwrap_or_default();
+    }
+    data
 }
 
 fn status(line: &[u8]) -> io::Result<u16> {
@@ -212,9 +314,9 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 /// A socket whose every operation ends at the deadline.
-struct Timed {
-    socket: TcpStream,
-    deadline: Instant,
+pub(super) struct Timed {
+    pub socket: TcpStream,
+    pub deadline: Instant,
 }
 
 impl Read for Timed {

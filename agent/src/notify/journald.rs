@@ -18,7 +18,7 @@ use rustix::net::{
 
 use super::syslog::level;
 use super::{Failure, Kind, Note, Notifier};
-use crate::events::Event;
+use crate::notices::Notice;
 use crate::settings::JournaldSettings;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,12 +83,12 @@ pub fn message_id(kind: Kind) -> &'static str {
     event(kind).id()
 }
 
-fn event(kind: Kind) -> Event {
+fn event(kind: Kind) -> Notice {
     match kind {
-        Kind::New => Event::CaseNew,
-        Kind::Risen => Event::CaseRisen,
-        Kind::Further => Event::CaseFurther,
-        Kind::Gap => Event::NotesLost,
+        Kind::New => Notice::CaseNew,
+        Kind::Risen => Notice::CaseRisen,
+        Kind::Further => Notice::CaseFurther,
+        Kind::Gap => Notice::NotesLost,
     }
 }
 

@@ -11,26 +11,28 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use consensus::Severity;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::control::status::Delivery;
-use crate::pipeline::case::{CaseFile, case_file};
+use crate::pipeline::case::CaseFile;
 use crate::settings::{NotifySettings, Way};
 
 mod breaker;
 mod command;
+mod courier;
 mod email;
 mod file;
+pub mod handover;
 mod http;
 pub mod journald;
 mod limit;
+mod note;
 mod ocsf;
+mod otlp;
+pub mod sender;
 mod spool;
 pub mod syslog;
 #[cfg(test)]
@@ -38,11 +40,12 @@ mod tests;
 mod webhook;
 
 use breaker::Breaker;
+use courier::{Shared, State};
+use handover::Handover;
 use limit::{KeyedLimit, Limit, Rate};
-use spool::{Gap, Spool};
+pub use note::{Kind, Note};
+use spool::{Readers, Spool};
 
-/// Longest note in bytes, as JSON: it fits a pipe.
-pub const NOTE_BYTES_MAX: usize = 60 << 10;
 /// Notes about one case below high: five at once, then one a minute.
 const PER_CASE_NS: u64 = 60_000_000_000;
 const PER_CASE_BURST: u32 = 5;
@@ -50,118 +53,13 @@ const PER_CASE_BURST: u32 = 5;
 const IN_ALL_NS: u64 = 1_000_000_000;
 const IN_ALL_BURST: u32 = 60;
 
-/// Why somebody is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A case began.
-    New,
-    /// It is worse than what was told.
-    Risen,
-    /// Somebody has come a tactic further.
-    Further,
-    /// Notes had to make room while the target was down.
-    Gap,
-}
-
-impl Kind {
-    /// As in formats.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Risen => "risen",
-            Self::Further => "further",
-            Self::Gap => "gap",
-        }
-    }
-}
-
-/// One notification.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Note {
-    /// The same in every attempt, so that receivers know what they have: letters, digits, `-`.
-    pub id: String,
-    /// Why.
-    pub kind: Kind,
-    /// When it was made, seconds since the epoch.
-    pub time: i64,
-    /// How bad.
-    pub severity: Severity,
-    /// One line.
-    pub title: String,
-    /// The host's name.
-    pub host: String,
-    /// What it is about: a later note with the same key says more than an earlier one.
-    pub key: String,
-    /// Everything, as JSON.
-    pub body: Value,
-}
-
-impl Note {
-    /// News of a case.
-    pub fn of_case(case: &CaseFile, host: &str, now: i64) -> Self {
-        let kind = match case.untold {
-            Some(case_file::News::Risen) => Kind::Risen,
-            Some(case_file::News::Further) => Kind::Further,
-            Some(case_file::News::New) | None => Kind::New,
-        };
-        let key = format!("case-{}", case.id);
-        let mut body = serde_json::to_value(case).unwrap_or_default();
-        if body.to_string().len() > NOTE_BYTES_MAX / 2 {
-            // `wardmote alerts show` has them all.
-            body["left_out"] = (case.left_out + case.steps.len() as u64).into();
-            body["steps"] = Value::Array(Vec::new());
-        }
-        let what = format!("{host}\n{key}\n{}\n{}\n{}", kind.word(), case.severity, case.last);
-        let (severity, title) = (case.severity, one_line(&case.title));
-        Self { id: id_of(&what), kind, time: now, severity, title, host: host.into(), key, body }
-    }
-
-    /// That notes were dropped.
-    fn of_gap(gap: &Gap, host: &str, now: i64) -> Self {
-        let severity = gap.0.keys().max().copied().unwrap_or(Severity::Info);
-        let parts: Vec<String> =
-            gap.0.iter().map(|(severity, count)| format!("{count} {severity}")).collect();
-        let title = format!(
-            "{} notifications had no room while this target was down: {}",
-            gap.total(),
-            parts.join(", ")
-        );
-        let body = serde_json::json!({ "dropped": gap.0 });
-        let (id, key) = (id_of(&format!("{host}\n{now}\n{title}")), "gap".to_string());
-        Self { id, kind: Kind::Gap, time: now, severity, title, host: host.into(), key, body }
-    }
-
-    /// RFC 3339, in UTC.
-    pub fn time_text(&self) -> String {
-        jiff::Timestamp::from_second(self.time).unwrap_or_default().to_string()
-    }
-
-    /// The whole note with its schema, as webhooks, commands and JSON lines give it.
-    pub fn json(&self) -> Value {
-        serde_json::json!({
-            "schema": "wardmote.note/1", "type": format!("case.{}", self.kind.word()),
-            "id": self.id, "timestamp": self.time_text(), "host": self.host,
-            "severity": self.severity, "title": self.title, "key": self.key, "data": self.body,
-        })
-    }
-}
-
-fn id_of(what: &str) -> String {
-    let digest = Sha256::digest(what.as_bytes());
-    let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("wm-{hex}")
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
-}
-
 /// Why a note was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The target's, and it may pass: the note waits.
     Later(String),
+    /// The target says how long it wants to be left alone.
+    After(Duration, String),
     /// The target will never take this note.
     Never(String),
 }
@@ -193,24 +91,6 @@ pub struct Tally {
     pub waiting: u64,
 }
 
-struct State {
-    spool: Spool,
-    tally: Tally,
-    trouble: Option<String>,
-    stopping: bool,
-}
-
-/// What a target's thread and the desk share.
-struct Shared {
-    name: String,
-    host: String,
-    state: Mutex<State>,
-    wake: Condvar,
-    breaker: Breaker,
-    began: Instant,
-    clock: fn() -> i64,
-}
-
 struct Courier {
     from: Severity,
     per_case: KeyedLimit,
@@ -237,16 +117,33 @@ impl Desk {
         Self { couriers: Vec::new(), host: host_name(), began: Instant::now(), clock }
     }
 
-    /// Opens the spools below the state directory and starts a thread a target.
+    /// Opens the spools below the state directory and starts a thread a target. Targets over the network
+    /// are left to the sender's process, if there is a place to hand them over.
     pub fn open(
         targets: &[NotifySettings],
         state_directory: &Path,
+        handover: Option<&Handover>,
         clock: fn() -> i64,
     ) -> anyhow::Result<Self> {
         let mut desk = Self::empty(clock);
+        let own = state_directory.join("notify");
         for target in targets {
-            let notifier = notifier(target, state_directory)?;
-            desk.add(target, notifier, state_directory)?;
+            match handover.filter(|_| target.way.is_remote()) {
+                Some(handover) => {
+                    let spool = spool(&handover.notes(&target.name), target, Readers::Sender)?;
+                    let spool = adopted(spool, &own.join(&target.name))?;
+                    let handover = handover.clone();
+                    desk.start(target, spool, move |shared| shared.collect(&handover))?;
+                }
+                None => {
+                    let notifier = notifier(target, state_directory)?;
+                    desk.add(target, notifier, state_directory)?;
+                }
+            }
+        }
+        if let Some(handover) = handover {
+            let remote = targets.iter().filter(|target| target.way.is_remote()).cloned();
+            handover.write_targets(&remote.collect::<Vec<_>>())?;
         }
         Ok(desk)
     }
@@ -258,20 +155,22 @@ impl Desk {
         state_directory: &Path,
     ) -> anyhow::Result<()> {
         let folder = state_directory.join("notify").join(&target.name);
-        let spool = Spool::open(&folder, target.spool_bytes).map_err(|error| {
-            crate::exit::hinted(
-                format!("{}: {error}", folder.display()),
-                "is it the service's own?",
-            )
-        })?;
-        if spool.unreadable() > 0 {
-            say!("wardmote: {}: {} files are no notes", folder.display(), spool.unreadable());
-        }
+        let spool = spool(&folder, target, Readers::Own)?;
+        self.start(target, spool, move |shared| shared.run(notifier))
+    }
+
+    fn start(
+        &mut self,
+        target: &NotifySettings,
+        spool: Spool,
+        work: impl FnOnce(&Shared) + Send + 'static,
+    ) -> anyhow::Result<()> {
         let tally = Tally { received: spool.len() as u64, ..Tally::default() };
+        let state = State { spool, tally, trouble: None, full: None, stopping: false };
         let shared = Arc::new(Shared {
             name: target.name.clone(),
             host: self.host.clone(),
-            state: Mutex::new(State { spool, tally, trouble: None, stopping: false }),
+            state: Mutex::new(state),
             wake: Condvar::new(),
             breaker: Breaker::default(),
             began: self.began,
@@ -280,7 +179,7 @@ impl Desk {
         let works = Arc::clone(&shared);
         std::thread::Builder::new()
             .name(format!("notify-{}", target.name).chars().take(15).collect())
-            .spawn(move || works.run(notifier))?;
+            .spawn(move || work(&works))?;
         let per_case = KeyedLimit::new(Rate::new(PER_CASE_NS, PER_CASE_BURST));
         let in_all = Limit::new(Rate::new(IN_ALL_NS, IN_ALL_BURST));
         self.couriers.push(Courier { from: target.from, per_case, in_all, shared });
@@ -310,16 +209,18 @@ impl Desk {
                 state.tally.suppressed += 1;
                 continue;
             }
-            match state.spool.put(note) {
+            let dropped = state.spool.dropped_in_all();
+            let put = state.spool.put(note);
+            state.tally.suppressed += state.spool.dropped_in_all() - dropped;
+            match put {
                 Ok(put) => {
                     state.tally.merged += put.merged;
-                    state.tally.suppressed += put.dropped;
+                    state.full = None;
                 }
                 Err(error) => {
-                    state.tally.suppressed += 1;
                     let trouble = format!("its spool takes no note: {error}");
                     say!("wardmote: error: notify {}: {trouble}", courier.shared.name);
-                    state.trouble = Some(trouble);
+                    state.full = Some(trouble);
                 }
             }
             drop(state);
@@ -333,7 +234,8 @@ impl Desk {
             let state = courier.shared.lock();
             let waiting = state.spool.len() as u64;
             let tally = Tally { waiting, ..state.tally };
-            (courier.shared.name.clone(), tally, state.trouble.clone())
+            let trouble = state.full.as_ref().or(state.trouble.as_ref()).cloned();
+            (courier.shared.name.clone(), tally, trouble)
         };
         self.couriers.iter().map(one).collect()
     }
@@ -370,105 +272,32 @@ impl Drop for Desk {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// Opens a target's spool.
+fn spool(folder: &Path, target: &NotifySettings, readers: Readers) -> anyhow::Result<Spool> {
+    let spool = Spool::open(folder, target.spool_bytes, readers).map_err(|error| {
+        crate::exit::hinted(format!("{}: {error}", folder.display()), "is it the service's own?")
+    })?;
+    if spool.unreadable() > 0 {
+        say!("wardmote: {}: {} files are no notes", folder.display(), spool.unreadable());
     }
+    Ok(spool)
+}
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+/// With what waited where the service itself delivered before.
+fn adopted(mut spool: Spool, from: &Path) -> anyhow::Result<Spool> {
+    let adopted = spool.adopt(from).map_err(|error| {
+        crate::exit::hinted(format!("{}: {error}", from.display()), "is it the service's own?")
+    })?;
+    if adopted > 0 {
+        say!("wardmote: {}: {adopted} notes are handed over to wardmote-send", from.display());
     }
-
-    fn run(&self, mut notifier: Box<dyn Notifier>) {
-        while let Some((number, note, gap)) = self.next() {
-            if let Some(gap) = gap {
-                let told = notifier.send(&Note::of_gap(&gap, &self.host, (self.clock)()));
-                if let Err(failure) = &told {
-                    self.settle(None, Err(failure.clone()));
-                    continue;
-                }
-                if let Err(error) = self.lock().spool.told(&gap) {
-                    say!("wardmote: error: the spool of `{}`: {error}", self.name);
-                }
-            }
-            let sent = notifier.send(&note);
-            self.settle(Some(number), sent);
-        }
-    }
-
-    /// Waits for a note and for the breaker; `None` at the end.
-    fn next(&self) -> Option<(u64, Note, Option<Gap>)> {
-        let mut state = self.lock();
-        loop {
-            if state.stopping {
-                return None;
-            }
-            let now = self.now_ms();
-            // The breaker is asked last: half-open it lets one through.
-            let patience = match state.spool.len() {
-                0 => Duration::from_secs(3600),
-                _ if !self.breaker.allows(now) => {
-                    let until = self.breaker.until_ms().unwrap_or(now);
-                    Duration::from_millis(until.saturating_sub(now).max(1))
-                }
-                _ => match state.spool.first() {
-                    Some((number, note)) => {
-                        let gap = Some(state.spool.gap().clone()).filter(|gap| gap.total() > 0);
-                        return Some((number, note, gap));
-                    }
-                    None => continue,
-                },
-            };
-            let waited = self.wake.wait_timeout(state, patience);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn settle(&self, number: Option<u64>, sent: Result<(), Failure>) {
-        let mut state = self.lock();
-        let gone = |state: &mut State| match number.map(|number| state.spool.remove(number)) {
-            Some(Ok(was_there)) => was_there,
-            Some(Err(error)) => {
-                say!("wardmote: error: the spool of `{}`: {error}", self.name);
-                true
-            }
-            None => false,
-        };
-        let trouble = match sent {
-            Ok(()) => {
-                self.breaker.worked();
-                state.tally.notified += u64::from(gone(&mut state));
-                None
-            }
-            Err(Failure::Never(why)) => {
-                self.breaker.worked();
-                state.tally.suppressed += u64::from(gone(&mut state));
-                Some(format!("a notification was refused: {why}"))
-            }
-            Err(Failure::Later(why)) => {
-                self.breaker.failed(self.now_ms());
-                Some(why)
-            }
-        };
-        let trouble = trouble.map(|why| scanner::redact::line(&why));
-        if trouble != state.trouble {
-            match &trouble {
-                Some(why) => say!("wardmote: notify {}: {why}", self.name),
-                None => say!("wardmote: notify {}: works again", self.name),
-            }
-        }
-        state.trouble = trouble;
-        drop(state);
-        // Failures below the breaker's number are tried again soon, not at once.
-        if number.is_some() && self.lock().trouble.is_some() && self.breaker.until_ms().is_none() {
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
+    Ok(spool)
 }
 
 fn notifier(target: &NotifySettings, state: &Path) -> anyhow::Result<Box<dyn Notifier>> {
     Ok(match &target.way {
         Way::Webhook(settings) => Box::new(webhook::Webhook::new(settings)?),
+        Way::Otlp(settings) => Box::new(otlp::Otlp::new(settings)?),
         Way::Syslog(settings) => Box::new(syslog::Syslog::new(settings)),
         Way::Journald(settings) => Box::new(journald::Journald::new(settings)),
         Way::Email(settings) => Box::new(email::Email::new(settings)),

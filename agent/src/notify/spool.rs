@@ -5,21 +5,43 @@
 //! a case that already waits takes the earlier one's place. What cannot be read at the start (another
 //! program's file, a cut note) is left alone and counted.
 
-use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use consensus::Severity;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{NOTE_BYTES_MAX, Note};
+use super::handover::{self, GAP};
+use super::note::{NOTE_BYTES_MAX, Note};
 
 /// Most notes that wait.
 pub const NOTES_MAX: usize = 10_000;
-const GAP: &str = "gap.json";
+/// Longest file that can be a note.
+const FILE_BYTES_MAX: u64 = 2 * NOTE_BYTES_MAX as u64;
+/// Milder notes that make room at most for one that a full disk has none for.
+const FULL_TRIES_MAX: usize = 64;
+
+/// Who may read the notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// The service alone.
+    Own,
+    /// Whoever the directory above lets in: the sender.
+    Sender,
+}
+
+impl Readers {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Own => 0o600,
+            Self::Sender => 0o644,
+        }
+    }
+}
 
 /// How many notes had to make room, by severity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,31 +66,41 @@ pub struct Put {
 struct Waiting {
     severity: Severity,
     key: String,
+    id: String,
     bytes: u64,
 }
 
 /// The notes of one target.
 pub struct Spool {
     folder: PathBuf,
+    readers: Readers,
     bytes_max: u64,
     notes: BTreeMap<u64, Waiting>,
     bytes: u64,
     next: u64,
     gap: Gap,
+    gap_unwritten: bool,
+    dropped: u64,
     unreadable: u64,
 }
 
 impl Spool {
     /// Opens a folder, or makes it, and reads what waits there.
-    pub fn open(folder: &Path, bytes_max: u64) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    pub fn open(folder: &Path, bytes_max: u64, readers: Readers) -> io::Result<Self> {
+        match readers {
+            Readers::Own => DirBuilder::new().recursive(true).mode(0o700).create(folder)?,
+            Readers::Sender => handover::make_folder(folder)?,
+        }
         let mut spool = Self {
             folder: folder.to_path_buf(),
+            readers,
             bytes_max,
             notes: BTreeMap::new(),
             bytes: 0,
             next: 1,
             gap: Gap::default(),
+            gap_unwritten: false,
+            dropped: 0,
             unreadable: 0,
         };
         for entry in std::fs::read_dir(folder)?.take(2 * NOTES_MAX) {
@@ -86,7 +118,7 @@ impl Spool {
                 None => {}
             }
         }
-        spool.gap = match read_bytes(&folder.join(GAP)) {
+        spool.gap = match handover::read(&folder.join(GAP), FILE_BYTES_MAX) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(_) => Gap::default(),
         };
@@ -96,11 +128,32 @@ impl Spool {
     fn known(&mut self, number: u64, note: &Note, bytes: u64) {
         self.next = self.next.max(number + 1);
         self.bytes += bytes;
-        self.notes
-            .insert(number, Waiting { severity: note.severity, key: note.key.clone(), bytes });
+        let (key, id) = (note.key.clone(), note.id.clone());
+        self.notes.insert(number, Waiting { severity: note.severity, key, id, bytes });
     }
 
-    /// Puts a note in; it is on the disk when this returns.
+    /// Takes over what waits in another place, whole notes only; how many. What cannot be moved stays.
+    pub fn adopt(&mut self, from: &Path) -> io::Result<usize> {
+        if !from.is_dir() {
+            return Ok(0);
+        }
+        let mut other = Self::open(from, u64::MAX, Readers::Own)?;
+        let mut adopted = 0;
+        while let Some((number, note)) = other.first() {
+            self.put(&note)?;
+            other.remove(number)?;
+            adopted += 1;
+        }
+        for (severity, count) in std::mem::take(&mut other.gap.0) {
+            *self.gap.0.entry(severity).or_default() += count;
+        }
+        self.write_gap();
+        other.write_gap();
+        Ok(adopted)
+    }
+
+    /// Puts a note in; it is on the disk when this returns. One that the disk has no room for is part of
+    /// the gap, unless milder ones that wait can make room for it.
     pub fn put(&mut self, note: &Note) -> io::Result<Put> {
         let text = serde_json::to_vec(note)?;
         let mut put = Put::default();
@@ -112,27 +165,71 @@ impl Spool {
             .collect();
         let number = self.next;
         let bytes = text.len() as u64;
-        write(&self.folder, &name_of(number), &text)?;
+        let mut written = self.write(&name_of(number), &text);
+        for _ in 0..FULL_TRIES_MAX {
+            let is_full = written.as_ref().is_err_and(|error| {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            });
+            if !is_full || !self.drop_mildest(Some(note.severity)) {
+                break;
+            }
+            put.dropped += 1;
+            written = self.write(&name_of(number), &text);
+        }
+        if let Err(error) = written {
+            self.dropped(note.severity);
+            self.write_gap();
+            return Err(error);
+        }
         self.known(number, note, bytes);
         // The note is in. A file below that cannot be removed comes again after a restart, no more.
         for number in earlier {
-            let _ = self.remove(number);
-            put.merged += 1;
+            put.merged += u64::from(self.remove(number).unwrap_or(true));
         }
         while self.bytes > self.bytes_max || self.notes.len() > NOTES_MAX {
-            let mildest = self.notes.iter().min_by_key(|(number, one)| (one.severity, **number));
-            let Some((number, severity)) = mildest.map(|(number, one)| (*number, one.severity))
-            else {
+            if !self.drop_mildest(None) {
                 break;
-            };
-            *self.gap.0.entry(severity).or_default() += 1;
-            let _ = self.remove(number);
+            }
             put.dropped += 1;
         }
-        if put.dropped > 0 {
-            let _ = write(&self.folder, GAP, &serde_json::to_vec(&self.gap)?);
+        if put.dropped > 0 || self.gap_unwritten {
+            self.write_gap();
         }
         Ok(put)
+    }
+
+    /// Drops the mildest note, of those the oldest; only one that is milder than `than`, if that is said.
+    fn drop_mildest(&mut self, than: Option<Severity>) -> bool {
+        let mildest = self.notes.iter().min_by_key(|(number, one)| (one.severity, **number));
+        let Some((number, severity)) = mildest.map(|(number, one)| (*number, one.severity)) else {
+            return false;
+        };
+        if than.is_some_and(|than| severity >= than) {
+            return false;
+        }
+        self.dropped(severity);
+        let _ = self.remove(number);
+        true
+    }
+
+    fn dropped(&mut self, severity: Severity) {
+        *self.gap.0.entry(severity).or_default() += 1;
+        self.dropped += 1;
+    }
+
+    /// Notes that had no room since it was opened.
+    pub fn dropped_in_all(&self) -> u64 {
+        self.dropped
+    }
+
+    /// What could not be written is written with the next note that is.
+    fn write_gap(&mut self) {
+        let bytes = serde_json::to_vec(&self.gap).unwrap_or_default();
+        self.gap_unwritten = self.write(GAP, &bytes).is_err();
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        write(&self.folder, name, bytes, self.readers.mode())
     }
 
     /// The note to send next: the gravest, of those the oldest. One that can no longer be read is taken
@@ -182,7 +279,12 @@ impl Spool {
             }
         }
         self.gap.0.retain(|_, count| *count > 0);
-        write(&self.folder, GAP, &serde_json::to_vec(&self.gap)?)
+        self.write(GAP, &serde_json::to_vec(&self.gap)?)
+    }
+
+    /// The numbers of the notes that wait, by identifier.
+    pub fn numbers(&self) -> BTreeMap<String, u64> {
+        self.notes.iter().map(|(number, one)| (one.id.clone(), *number)).collect()
     }
 
     /// Notes that wait.
@@ -205,23 +307,13 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 fn read(path: &Path) -> io::Result<(Note, u64)> {
-    let bytes = read_bytes(path)?;
+    let bytes = handover::read(path, FILE_BYTES_MAX)?;
     Ok((serde_json::from_slice(&bytes)?, bytes.len() as u64))
 }
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let careful = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-    let file = File::options().read(true).custom_flags(careful).open(path)?;
-    let mut bytes = Vec::new();
-    let most = 2 * NOTE_BYTES_MAX as u64;
-    if !file.metadata()?.is_file() || file.take(most + 1).read_to_end(&mut bytes)? as u64 > most {
-        return Err(io::Error::other("no note of ours"));
-    }
-    Ok(bytes)
-}
-
-/// Writes a file whole: under another name, to the disk, and then under its own.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file whole: under another name, to the disk, and then under its own. The mode is what is said,
+/// whatever the umask is.
+pub(super) fn write(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     let unfinished = folder.join(format!("{name}.tmp"));
     let mut options = File::options();
     let written = options
@@ -231,13 +323,74 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(&unfinished)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            if mode != 0o600 {
+                file.set_permissions(Permissions::from_mode(mode))?;
+            }
+            file.sync_all()
+        })
         .and_then(|()| std::fs::rename(&unfinished, folder.join(name)))
         .and_then(|()| File::open(folder)?.sync_all());
     if written.is_err() {
         let _ = std::fs::remove_file(&unfinished);
     }
     written
+}
+
+/// The notes of one target, for whoever may only read them.
+#[derive(Default)]
+pub struct Reading {
+    /// Severity and identifier by number.
+    notes: BTreeMap<u64, (Severity, String)>,
+}
+
+impl Reading {
+    /// Looks what waits now. Only what was not there before is read.
+    pub fn look(&mut self, folder: &Path) -> io::Result<()> {
+        let mut there = BTreeMap::new();
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.notes.clear();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        for entry in entries.take(2 * NOTES_MAX) {
+            let path = entry?.path();
+            let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of);
+            let Some(number) = number else { continue };
+            let known = self.notes.remove(&number);
+            // One that cannot be read is the service's to count; one that is gone again was merged.
+            let read = || read(&path).ok().map(|(note, _)| (note.severity, note.id));
+            if let Some(one) = known.or_else(read) {
+                there.insert(number, one);
+            }
+        }
+        self.notes = there;
+        Ok(())
+    }
+
+    /// The identifiers of the notes that wait.
+    pub fn ids(&self) -> BTreeSet<&str> {
+        self.notes.values().map(|(_, id)| id.as_str()).collect()
+    }
+
+    /// The note to send next: the gravest, of those the oldest, that was not settled.
+    pub fn first(&mut self, folder: &Path, is_settled: impl Fn(&str) -> bool) -> Option<Note> {
+        loop {
+            let open = self.notes.iter().filter(|(_, (_, id))| !is_settled(id));
+            let best =
+                open.max_by_key(|(number, (severity, _))| (*severity, std::cmp::Reverse(**number)));
+            let number = *best?.0;
+            match read(&folder.join(name_of(number))) {
+                // Another note may stand under the number since.
+                Ok((note, _)) if !is_settled(&note.id) => return Some(note),
+                _ => drop(self.notes.remove(&number)),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -257,7 +410,7 @@ mod tests {
     #[test]
     fn the_gravest_goes_first_and_the_oldest_of_those_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(dir.path(), 1 << 20).unwrap();
+        let mut spool = Spool::open(dir.path(), 1 << 20, Readers::Own).unwrap();
         for (key, severity) in [
             ("a", Severity::Low),
             ("b", Severity::High),
@@ -268,16 +421,16 @@ mod tests {
         }
         std::fs::write(dir.path().join("0000000000000009.json.tmp"), "half").unwrap();
         std::fs::write(dir.path().join("0000000000000007.json"), "no note").unwrap();
-        let mut spool = Spool::open(dir.path(), 1 << 20).unwrap();
+        let mut spool = Spool::open(dir.path(), 1 << 20, Readers::Own).unwrap();
         assert_eq!((spool.len(), spool.unreadable()), (4, 1));
         assert_eq!(texts(&mut spool), ["b", "d", "a", "c"]);
-        assert_eq!(Spool::open(dir.path(), 1 << 20).unwrap().len(), 0);
+        assert_eq!(Spool::open(dir.path(), 1 << 20, Readers::Own).unwrap().len(), 0);
     }
 
     #[test]
     fn a_later_note_on_a_case_takes_the_earlier_ones_place_unless_that_is_graver() {
         let dir = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(dir.path(), 1 << 20).unwrap();
+        let mut spool = Spool::open(dir.path(), 1 << 20, Readers::Own).unwrap();
         spool.put(&note("a", Severity::Medium)).unwrap();
         assert_eq!(spool.put(&note("a", Severity::High)).unwrap(), Put { merged: 1, dropped: 0 });
         assert_eq!(spool.put(&note("a", Severity::Low)).unwrap(), Put::default());
@@ -288,7 +441,7 @@ mod tests {
     fn when_it_is_full_the_mildest_and_oldest_makes_room_and_the_gap_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let one = serde_json::to_vec(&note("0", Severity::High)).unwrap().len() as u64;
-        let mut spool = Spool::open(dir.path(), 3 * one + one / 2).unwrap();
+        let mut spool = Spool::open(dir.path(), 3 * one + one / 2, Readers::Own).unwrap();
         for (key, severity) in [
             ("1", Severity::High),
             ("2", Severity::Low),
@@ -299,7 +452,7 @@ mod tests {
         }
         assert_eq!(spool.gap(), &Gap([(Severity::Low, 1)].into()));
         assert_eq!(spool.put(&note("5", Severity::Info)).unwrap().dropped, 1, "itself");
-        let mut spool = Spool::open(dir.path(), 3 * one + one / 2).unwrap();
+        let mut spool = Spool::open(dir.path(), 3 * one + one / 2, Readers::Own).unwrap();
         assert_eq!(spool.gap().total(), 2);
         let gap = spool.gap().clone();
         spool.put(&note("6", Severity::High)).unwrap();

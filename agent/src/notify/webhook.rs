@@ -6,7 +6,7 @@ use std::time::Duration;
 use crypto::webhook::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
 use rustls::ClientConfig;
 
-use super::http::{Patience, Url, post, tls};
+use super::http::{Patience, Url, Want, post, tls};
 use super::{Failure, Note, Notifier};
 use crate::exit::hinted;
 use crate::settings::WebhookSettings;
@@ -70,12 +70,16 @@ impl Notifier for Webhook {
         let now = now.to_string();
         let headers =
             [(ID_HEADER, note.id.as_str()), (TIMESTAMP_HEADER, &now), (SIGNATURE_HEADER, &signed)];
-        let status = post(&self.url, self.tls.as_ref(), &headers, body.as_bytes(), self.patience)?;
-        match status {
-            200..=299 => Ok(()),
+        let tls = self.tls.as_ref();
+        let answer = post(&self.url, tls, &headers, body.as_bytes(), self.patience, Want::Head)?;
+        let status = answer.status;
+        let why = format!("HTTP status {status}");
+        match (status, answer.retry_after) {
+            (200..=299, _) => Ok(()),
             // This note will be no better another time, or nobody wants any more.
-            400 | 410 | 413 | 422 => Err(Failure::Never(format!("HTTP status {status}"))),
-            _ => Err(Failure::Later(format!("HTTP status {status}"))),
+            (400 | 410 | 413 | 422, _) => Err(Failure::Never(why)),
+            (429 | 503, Some(pause)) => Err(Failure::After(pause, why)),
+            _ => Err(Failure::Later(why)),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use consensus::Severity;
 
-use crate::events::{Event, tell};
+use crate::notices::{Notice, tell};
 use crate::pipeline::case::{CaseFile, case_file};
 use crate::store::{Alert, News};
 
@@ -16,8 +16,8 @@ pub(super) fn alerts(news: &[Alert]) {
     let grave = || news.iter().filter(|alert| alert.seen.severity >= Severity::High);
     for alert in grave().take(LINES_MAX) {
         let event = match alert.untold {
-            Some(News::Risen) => Event::AlertRisen,
-            Some(News::New) | None => Event::AlertNew,
+            Some(News::Risen) => Notice::AlertRisen,
+            Some(News::New) | None => Notice::AlertNew,
         };
         let seen = &alert.seen;
         let count = seen.count.to_string();
@@ -40,9 +40,9 @@ pub(super) fn alerts(news: &[Alert]) {
 pub(super) fn cases(news: &[CaseFile]) {
     for case in news.iter().take(LINES_MAX) {
         let event = match case.untold {
-            Some(case_file::News::Risen) => Event::CaseRisen,
-            Some(case_file::News::Further) => Event::CaseFurther,
-            Some(case_file::News::New) | None => Event::CaseNew,
+            Some(case_file::News::Risen) => Notice::CaseRisen,
+            Some(case_file::News::Further) => Notice::CaseFurther,
+            Some(case_file::News::New) | None => Notice::CaseNew,
         };
         let number = case.id.to_string();
         let mut fields = vec![("WARDMOTE_CASE", number.as_str())];

@@ -45,6 +45,8 @@ pub struct NotifySettings {
 pub enum Way {
     /// HTTP.
     Webhook(WebhookSettings),
+    /// OpenTelemetry.
+    Otlp(OtlpSettings),
     /// Syslog.
     Syslog(SyslogSettings),
     /// The system journal.
@@ -71,6 +73,8 @@ struct Given {
     spool_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     webhook: Option<WebhookSettings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    otlp: Option<OtlpSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     syslog: Option<SyslogSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +103,20 @@ pub struct WebhookSettings {
     pub url: String,
     /// Secrets, one `whsec_…` a line, the newest first: a file of mode 0600, or `credential:NAME`.
     pub secret_file: Secret,
+    /// Certificates to trust instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// OpenTelemetry logs, as JSON over HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpSettings {
+    /// `https://…/v1/logs`; `http://` only to loopback.
+    pub url: String,
+    /// Headers such as tokens, one a line: a file of mode 0600, or `credential:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_file: Option<Secret>,
     /// Certificates to trust instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -255,8 +273,7 @@ impl TryFrom<Given> for NotifySettings {
 
     fn try_from(given: Given) -> Result<Self, String> {
         let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-        let Given { name, from, spool_bytes, webhook, syslog, journald, email, command, file } =
-            given;
+        let Given { name, from, spool_bytes, .. } = given;
         if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
             return Err(format!(
                 "a target's name is 1 to {NAME_MAX} letters, digits, hyphens and underscores"
@@ -266,15 +283,17 @@ impl TryFrom<Given> for NotifySettings {
             return Err(format!("spool_bytes is 65536 to {SPOOL_BYTES_MAX}"));
         }
         let ways = [
-            webhook.map(Way::Webhook),
-            syslog.map(Way::Syslog),
-            journald.map(Way::Journald),
-            email.map(Way::Email),
-            command.map(Way::Command),
-            file.map(Way::File),
+            given.webhook.map(Way::Webhook),
+            given.otlp.map(Way::Otlp),
+            given.syslog.map(Way::Syslog),
+            given.journald.map(Way::Journald),
+            given.email.map(Way::Email),
+            given.command.map(Way::Command),
+            given.file.map(Way::File),
         ];
         let mut ways = ways.into_iter().flatten();
-        let one = "a target has exactly one of webhook, syslog, journald, email, command and file";
+        let one =
+            "a target has exactly one of webhook, otlp, syslog, journald, email, command and file";
         let (Some(way), None) = (ways.next(), ways.next()) else { return Err(one.into()) };
         way.check()?;
         Ok(Self { name, from, spool_bytes, way })
@@ -289,6 +308,7 @@ impl From<NotifySettings> for Given {
             from,
             spool_bytes,
             webhook: None,
+            otlp: None,
             syslog: None,
             journald: None,
             email: None,
@@ -297,6 +317,7 @@ impl From<NotifySettings> for Given {
         };
         match way {
             Way::Webhook(way) => given.webhook = Some(way),
+            Way::Otlp(way) => given.otlp = Some(way),
             Way::Syslog(way) => given.syslog = Some(way),
             Way::Journald(way) => given.journald = Some(way),
             Way::Email(way) => given.email = Some(way),
@@ -308,9 +329,20 @@ impl From<NotifySettings> for Given {
 }
 
 impl Way {
+    /// Whether it leaves this host by itself: then it is the sender's, where there is one. (A sendmail, a
+    /// local syslog and commands see to that themselves.)
+    pub fn is_remote(&self) -> bool {
+        match self {
+            Self::Webhook(_) | Self::Otlp(_) => true,
+            Self::Syslog(way) => !matches!(way.address, SyslogTarget::Local(_)),
+            Self::Journald(_) | Self::Email(_) | Self::Command(_) | Self::File(_) => false,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         match self {
             Self::Webhook(way) => crate::notify::url(&way.url),
+            Self::Otlp(way) => crate::notify::url(&way.url),
             Self::Email(way) => mailboxes(way),
             Self::Command(way) => command(&way.run),
             Self::File(way) if way.bytes_max < FILE_BYTES_MIN || way.keep > KEEP_MAX => {
@@ -389,6 +421,7 @@ mod tests {
         let good = [
             "{name: ops, webhook: {url: 'https://example.org/x', secret_file: /etc/s}}",
             "{name: ops, webhook: {url: 'https://example.org/x', secret_file: 'credential:ops'}}",
+            "{name: otel, otlp: {url: 'http://127.0.0.1:4318', headers_file: 'credential:otel'}}",
             "{name: a-b_1, from: high, syslog: {}}",
             "{name: s, syslog: {address: 'udp:127.0.0.1:514'}}",
             "{name: s, syslog: {address: 'tcp:[::1]:601'}}",

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::note;
+use crate::pipeline::case::case_file;
 use crate::settings::JournaldSettings;
 
 /// A target that is told what to answer.
