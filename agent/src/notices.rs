@@ -53,12 +53,14 @@ pub enum Notice {
     ResponseReverted,
     /// A response did not work.
     ResponseFailed,
+    /// The process that reads hostile text has more rights than it should.
+    SandboxIncomplete,
 }
 
 impl Notice {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CaseNew,
         Self::CaseRisen,
         Self::CaseFurther,
@@ -75,6 +77,7 @@ impl Notice {
         Self::ResponseDone,
         Self::ResponseReverted,
         Self::ResponseFailed,
+        Self::SandboxIncomplete,
     ];
 
     /// Its number: the same everywhere and for ever.
@@ -96,6 +99,7 @@ impl Notice {
             Self::ResponseDone => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e21",
             Self::ResponseReverted => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e22",
             Self::ResponseFailed => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e23",
+            Self::SandboxIncomplete => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e30",
         }
     }
 
@@ -103,7 +107,7 @@ impl Notice {
     fn priority(self) -> u8 {
         match self {
             Self::Trouble | Self::ReloadRefused => 3,
-            Self::ResponseFailed | Self::NotesLost => 4,
+            Self::ResponseFailed | Self::NotesLost | Self::SandboxIncomplete => 4,
             Self::ResponseWaiting | Self::ResponseDone | Self::ResponseReverted => 5,
             _ => 6,
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -34,7 +35,7 @@ use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
 use crate::settings::{Settings, Way};
-use crate::store::{Sighting, Store, StoreError};
+use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
 mod aloud;
@@ -47,7 +48,7 @@ mod storm_tests;
 pub mod tell;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub mod watch;
 
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
@@ -72,15 +73,21 @@ pub trait Look: Send {
     fn keep_place(&mut self) -> anyhow::Result<()>;
     /// Somebody was told of these cases.
     fn told(&mut self, cases: &[CaseFile]);
+    /// What the process gave up that reads what is hostile, in a few words.
+    fn sandbox(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What one look gave.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
     /// More of what is kept already.
     pub more: Vec<More>,
+    /// Where the readers of logs go on: kept with the rest, as one.
+    pub places: Vec<Place>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -146,6 +153,7 @@ pub struct Service {
     /// What recording and telling took: the last two stages are the loop's.
     own_timings: Timings,
     trouble: Option<String>,
+    sandbox: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
     wrote_metrics: Option<Instant>,
@@ -159,8 +167,10 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
+        let sandbox = look.sandbox();
         Self {
             parts,
+            sandbox,
             desk,
             no_desk: None,
             look: Some(look),
@@ -187,6 +197,8 @@ impl Service {
         let bus = self.parts.bus.clone();
         self.write_down();
         self.open_desk();
+        let unfinished = self.finish();
+        self.note(unfinished.err());
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let version = env!("CARGO_PKG_VERSION");
@@ -222,6 +234,13 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Ends what an earlier run was about to tell and to record when it was killed.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
+        let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
+        teller.recover(&mut **store, |told, at, alerts| recorder.lock().recover(told, at, alerts))
     }
 
     /// Takes an event from the bus.
@@ -321,6 +340,7 @@ impl Service {
             // Not a whole day later.
             self.next_audit = now + audit_every.min(RETRY_AUDIT);
         }
+        self.sandbox = look.sandbox();
         self.look = Some(look);
         self.note(settled.err());
         self.alive();
@@ -341,14 +361,13 @@ impl Service {
     fn store(&mut self, step: Step, looked: &Looked) -> anyhow::Result<()> {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
-        store.upsert(&looked.seen, now).context("the store does not take alerts")?;
-        store.add(&looked.more, now).context("the store does not take alerts")?;
-        if !looked.cases.is_empty() || !looked.merged.is_empty() {
-            store
-                .put_cases(&looked.cases, &looked.merged)
-                .context("the store does not take cases")?;
+        let Looked { seen, more, cases, merged, places, .. } = looked;
+        let brought = Brought { seen, more, cases, merged, places };
+        store.take(&brought, now).context("the store does not take what was seen")?;
+        if !seen.is_empty() {
+            self.parts.recorder.lock().judged(seen);
+            store.forget_intent(intents::JUDGED)?;
         }
-        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -391,7 +410,12 @@ impl Service {
             .unwrap_or_else(|error| format!("the store cannot be read: {error}"));
         match self.last_audit.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
             Some(at) => line.push_str(&format!("; last audit {at}")),
-            None => line.push_str("; first audit under way"),
+            None => {
+                line.push_str("; first audit under way");
+                if let Some(sandbox) = &self.sandbox {
+                    line.push_str(&format!("; sandbox: {sandbox}"));
+                }
+            }
         }
         let incomplete: usize = self.incomplete.iter().sum();
         if incomplete > 0 {
@@ -426,6 +450,7 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            sandbox: self.sandbox.clone(),
             lately: self.lately.all(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()

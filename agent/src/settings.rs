@@ -102,12 +102,27 @@ pub struct AgentSettings {
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
+    /// Whether logs and configuration are read in a child process without rights.
+    pub sandbox: SandboxSetting,
     /// Who delivers to targets over the network.
     #[serde(skip_serializing_if = "Deliver::is_auto")]
     pub deliver: Deliver,
     /// Where `wardmote send` finds what it is to deliver.
     #[serde(skip_serializing_if = "is_default_spool")]
     pub spool: PathBuf,
+}
+
+/// Whether what is hostile is read in a process without rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxSetting {
+    /// As far as the kernel can; what is missing is said.
+    #[default]
+    Auto,
+    /// The service does not start where anything is missing.
+    Required,
+    /// The service reads everything itself.
+    Off,
 }
 
 /// Who delivers to targets over the network.
@@ -157,6 +172,7 @@ impl Default for AgentSettings {
             metrics: None,
             alert_from: Severity::Low,
             keep: Span::days(90),
+            sandbox: SandboxSetting::default(),
             deliver: Deliver::Auto,
             spool: SPOOL.into(),
         }

@@ -51,7 +51,7 @@ impl Look for Scripted {
     }
 }
 
-fn seen(fingerprint: &str, severity: Severity) -> Sighting {
+pub(super) fn seen(fingerprint: &str, severity: Severity) -> Sighting {
     Sighting {
         source: Source::Sweep,
         fingerprint: fingerprint.into(),
@@ -69,7 +69,7 @@ fn looked(seen: Vec<Sighting>) -> Looked {
     Looked { seen, ..Looked::default() }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.agent.sweep_every = Span(Duration::from_millis(5));
     settings.agent.alert_from = Severity::Medium;
