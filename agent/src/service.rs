@@ -25,6 +25,7 @@ use crate::control::Shared;
 use crate::control::status::{Status, Tally};
 use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
+use crate::notices::{Notice, tell};
 use crate::notify::Desk;
 use crate::notify::handover::Handover;
 use crate::output;
@@ -33,10 +34,11 @@ use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::Settings;
+use crate::settings::{Settings, Way};
 use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
+mod aloud;
 pub mod host;
 mod journal;
 mod past;
@@ -199,6 +201,9 @@ impl Service {
         self.note(unfinished.err());
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
+        let version = env!("CARGO_PKG_VERSION");
+        let fields = [("WARDMOTE_VERSION", version)];
+        tell(Notice::Started, None, &fields, &format!("version {version} watches this host"));
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -305,8 +310,17 @@ impl Service {
             let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
-            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            teller.tell_alerts(&mut **store, |news| {
+                recorder.lock().told(news);
+                aloud::alerts(news);
+            })?;
+            let by_journald = settings.notify.iter().any(|to| matches!(to.way, Way::Journald(_)));
+            let notify = |cases: &[CaseFile]| {
+                self.desk.accept_cases(cases);
+                if !by_journald {
+                    aloud::cases(cases);
+                }
+            };
             let told = teller.tell_cases(&mut **store, notify)?;
             for case in &told {
                 let line = format!("#{} {} ({})", case.id, case.title, case.severity);
@@ -377,11 +391,11 @@ impl Service {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                say!("wardmote: error: {now}");
+                tell(Notice::Trouble, None, &[], &format!("error: {now}"));
                 self.emit(Event::Trouble(now.as_str().into()));
             }
             (Some(_), None) => {
-                say!("wardmote: the trouble is over");
+                tell(Notice::TroubleOver, None, &[], "the trouble is over");
                 self.emit(Event::Trouble("it is over".into()));
             }
             _ => {}
@@ -482,7 +496,7 @@ impl Service {
             }
             Err(error) => {
                 let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
-                say!("wardmote: error: {trouble}");
+                tell(Notice::Trouble, None, &[], &format!("error: {trouble}"));
                 self.no_desk = Some(trouble);
             }
         }
@@ -501,15 +515,14 @@ impl Service {
                 if self.wants_other_desk(&before) {
                     self.open_desk();
                 }
-                say!("wardmote: configuration reloaded");
+                tell(Notice::Reloaded, None, &[], "configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
-                say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
-                self.parts
-                    .recorder
-                    .lock()
-                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
+                let why = scanner::redact::line(&format!("{error:#}"));
+                let line = format!("error: the old configuration holds: {why}");
+                tell(Notice::ReloadRefused, None, &[], &line);
+                self.parts.recorder.lock().reloaded(Some(&why));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -531,6 +544,7 @@ impl Service {
             self.settle(ended(done)?);
         }
         self.parts.recorder.lock().stopped("told to stop");
+        tell(Notice::Stopped, None, &[], "told to stop: nobody watches this host now");
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use crate::events::{Bus, Event, Wish};
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::worker::Responder;
 use crate::journal::Options;
+use crate::notices::{Notice, tell};
 use crate::pipeline::case::CaseFile;
 use crate::powers::{Direct, Powers as _, StateFile};
 use crate::sandbox::Proxy;
@@ -103,7 +104,7 @@ fn look(
 ) -> anyhow::Result<Box<dyn Look>> {
     let (root, wanted) = (PathBuf::from("/"), settings.agent.sandbox);
     if wanted == SandboxSetting::Off {
-        say!("wardmote: sandbox: off");
+        tell(Notice::SandboxIncomplete, None, &[], "sandbox: off");
         let mut host = Host::new(root, state, clock)?;
         if let Some(carried) = carried {
             host.resume(serde_json::from_slice(&carried)?);
@@ -111,7 +112,10 @@ fn look(
         return Ok(Box::new(host.with_cases(open, next).with_responses(responder)));
     }
     let proxy = Proxy::open(root, state, clock, Box::new(this_program))?;
-    say!("wardmote: sandbox: {}", proxy.level());
+    match proxy.level() {
+        whole if whole.is_whole() => say!("wardmote: sandbox: {whole}"),
+        less => tell(Notice::SandboxIncomplete, None, &[], &format!("sandbox: {less}")),
+    }
     proxy.level().meets(wanted).map_err(|missing| {
         hinted(
             format!("agent.sandbox is required, and cannot be reached: {missing}"),

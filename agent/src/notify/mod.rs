@@ -27,14 +27,14 @@ mod email;
 mod file;
 pub mod handover;
 mod http;
-mod journald;
+pub mod journald;
 mod limit;
 mod note;
 mod ocsf;
 mod otlp;
 pub mod sender;
 mod spool;
-mod syslog;
+pub mod syslog;
 #[cfg(test)]
 mod tests;
 mod webhook;
