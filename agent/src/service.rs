@@ -12,7 +12,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
+use crate::control::metrics::Doors;
 use crate::control::status::{Status, Tally};
 use crate::exit::{Exit, failed};
 use crate::notify::Desk;
@@ -31,7 +31,7 @@ use crate::pipeline::case::{CaseFile, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::Settings;
+use crate::settings::{AgentSettings, Settings};
 use crate::store::{Sighting, Store, StoreError};
 use crate::systemd::Notifier;
 
@@ -146,6 +146,8 @@ pub struct Service {
     trouble: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
+    doors: Doors,
+    no_doors: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
 }
@@ -160,6 +162,8 @@ impl Service {
             parts,
             desk,
             no_desk: None,
+            doors: Doors::default(),
+            no_doors: None,
             look: Some(look),
             started: now,
             next_audit: now,
@@ -180,7 +184,9 @@ impl Service {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
         self.write_down();
+        self.parts.shared.write_settings(self.parts.settings.clone());
         self.open_desk();
+        self.open_doors().await;
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let mut tick = Instant::now() + TICK;
@@ -197,7 +203,7 @@ impl Service {
             };
             tokio::select! {
                 wish = wishes.recv() => match wish {
-                    Some(Wish::Reload) => self.reload(),
+                    Some(Wish::Reload) => self.reload().await,
                     Some(Wish::Stop) | None => break,
                 },
                 done = end_of_step => {
@@ -347,7 +353,8 @@ impl Service {
         }
         let own = self.parts.recorder.lock().trouble().map(str::to_string);
         let desk = self.desk.line();
-        let troubles = self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&desk);
+        let troubles =
+            self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&self.no_doors).chain(&desk);
         for trouble in troubles {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
@@ -380,7 +387,7 @@ impl Service {
         let stages = self.timings.stages().filter(|(_, took)| took.count > 0);
         status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
         self.write_metrics(&status);
-        *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.parts.shared.write_status(status);
     }
 
     /// Metrics are worth neither a stop nor more than one line of complaint.
@@ -421,7 +428,7 @@ impl Service {
     }
 
     /// Takes a new configuration, or keeps the old one and says why.
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         self.parts.notifier.reloading();
         match (self.parts.reload)() {
             Ok(settings) => {
@@ -432,6 +439,10 @@ impl Service {
                 let before = std::mem::replace(&mut self.parts.settings, settings);
                 if self.wants_other_desk(&before) {
                     self.open_desk();
+                }
+                self.parts.shared.write_settings(self.parts.settings.clone());
+                if self.wants_other_doors(&before.agent) {
+                    self.open_doors().await;
                 }
                 say!("wardmote: configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
@@ -446,6 +457,25 @@ impl Service {
             }
         }
         self.parts.notifier.ready();
+    }
+
+    /// Opens the doors to the metrics; what could not be opened is said and stops nothing.
+    async fn open_doors(&mut self) {
+        let Parts { settings, state_directory, shared, .. } = &self.parts;
+        // The old ones first: the new ones may be at the same place.
+        self.doors = Doors::default();
+        let (doors, trouble) = Doors::open(&settings.agent, state_directory, shared).await;
+        if let Some(trouble) = &trouble {
+            say!("wardmote: error: {trouble}");
+        }
+        (self.doors, self.no_doors) = (doors, trouble);
+    }
+
+    fn wants_other_doors(&self, before: &AgentSettings) -> bool {
+        let now = &self.parts.settings.agent;
+        let same = before.metrics_socket == now.metrics_socket
+            && before.metrics_listen == now.metrics_listen;
+        !same || self.no_doors.is_some()
     }
 
     fn wants_other_desk(&self, before: &Settings) -> bool {

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use crate::commands::Global;
 use crate::commands::audit::create_private;
+use crate::control::answer::Answers;
 use crate::control::{self, Shared};
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::worker::Responder;
@@ -56,6 +57,12 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let shared = Shared::default();
     let socket = state.clone();
     let recorder = SharedRecorder::new(&state).bounded(journal_options(&settings)?);
+    let answers = Answers {
+        state: state.clone(),
+        shared: Shared::clone(&shared),
+        recorder: recorder.clone(),
+    };
+    let operators = settings.clone();
     let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
     let look = Host::new(PathBuf::from("/"), &state, clock)?
         .with_cases(open, next)
@@ -77,8 +84,13 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         forward_signals(&wish)?;
         // Without it nobody can ask, but the host is watched all the same.
         match control::listen(&socket) {
-            Ok(listener) => drop(tokio::spawn(control::serve(listener, shared))),
+            Ok(listener) => drop(tokio::spawn(control::serve(listener, answers.clone()))),
             Err(error) => say!("wardmote: {}: {error}", control::path(&socket).display()),
+        }
+        match control::listen_for_operators(&operators) {
+            Ok(Some(listener)) => drop(tokio::spawn(control::serve(listener, answers))),
+            Ok(None) => {}
+            Err(error) => say!("wardmote: the socket for operators: {error}"),
         }
         service.run(wishes).await
     });
