@@ -11,6 +11,7 @@ macro_rules! say {
 mod commands;
 mod control;
 mod cursor;
+mod events;
 mod exit;
 mod govern;
 mod journal;

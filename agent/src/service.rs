@@ -16,18 +16,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
-use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
 use crate::control::metrics::Doors;
 use crate::control::status::{Status, Tally};
+use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
 use crate::notify::Desk;
 use crate::notify::handover::Handover;
 use crate::output;
-use crate::pipeline::case::{CaseFile, Timings};
+use crate::pipeline::case::storm::More;
+use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
@@ -39,6 +40,8 @@ pub mod host;
 mod journal;
 mod past;
 pub mod record;
+#[cfg(test)]
+mod storm_tests;
 pub mod tell;
 #[cfg(test)]
 mod tests;
@@ -74,6 +77,8 @@ pub trait Look: Send {
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
+    /// More of what is kept already.
+    pub more: Vec<More>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -88,15 +93,6 @@ pub struct Looked {
     pub timings: Timings,
     /// Why another audit is due before its time, in one line.
     pub stale: Option<String>,
-}
-
-/// What the operator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Read the configuration again.
-    Reload,
-    /// End.
-    Stop,
 }
 
 /// What the service is made of, besides its look.
@@ -115,6 +111,8 @@ pub struct Parts {
     pub shared: Shared,
     /// The way to the journal.
     pub recorder: SharedRecorder,
+    /// What the parts tell each other.
+    pub bus: Bus,
     /// Seconds since the epoch.
     pub clock: fn() -> i64,
 }
@@ -143,6 +141,8 @@ pub struct Service {
     began: i64,
     tally: Tally,
     timings: Timings,
+    /// What recording and telling took: the last two stages are the loop's.
+    own_timings: Timings,
     trouble: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
@@ -150,6 +150,7 @@ pub struct Service {
     no_doors: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
+    lately: Lately,
 }
 
 impl Service {
@@ -175,18 +176,21 @@ impl Service {
             began,
             tally: Tally::default(),
             timings: Timings::default(),
+            own_timings: Timings::default(),
             trouble: None,
             wrote_metrics: None,
             metrics_failed: false,
+            lately: Lately::default(),
         }
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(mut self, mut wishes: Receiver<Wish>) -> anyhow::Result<()> {
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let bus = self.parts.bus.clone();
         self.write_down();
         self.parts.shared.write_settings(self.parts.settings.clone());
         self.open_desk();
-        self.open_doors().await;
+        self.open_doors();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let mut tick = Instant::now() + TICK;
@@ -202,9 +206,9 @@ impl Service {
                 }
             };
             tokio::select! {
-                wish = wishes.recv() => match wish {
-                    Some(Wish::Reload) => self.reload().await,
-                    Some(Wish::Stop) | None => break,
+                event = bus.next() => match event {
+                    Event::Wish(Wish::Stop) => break,
+                    event => self.hear(&event),
                 },
                 done = end_of_step => {
                     running = None;
@@ -219,6 +223,23 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Takes an event from the bus.
+    fn hear(&mut self, event: &Event) {
+        self.lately.note(event, (self.parts.clock)());
+        let dropped = self.parts.bus.take_dropped();
+        if dropped > 0 {
+            self.parts.recorder.lock().lost("events", "the bus was full", dropped);
+        }
+        if *event == Event::Wish(Wish::Reload) {
+            self.reload();
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        // What finds no room is counted by the bus.
+        self.parts.bus.emit(event);
     }
 
     fn start_what_is_due(&mut self) -> Option<JoinHandle<Done>> {
@@ -266,12 +287,23 @@ impl Service {
         }
         let settled = looked.and_then(|looked| {
             self.audit_sooner(looked.stale.as_deref(), now);
+            let began = std::time::Instant::now();
             self.store(step, &looked)?;
+            let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
             teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
             let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
-            look.told(&teller.tell_cases(&mut **store, notify)?);
+            let told = teller.tell_cases(&mut **store, notify)?;
+            for case in &told {
+                let line = format!("#{} {} ({})", case.id, case.title, case.severity);
+                self.parts.bus.emit(Event::Case(line.into()));
+            }
+            look.told(&told);
+            if !looked.seen.is_empty() {
+                self.own_timings.add(Stage::Record, stored - began);
+                self.own_timings.add(Stage::Respond, stored.elapsed());
+            }
             if step == Step::Sweep {
                 look.keep_place().context("the place in the logs is not kept")?;
             }
@@ -293,6 +325,7 @@ impl Service {
         let soon = (now + CHANGE_SETTLES).max(spacing);
         if soon < self.next_audit {
             say!("wardmote: {why}: auditing again");
+            self.emit(Event::Changed(why.into()));
             self.next_audit = soon;
         }
     }
@@ -301,6 +334,7 @@ impl Service {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         store.upsert(&looked.seen, now).context("the store does not take alerts")?;
+        store.add(&looked.more, now).context("the store does not take alerts")?;
         if !looked.cases.is_empty() || !looked.merged.is_empty() {
             store
                 .put_cases(&looked.cases, &looked.merged)
@@ -315,6 +349,9 @@ impl Service {
                 .prune(now.saturating_sub(self.parts.settings.agent.keep.seconds()))
                 .context("the store does not forget old alerts")?;
             self.last_audit = Some(now);
+            let (open, unseen) = (looked.seen.len(), looked.incomplete);
+            let line = format!("{open} findings, {unseen} things could not be looked at");
+            self.parts.bus.emit(Event::Audited(line.into()));
         } else {
             self.last_sweep = Some(now);
             (self.tally, self.timings) = (looked.tally, looked.timings);
@@ -328,8 +365,12 @@ impl Service {
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
                 say!("wardmote: error: {now}");
+                self.emit(Event::Trouble(now.as_str().into()));
             }
-            (Some(_), None) => say!("wardmote: the trouble is over"),
+            (Some(_), None) => {
+                say!("wardmote: the trouble is over");
+                self.emit(Event::Trouble("it is over".into()));
+            }
             _ => {}
         }
         self.trouble = trouble;
@@ -378,13 +419,15 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            lately: self.lately.all(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
         };
         if let Err(error) = status.fill(store, now) {
             status.trouble = Some(format!("the store cannot be read: {error}"));
         }
-        let stages = self.timings.stages().filter(|(_, took)| took.count > 0);
+        let stages = self.timings.stages().chain(self.own_timings.stages());
+        let stages = stages.filter(|(_, took)| took.count > 0);
         status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
         self.write_metrics(&status);
         self.parts.shared.write_status(status);
@@ -428,7 +471,7 @@ impl Service {
     }
 
     /// Takes a new configuration, or keeps the old one and says why.
-    async fn reload(&mut self) {
+    fn reload(&mut self) {
         self.parts.notifier.reloading();
         match (self.parts.reload)() {
             Ok(settings) => {
@@ -442,7 +485,7 @@ impl Service {
                 }
                 self.parts.shared.write_settings(self.parts.settings.clone());
                 if self.wants_other_doors(&before.agent) {
-                    self.open_doors().await;
+                    self.open_doors();
                 }
                 say!("wardmote: configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
@@ -460,11 +503,11 @@ impl Service {
     }
 
     /// Opens the doors to the metrics; what could not be opened is said and stops nothing.
-    async fn open_doors(&mut self) {
+    fn open_doors(&mut self) {
         let Parts { settings, state_directory, shared, .. } = &self.parts;
         // The old ones first: the new ones may be at the same place.
         self.doors = Doors::default();
-        let (doors, trouble) = Doors::open(&settings.agent, state_directory, shared).await;
+        let (doors, trouble) = Doors::open(&settings.agent, state_directory, shared);
         if let Some(trouble) = &trouble {
             say!("wardmote: error: {trouble}");
         }

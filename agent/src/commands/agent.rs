@@ -13,18 +13,18 @@ use std::time::Duration;
 use consensus::fusion::GAP_S;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{Sender, channel};
 
 use crate::commands::Global;
 use crate::commands::audit::create_private;
 use crate::control::answer::Answers;
 use crate::control::{self, Shared};
+use crate::events::{Bus, Event, Wish};
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::worker::Responder;
 use crate::journal::Options;
 use crate::service::host::Host;
 use crate::service::record::SharedRecorder;
-use crate::service::{Parts, Service, Wish};
+use crate::service::{Parts, Service};
 use crate::settings::{Settings, Span, state_directory};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ALERTS_MAX, Store as _};
@@ -56,7 +56,9 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let (open, next) = (open?, store.next_case()?);
     let shared = Shared::default();
     let socket = state.clone();
-    let recorder = SharedRecorder::new(&state).bounded(journal_options(&settings)?);
+    let bus = Bus::default();
+    let recorder =
+        SharedRecorder::new(&state).bounded(journal_options(&settings)?).telling(bus.clone());
     let answers = Answers {
         state: state.clone(),
         shared: Shared::clone(&shared),
@@ -73,6 +75,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         reload: Box::new(move || load(named.as_deref())),
         state_directory: state,
         recorder,
+        bus: bus.clone(),
         notifier,
         shared: Shared::clone(&shared),
         clock,
@@ -80,8 +83,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let service = Service::new(Box::new(look), parts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        let (wish, wishes) = channel(4);
-        forward_signals(&wish)?;
+        forward_signals(&bus)?;
         // Without it nobody can ask, but the host is watched all the same.
         match control::listen(&socket) {
             Ok(listener) => drop(tokio::spawn(control::serve(listener, answers.clone()))),
@@ -92,7 +94,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
             Ok(None) => {}
             Err(error) => say!("wardmote: the socket for operators: {error}"),
         }
-        service.run(wishes).await
+        service.run().await
     });
     // A look that does not end is left behind; it only reads.
     runtime.shutdown_background();
@@ -130,7 +132,7 @@ fn clock() -> i64 {
 }
 
 /// SIGTERM and SIGINT stop, SIGHUP reloads.
-fn forward_signals(wishes: &Sender<Wish>) -> anyhow::Result<()> {
+fn forward_signals(bus: &Bus) -> anyhow::Result<()> {
     let kinds = [
         (SignalKind::terminate(), Wish::Stop),
         (SignalKind::interrupt(), Wish::Stop),
@@ -138,9 +140,11 @@ fn forward_signals(wishes: &Sender<Wish>) -> anyhow::Result<()> {
     ];
     for (kind, wish) in kinds {
         let mut signals = signal(kind)?;
-        let wishes = wishes.clone();
+        let bus = bus.clone();
         tokio::spawn(async move {
-            while signals.recv().await.is_some() && wishes.send(wish).await.is_ok() {}
+            while signals.recv().await.is_some() {
+                bus.emit(Event::Wish(wish));
+            }
         });
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::pipeline::case::CaseFile;
 use crate::report::text::{moment, paint};
 use crate::settings::state_directory;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Alert, Store as _};
+use crate::store::{Alert, State, Store as _};
 
 /// Most alerts and cases that are listed.
 const LISTED_MAX: usize = 10_000;
@@ -163,12 +163,10 @@ fn show(store: &SqliteStore, id: &str, color: bool, format: Format) -> anyhow::R
             Format::Text => story(&case, color)?,
         });
     }
-    let alerts = store.open_alerts(LISTED_MAX)?;
-    let alert = alerts.into_iter().find(|alert| alert.seen.fingerprint == id);
-    let alert = alert.ok_or_else(|| {
+    let alert = store.alert(id)?.ok_or_else(|| {
         hinted(
-            format!("{}: no such case or open alert", scanner::redact::printable(id)),
-            "`wardmote alerts` lists them; `wardmote explain ID` knows what is fixed as well",
+            format!("{}: no such case or alert", scanner::redact::printable(id)),
+            "`wardmote alerts` lists them; `wardmote explain ID` knows those of audits as well",
         )
     })?;
     Ok(match format {
@@ -208,6 +206,9 @@ fn told(alert: &Alert, color: bool) -> Result<String, std::fmt::Error> {
         seen.fingerprint
     )?;
     let (first, last) = (moment(alert.first_seen), moment(alert.last_seen));
+    if alert.state != State::Open {
+        writeln!(out, "  it is {}", alert.state.name())?;
+    }
     writeln!(out, "  first seen {first}, last {last}, {} times", seen.count)?;
     writeln!(out, "  `wardmote explain {}` says why", seen.fingerprint)?;
     Ok(out)

@@ -16,11 +16,13 @@ pub(crate) mod audit;
 mod completions;
 mod config;
 mod consensus;
+mod db;
 pub(crate) mod explain;
 pub(crate) mod feedback;
 mod filters;
 mod fingerprints;
 mod hash;
+mod helper;
 mod journal;
 mod mac;
 mod man;
@@ -140,6 +142,8 @@ pub enum Command {
     Open(open::Args),
     /// Message authentication codes of files, and check lists
     Mac(mac::Args),
+    /// Check, export and prune what the service keeps
+    Db(db::Args),
     /// Make, verify and show the record of what was seen, judged and done
     Journal(journal::Args),
     /// Check or show the configuration
@@ -150,6 +154,9 @@ pub enum Command {
     Completions(completions::Args),
     /// Print the manual page
     Man(man::Args),
+    /// What units with a right of their own run for the service
+    #[command(hide = true)]
+    Helper(helper::Args),
 }
 
 /// Commands of every day; the rest are tools.
@@ -163,8 +170,10 @@ pub fn program() -> clap::Command {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         format!("  {:<12} {about}\n", command.get_name())
     };
-    let (everyday, tools): (Vec<_>, Vec<_>) =
-        program.get_subcommands().partition(|command| EVERYDAY.contains(&command.get_name()));
+    let (everyday, tools): (Vec<_>, Vec<_>) = program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .partition(|command| EVERYDAY.contains(&command.get_name()));
     let list = |commands: Vec<&clap::Command>| commands.into_iter().map(line).collect::<String>();
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{}\nTools:\n{}\nOptions:\n{{options}}{{after-help}}",
@@ -203,11 +212,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Seal(args) => seal::run(args, &global),
         Command::Open(args) => open::run(args, &global),
         Command::Mac(args) => mac::run(args, &global),
+        Command::Db(args) => db::run(args, &global),
         Command::Journal(args) => journal::run(args, &global),
         Command::Config(args) => config::run(args, &global),
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),
         Command::Man(args) => man::run(args, &global),
+        Command::Helper(args) => helper::run(args),
     }
 }
 

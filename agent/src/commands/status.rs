@@ -68,6 +68,9 @@ pub(super) fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> anyhow::
     hinted(format!("{}: {error}", path.display()), "use sudo, or name the place with --state-dir")
 }
 
+/// Most lines about what happened lately: the screen stays one.
+const LATELY_MAX: usize = 5;
+
 fn screen(status: &Status, now: i64, color: bool) -> String {
     let mut out = String::new();
     let _ = write_screen(&mut out, status, now, color);
@@ -128,6 +131,12 @@ fn write_work(out: &mut String, status: &Status, now: i64) -> std::fmt::Result {
     if status.evicted > 0 {
         writeln!(out, "            {} alerts made room for others", status.evicted)?;
     }
+    for (number, one) in status.lately.iter().rev().take(LATELY_MAX).enumerate() {
+        let head = if number == 0 { "lately" } else { "" };
+        let when = ago(now, one.at);
+        let what = scanner::redact::line(&format!("{}: {}", one.what, one.line));
+        writeln!(out, "  {head:<9} {when} ago {what}")?;
+    }
     let slowest = status.stages.iter().max_by_key(|(_, took)| took.total_ns);
     if let Some((stage, took)) = slowest {
         let mean = took.total_ns / took.count.max(1) / 1_000;
@@ -159,6 +168,7 @@ pub(super) fn ago(now: i64, at: i64) -> String {
 mod tests {
     use super::*;
     use crate::control::status::Tally;
+    use crate::events::Happened;
     use crate::pipeline::case::timings::Took;
 
     #[test]
@@ -181,6 +191,9 @@ mod tests {
             tally: Tally { received: 9, notified: 1, merged: 3, suppressed: 5 },
             stages: [("collect".into(), Took { count: 2, total_ns: 8_000, most_ns: 7_000 })].into(),
             trouble: Some("disk full".into()),
+            lately: (1..8)
+                .map(|n| Happened { at: 900 + n, what: "case".into(), line: format!("#{n}") })
+                .collect(),
             ..Status::default()
         };
         let up = screen(&status, 1_000, false);
@@ -193,6 +206,11 @@ mod tests {
             "  audit     not yet",
             "  unseen    1 thing (wardmote audit lists them)",
             "  events    9 received = 1 notified + 3 merged + 5 suppressed",
+            "  lately    1 min ago case: #7",
+            "            1 min ago case: #6",
+            "            1 min ago case: #5",
+            "            1 min ago case: #4",
+            "            1 min ago case: #3",
             "  slowest   collect: 4 µs a case, 7 µs at most",
         ];
         // Levels are padded to one width.

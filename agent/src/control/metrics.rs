@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{Shared, bind};
 use crate::report::metrics;
-use crate::settings::AgentSettings;
+use crate::settings::{AgentSettings, Loopback};
 
 /// Connections at once, of each door.
 pub const CLIENTS_MAX: usize = 8;
@@ -31,7 +31,7 @@ pub struct Doors(Vec<JoinHandle<()>>);
 
 impl Doors {
     /// Opens what the settings name, within a runtime; beside that what could not be opened.
-    pub async fn open(
+    pub fn open(
         settings: &AgentSettings,
         state_directory: &Path,
         shared: &Shared,
@@ -48,7 +48,7 @@ impl Doors {
             }
         }
         if let Some(address) = settings.metrics_listen {
-            match TcpListener::bind(address.0).await {
+            match listen(address) {
                 Ok(listener) => doors.push(tokio::spawn(serve(shared.clone(), async move || {
                     listener.accept().await.map(|(stream, _)| stream)
                 }))),
@@ -58,6 +58,12 @@ impl Doors {
         let trouble = trouble.join("; ");
         (Self(doors), (!trouble.is_empty()).then(|| format!("no metrics: {trouble}")))
     }
+}
+
+fn listen(address: Loopback) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address.0)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 impl Drop for Doors {
@@ -257,18 +263,18 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (doors, trouble) = Doors::open(&settings, dir.path(), &shared).await;
+            let (doors, trouble) = Doors::open(&settings, dir.path(), &shared);
             assert_eq!((doors.0.len(), trouble), (2, None));
             let there = path.clone();
             tokio::task::spawn_blocking(move || asks_beside_silent_ones(&there)).await.unwrap();
             drop(doors);
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert!(std::os::unix::net::UnixStream::connect(&path).is_err(), "closed");
-            let (_doors, trouble) = Doors::open(&settings, dir.path(), &shared).await;
+            let (_doors, trouble) = Doors::open(&settings, dir.path(), &shared);
             assert_eq!(trouble, None, "opened again over what was left");
             std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, "precious").unwrap();
-            let (_doors, trouble) = Doors::open(&settings, dir.path(), &shared).await;
+            let (_doors, trouble) = Doors::open(&settings, dir.path(), &shared);
             assert!(trouble.unwrap().contains("something else than a socket is there"));
             assert_eq!(std::fs::read(&path).unwrap(), b"precious");
         });

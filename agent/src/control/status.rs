@@ -6,6 +6,7 @@ use consensus::Severity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::events::Happened;
 use crate::pipeline::case::timings::Took;
 use crate::store::{Store, StoreError};
 
@@ -49,6 +50,9 @@ pub struct Status {
     /// What became of the notes to each target since the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notify: BTreeMap<String, Delivery>,
+    /// What it did or met lately, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lately: Vec<Happened>,
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -126,4 +130,18 @@ pub struct Tally {
     pub merged: u64,
     /// Only counted.
     pub suppressed: u64,
+}
+
+impl Tally {
+    /// The same, with what a storm brought and was not judged: `held` more of the same, `left_out` only
+    /// counted.
+    #[must_use]
+    pub fn with_storm(self, held: u64, left_out: u64) -> Self {
+        Self {
+            received: self.received + held + left_out,
+            notified: self.notified,
+            merged: self.merged + held,
+            suppressed: self.suppressed + left_out,
+        }
+    }
 }

@@ -271,6 +271,29 @@ const SPECIAL: [(&str, &str); 7] = [
     ("ff00::/8", "multicast"),
 ];
 
+/// Why a network is never blocked, whatever else is allowed and whoever asks: the last look before the
+/// kernel, of whoever does it. What could not be looked at is a reason.
+pub fn never(
+    network: &Network,
+    widest: [u8; 2],
+    own: &Seen<Vec<IpAddr>>,
+    gateways: &Seen<Vec<IpAddr>>,
+) -> Vec<Danger> {
+    let mut dangers = Vec::new();
+    let limits = Limits {
+        allow: Networks::default(),
+        neighbours: true,
+        widest,
+        critical_units: Vec::new(),
+        per_hour: 0,
+        per_hour_of_class: 0,
+    };
+    extent(network, &limits, &mut dangers);
+    addresses("own addresses", own, network, Danger::OwnAddress, &mut dangers);
+    addresses("gateways", gateways, network, Danger::Gateway, &mut dangers);
+    dangers
+}
+
 fn hosts(network: &Network, live: &LiveSystem, limits: &Limits, dangers: &mut Vec<Danger>) {
     match &live.sessions {
         Err(why) => dangers.push(blind("sessions", why)),

@@ -17,6 +17,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use scanner::facts::Spoken;
 
 use crate::pipeline::dumped;
+use crate::pipeline::tables::{self, Tables};
 
 /// Where programs are looked for, in this order.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -63,21 +64,29 @@ pub fn everything() -> Spoken {
     spoken
 }
 
-/// The firewall's rules. Where the kernel holds no tables the answer is known to be "no rules".
+/// The firewall's rules, asked for, and where that is not allowed as the helper wrote them down.
 pub fn firewall() -> Spoken {
+    let mut spoken = firewall_itself();
+    let folder = Path::new(dumped::FOLDER);
+    dumped::fill(&mut spoken, folder, 0, std::time::SystemTime::now());
+    spoken
+}
+
+/// The firewall's rules, asked for. Where the kernel holds no tables the answer is known to be "no rules".
+pub fn firewall_itself() -> Spoken {
     let mut spoken = Spoken::default();
-    if Path::new("/sys/module/nf_tables").exists() {
-        spoken.nft_json = rules("nft", &["-j", "list", "ruleset"], &mut spoken.unanswered);
-    } else {
-        spoken.nft_json = Some(br#"{"nftables":[]}"#.to_vec());
+    match tables::nftables() {
+        Tables::Held => {
+            spoken.nft_json = rules("nft", &["-j", "list", "ruleset"], &mut spoken.unanswered);
+        }
+        Tables::None => spoken.nft_json = Some(dumped::NO_RULES.to_vec()),
+        Tables::Unseen(why) => spoken.unanswered.push(("nft".into(), why)),
     }
     spoken.iptables_save =
         legacy("ip_tables_names", "iptables-legacy-save", &mut spoken.unanswered);
     spoken.ip6tables_save =
         legacy("ip6_tables_names", "ip6tables-legacy-save", &mut spoken.unanswered);
-    let folder = Path::new(dumped::FOLDER);
-    dumped::fill(&mut spoken, folder, 0, std::time::SystemTime::now());
-    if spoken.firewall_age_s.is_none() && spoken.nft_json.as_deref().is_some_and(has_extensions) {
+    if spoken.nft_json.as_deref().is_some_and(has_extensions) {
         // nft prints extensions of iptables (as in Docker's DNAT) by name only; iptables knows them.
         for (kept, program) in [
             (&mut spoken.iptables_save, "iptables-nft-save"),

@@ -1,4 +1,5 @@
-//! The firewall's rules as a privileged helper wrote them down, for a service that may not ask itself.
+//! The firewall's rules as a privileged helper wrote them down, for a service that may not ask itself:
+//! [`fill`] reads what `wardmote helper firewall` wrote with [`write`].
 //!
 //! Only files that root alone could have written and that are fresh are believed: who can write there
 //! decides what counts as reachable. How old they are is told with every rule that decides something.
@@ -12,23 +13,48 @@ use rustix::fs::{Mode, OFlags};
 use scanner::facts::Spoken;
 use scanner::ports::firewall::RULESET_BYTES_MAX;
 
+use crate::output;
+
 /// Where the helper writes.
 pub const FOLDER: &str = "/run/wardmote/firewall";
+/// nft's JSON of a kernel without nftables.
+pub const NO_RULES: &[u8] = br#"{"nftables":[]}"#;
+/// The files.
+const NAMES: [&str; 3] = ["nft.json", "iptables", "ip6tables"];
 /// Oldest rules that are believed.
 const AGE_MAX: Duration = Duration::from_secs(600);
 /// How far ahead a file's clock may be.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
 
+/// Writes down what was answered, each file whole; what was not answered is not there afterwards. Says
+/// what could not be written.
+pub fn write(spoken: &Spoken, folder: &Path) -> std::io::Result<()> {
+    let answers = [&spoken.nft_json, &spoken.iptables_save, &spoken.ip6tables_save];
+    for (name, answer) in NAMES.into_iter().zip(answers) {
+        let path = folder.join(name);
+        match answer {
+            Some(bytes) if bytes.len() <= RULESET_BYTES_MAX => {
+                output::replace(&path, bytes, 0o600)?
+            }
+            _ => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+        }
+    }
+    Ok(())
+}
+
 /// Fills what could not be asked from the files in a folder; what is wrong with them goes to
 /// `unanswered`. Files that are not there change nothing.
 pub fn fill(spoken: &mut Spoken, folder: &Path, owner: u32, now: SystemTime) {
     let mut oldest: Option<u64> = None;
-    for (name, kept) in [
-        ("nft.json", &mut spoken.nft_json),
-        ("iptables", &mut spoken.iptables_save),
-        ("ip6tables", &mut spoken.ip6tables_save),
-    ] {
-        if kept.is_some() {
+    let answers = [&mut spoken.nft_json, &mut spoken.iptables_save, &mut spoken.ip6tables_save];
+    for (name, kept) in NAMES.into_iter().zip(answers) {
+        // Rules of iptables may stand in nftables, which only the helper could ask: where its answer on
+        // those is taken, so is the other one.
+        let empty = oldest.is_some() && kept.as_ref().is_some_and(Vec::is_empty);
+        if kept.is_some() && !empty {
             continue;
         }
         let path = folder.join(name);
@@ -132,6 +158,46 @@ mod tests {
             assert_eq!((spoken.nft_json, spoken.firewall_age_s), (None, None), "{mode:o} {age:?}");
             assert_eq!(spoken.unanswered.len(), 2, "{:?}", spoken.unanswered);
         }
+    }
+
+    #[test]
+    fn what_the_helper_writes_is_what_the_service_reads_and_old_answers_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let me = rustix::process::geteuid().as_raw();
+        let table = br#"{"nftables":[{"table":{"family":"inet","name":"x"}}]}"#.to_vec();
+        let told = Spoken {
+            nft_json: Some(table.clone()),
+            iptables_save: Some(b"*nat\nCOMMIT\n".to_vec()),
+            ip6tables_save: Some(Vec::new()),
+            ..Spoken::default()
+        };
+        write(&told, folder.path()).unwrap();
+        // A service that sees no old tables, and may not ask nft.
+        let blind = || Spoken {
+            iptables_save: Some(Vec::new()),
+            ip6tables_save: Some(Vec::new()),
+            unanswered: vec![("nft".into(), "Operation not permitted".into())],
+            ..Spoken::default()
+        };
+        let mut spoken = blind();
+        fill(&mut spoken, folder.path(), me, SystemTime::now());
+        assert_eq!(spoken.nft_json, Some(table.clone()));
+        assert_eq!(spoken.iptables_save, told.iptables_save);
+        assert!(spoken.unanswered.is_empty(), "{:?}", spoken.unanswered);
+        // What it asked itself is not replaced.
+        let asked = Spoken { nft_json: Some(NO_RULES.to_vec()), ..blind() };
+        let mut spoken = Spoken { unanswered: Vec::new(), ..asked };
+        fill(&mut spoken, folder.path(), me, SystemTime::now());
+        assert_eq!(spoken.nft_json.as_deref(), Some(NO_RULES));
+        assert_eq!(spoken.iptables_save, Some(Vec::new()));
+        // What could not be answered this time is not left from the last time; too much is no answer.
+        let most = Some(vec![b' '; RULESET_BYTES_MAX]);
+        let more = Some(vec![b' '; RULESET_BYTES_MAX + 1]);
+        let next = Spoken { iptables_save: most, ip6tables_save: more, ..Spoken::default() };
+        write(&next, folder.path()).unwrap();
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert_eq!(names[0].file_name(), "iptables");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::commands::scan::ledger;
 use crate::govern::worker::Responder;
 use crate::output;
 use crate::outside::Experts;
+use crate::pipeline::case::storm::{More, Storm};
 use crate::pipeline::case::{CaseFile, Cases, Pipeline};
 use crate::pipeline::examine::{Examined, examine, threads};
 use crate::pipeline::judge::Judges;
@@ -41,7 +42,7 @@ use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::cases::{self as kept, By, Case};
-use crate::store::{Sighting, Source};
+use crate::store::{Document, Sighting, Source};
 
 /// Most bytes of the kept place.
 const PLACE_BYTES_MAX: u64 = 64 << 20;
@@ -73,6 +74,8 @@ pub struct Host {
     heard: Vec<Detection>,
     /// The stages that make cases.
     pipeline: Pipeline,
+    /// What came lately.
+    storm: Storm,
     /// Open cases.
     cases: Cases,
     /// What was judged last, until it is stored.
@@ -83,6 +86,14 @@ pub struct Host {
     watch: Watch,
     /// Answers cases, where that is wanted.
     responses: Option<Responder>,
+}
+
+/// What a look at the logs gave, judged.
+#[derive(Default)]
+struct Heard {
+    seen: Vec<Sighting>,
+    more: Vec<More>,
+    complaints: Vec<String>,
 }
 
 impl Host {
@@ -109,6 +120,7 @@ impl Host {
             files: Arc::default(),
             heard: Vec::new(),
             pipeline: Pipeline::default(),
+            storm: Storm::default(),
             cases: Cases::new(Vec::new(), 1),
             judged: Vec::new(),
             remembers: false,
@@ -168,7 +180,7 @@ impl Host {
         tree: &RootedTree,
         detections: &[Detection],
         settings: &Settings,
-    ) -> anyhow::Result<(Vec<Sighting>, Vec<String>)> {
+    ) -> anyhow::Result<Heard> {
         if detections.is_empty() {
             return Ok(Default::default());
         }
@@ -187,8 +199,13 @@ impl Host {
         self.remember();
         let digest = trace::context(&context);
         let pipeline = &mut self.pipeline;
-        let (findings, cases) =
-            judge::findings_by(items, |item| pipeline.judge(&mut judges, item, &context, &digest));
+        let sorted = self.storm.sort(items, &context, now);
+        let (findings, cases) = judge::findings_by(sorted.judge, |item| {
+            pipeline.judge(&mut judges, item, &context, &digest)
+        });
+        for case in &cases {
+            self.storm.judged(&case.evidence, &context, &case.fingerprint, case.verdict.severity);
+        }
         // In the order in which it happened: an attack of an hour ago is no late part of one of now.
         let mut in_order: Vec<&Case> = cases.iter().collect();
         in_order.sort_by_key(|case| case.evidence.last);
@@ -196,12 +213,17 @@ impl Host {
             self.cases.take(&case.fingerprint, &case.evidence, case.verdict.severity, now);
         }
         self.cases.close(now);
-        let complaints = judges.outside.complaints();
+        let mut complaints = judges.outside.complaints();
+        if sorted.left_out > 0 {
+            let many = sorted.left_out;
+            complaints.push(format!("a storm: {many} new alerts up to low were only counted"));
+        }
         self.judged.clone_from(&cases);
         self.keep(By::Watch, &judges, context, cases);
         self.experts = judges.outside;
         let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
-        Ok((seen.collect::<anyhow::Result<_>>()?, complaints))
+        let seen = seen.collect::<anyhow::Result<_>>()?;
+        Ok(Heard { seen, more: sorted.more, complaints })
     }
 }
 
@@ -270,15 +292,16 @@ impl Look for Host {
         if let Some(responses) = &mut self.responses {
             responses.take(settings);
         }
-        let (seen, complaints) = self.judge(&tree, &outcome.detections, settings)?;
+        let Heard { seen, more, complaints } = self.judge(&tree, &outcome.detections, settings)?;
         outcome.incomplete.extend(complaints);
         self.heard = outcome.detections;
         let (cases, merged) = self.cases.changed();
         let incomplete = outcome.incomplete.len();
-        let (tally, timings) = (self.cases.tally(), self.pipeline.timings);
+        let tally = self.cases.tally().with_storm(self.storm.held, self.storm.left_out);
+        let timings = self.pipeline.timings;
         let stale = self.watch.look(now);
         let checks = BTreeSet::new();
-        Ok(Looked { seen, cases, merged, checks, incomplete, tally, timings, stale })
+        Ok(Looked { seen, more, cases, merged, checks, incomplete, tally, timings, stale })
     }
 
     fn told(&mut self, cases: &[CaseFile]) {
@@ -287,6 +310,7 @@ impl Look for Host {
 
     fn keep_place(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
+        self.storm.stored(now);
         let judged = std::mem::take(&mut self.judged);
         if let Some(responses) = &mut self.responses {
             responses.offer(&judged, now);
@@ -366,8 +390,8 @@ fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::E
         severity: finding.severity,
         accepted: finding.accepted.is_some(),
         count: finding.count,
-        verdict: serde_json::to_value(&finding.verdict)?,
-        evidence: serde_json::to_value(&finding.evidence)?,
+        verdict: Document::of(&finding.verdict)?,
+        evidence: Document::of(&finding.evidence)?,
     })
 }
 
@@ -464,7 +488,7 @@ mod tests {
             let mut host = Host::new(root.path().into(), state.path(), NOW).unwrap();
             let seen = host.sweep(&Settings::default()).unwrap().seen;
             let wanted = "never fired in 14 days";
-            seen.iter().any(|seen| seen.verdict["reasons"].to_string().contains(wanted))
+            seen.iter().any(|seen| seen.verdict.text().contains(wanted))
         };
         // Fourteen days before the one of `NOW`, on which no rule saw anything.
         assert!(reasons(Some(r#"{"today":20777,"looked":16383,"past":{},"now":{}}"#)));

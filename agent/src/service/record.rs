@@ -11,11 +11,12 @@ use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::commands::audit::create_private;
+use crate::events::{Bus, Event};
 use crate::govern::{Decision, Ledger, Outcome, Step};
 use crate::journal::disk::Directory;
 use crate::journal::{Entry, Error, Journal, Made, Options, What, boot_id, clock, create};
 use crate::secrets::random;
-use crate::store::{Alert, News, Sighting};
+use crate::store::{Alert, Document, News, Sighting};
 
 /// How soon a journal that failed is tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -24,18 +25,23 @@ pub const TICK: Duration = Duration::from_secs(5);
 
 /// One recorder for the loop and for whoever answers cases.
 #[derive(Clone)]
-pub struct SharedRecorder(Arc<Mutex<Recorder>>);
+pub struct SharedRecorder(Arc<Mutex<Recorder>>, Bus);
 
 impl SharedRecorder {
     /// A recorder for the journal in a state directory; nothing is opened yet.
     pub fn new(state: &Path) -> Self {
-        Self(Arc::new(Mutex::new(Recorder::new(state))))
+        Self(Arc::new(Mutex::new(Recorder::new(state))), Bus::default())
     }
 
     /// The same, with these bounds for the journal.
     pub fn bounded(self, options: Options) -> Self {
         self.lock().options = options;
         self
+    }
+
+    /// The same; what is decided and done is told on this bus, too.
+    pub fn telling(self, bus: Bus) -> Self {
+        Self(self.0, bus)
     }
 
     /// The recorder; whoever panicked with it has left a journal that is whole all the same.
@@ -47,10 +53,17 @@ impl SharedRecorder {
 impl Ledger for SharedRecorder {
     fn decided(&self, decision: &Decision) {
         self.lock().decided(decision);
+        let outcome = match decision.outcome {
+            Outcome::Wait { .. } => "waits for you (wardmote respond list)",
+            Outcome::Act => "is done",
+        };
+        let line = format!("{} {}: {outcome}", decision.action, decision.target);
+        self.1.emit(Event::Response(line.into()));
     }
 
     fn stepped(&self, step: &Step) {
         self.lock().stepped(step);
+        self.1.emit(Event::Response(format!("request {}: {}", step.id, step.what).into()));
     }
 }
 
@@ -94,11 +107,12 @@ impl Recorder {
 
     /// Findings were judged.
     pub fn judged(&mut self, seen: &[Sighting]) {
+        let traces: Vec<String> = seen.iter().map(|seen| trace(&seen.verdict)).collect();
         let entries: Vec<Entry<'_>> = seen
             .iter()
-            .map(|seen| {
+            .zip(&traces)
+            .map(|(seen, trace)| {
                 let (check, title) = (&*seen.check, &*seen.title);
-                let trace = seen.verdict["trace"].as_str().unwrap_or("");
                 let what = What::Judged { check, fingerprint: &seen.fingerprint, title, trace };
                 Entry::new(seen.severity, what)
             })
@@ -160,6 +174,11 @@ impl Recorder {
             operator: by.as_deref().unwrap_or(""),
         };
         self.record(&[Entry::new(Severity::Medium, what)]);
+    }
+
+    /// Something was not seen.
+    pub fn lost(&mut self, source: &str, why: &str, count: u64) {
+        self.record(&[Entry::new(Severity::Medium, What::Lost { source, why, count })]);
     }
 
     /// The service ends.
@@ -279,6 +298,16 @@ fn answer(reasons: &[String]) -> String {
     if reasons.is_empty() { "yes".into() } else { format!("no: {}", reasons.join("; ")) }
 }
 
+/// The trace that a verdict names; none where it names none.
+fn trace(verdict: &Document) -> String {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        #[serde(default)]
+        trace: String,
+    }
+    verdict.read::<Part>().map(|part| part.trace).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -326,5 +355,17 @@ mod tests {
         assert_eq!(recorder.trouble(), None);
         recorder.stopped("told to");
         assert_eq!(kinds(dir.path())[3..], ["lost", "stopped"]);
+    }
+
+    #[test]
+    fn what_is_done_about_a_case_is_recorded_and_told_on_the_bus() {
+        let dir = tempfile::tempdir().unwrap();
+        let bus = Bus::default();
+        let recorder = SharedRecorder::new(dir.path()).telling(bus.clone());
+        let step = Step { time: 1, id: 7, what: "reverted".into(), by: None, note: String::new() };
+        recorder.stepped(&step);
+        recorder.lock().stopped("told to");
+        assert_eq!(bus.take(), Some(Event::Response("request 7: reverted".into())));
+        assert_eq!(kinds(dir.path()), ["decided", "stopped"]);
     }
 }

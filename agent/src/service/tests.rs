@@ -4,13 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::mpsc::{Sender, channel};
-
 use super::tell::append;
 use super::*;
 use crate::settings::Span;
-use crate::store::Source;
 use crate::store::memory::MemoryStore;
+use crate::store::{Document, Source};
 
 /// What a test tells its look to see, and what the look was asked.
 #[derive(Default)]
@@ -62,8 +60,8 @@ fn seen(fingerprint: &str, severity: Severity) -> Sighting {
         severity,
         accepted: false,
         count: 3,
-        verdict: serde_json::json!({}),
-        evidence: serde_json::json!([]),
+        verdict: Document::of(&serde_json::json!({})).unwrap(),
+        evidence: Document::of(&[0; 0]).unwrap(),
     }
 }
 
@@ -83,14 +81,16 @@ fn run(
     dir: &Path,
     script: &Arc<Mutex<Script>>,
     reload: Box<dyn FnMut() -> anyhow::Result<Settings>>,
-    until: impl AsyncFnOnce(Sender<Wish>),
+    until: impl AsyncFnOnce(Bus),
 ) {
+    let bus = Bus::default();
     let parts = Parts {
         store: Box::new(MemoryStore::new(100)),
         settings: settings(),
         reload,
         state_directory: dir.to_path_buf(),
         recorder: SharedRecorder::new(dir),
+        bus: bus.clone(),
         shared: Shared::default(),
         notifier: Notifier::from_environment(),
         clock: || 1_000_000,
@@ -98,8 +98,7 @@ fn run(
     let service = Service::new(Box::new(Scripted(Arc::clone(script))), parts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (wish, wishes) = channel(4);
-        let (ran, ()) = tokio::join!(service.run(wishes), until(wish));
+        let (ran, ()) = tokio::join!(service.run(), until(bus));
         ran.unwrap();
     });
 }
@@ -132,9 +131,9 @@ fn tells_what_is_new_and_risen_once_and_keeps_the_place_after() {
         ],
         ..Script::default()
     }));
-    run(dir.path(), &script, Box::new(|| Ok(settings())), async |wish| {
+    run(dir.path(), &script, Box::new(|| Ok(settings())), async |bus| {
         wait_for(&script, "keep", 4).await;
-        wish.send(Wish::Stop).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Stop)));
     });
     let told: Vec<(String, String)> = lines(dir.path())
         .iter()
@@ -160,13 +159,13 @@ fn a_file_that_takes_no_lines_loses_none_and_holds_the_place() {
         sweeps: vec![looked(vec![seen("a", Severity::High)])],
         ..Script::default()
     }));
-    run(dir.path(), &script, Box::new(|| Ok(settings())), async |wish| {
+    run(dir.path(), &script, Box::new(|| Ok(settings())), async |bus| {
         wait_for(&script, "sweep", 3).await;
         assert!(!script.lock().unwrap().asked.contains(&"keep"));
         std::fs::remove_dir(&file).unwrap();
         std::fs::write(&file, "{\"cut\":\n").unwrap();
         wait_for(&script, "keep", 1).await;
-        wish.send(Wish::Stop).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Stop)));
     });
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(text.lines().count(), 2, "{text}");
@@ -178,15 +177,15 @@ fn a_failed_audit_comes_again_and_a_reload_audits_at_once() {
     let script = Arc::new(Mutex::new(Script { broken: true, ..Script::default() }));
     let mut wrong_first = vec![Ok(settings()), Err(anyhow::anyhow!("planted"))];
     let reload = Box::new(move || wrong_first.pop().unwrap());
-    run(dir.path(), &script, reload, async |wish| {
+    run(dir.path(), &script, reload, async |bus| {
         wait_for(&script, "sweep", 2).await;
         script.lock().unwrap().broken = false;
-        wish.send(Wish::Reload).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Reload)));
         wait_for(&script, "sweep", 5).await;
         assert_eq!(script.lock().unwrap().asked.iter().filter(|a| **a == "audit").count(), 1);
-        wish.send(Wish::Reload).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Reload)));
         wait_for(&script, "audit", 2).await;
-        wish.send(Wish::Stop).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Stop)));
     });
 }
 
@@ -209,12 +208,14 @@ fn a_cut_line_is_ended_and_links_and_fifos_are_refused() {
 #[test]
 fn what_makes_an_audit_stale_brings_the_next_one_and_not_too_often() {
     let dir = tempfile::tempdir().unwrap();
+    let bus = Bus::default();
     let parts = Parts {
         store: Box::new(MemoryStore::new(10)),
         settings: settings(),
         reload: Box::new(|| Ok(settings())),
         state_directory: dir.path().into(),
         recorder: SharedRecorder::new(dir.path()),
+        bus,
         notifier: Notifier::from_environment(),
         shared: Shared::default(),
         clock: || 1_000,
@@ -231,6 +232,9 @@ fn what_makes_an_audit_stale_brings_the_next_one_and_not_too_often() {
     assert!(due >= now + CHANGE_SPACING && due < now + CHANGE_SPACING * 2, "apart");
     service.settle((look(), Step::Sweep, Ok(stale)));
     assert_eq!(service.next_audit, due, "a file that changes all the time does not put it off");
+    let happened: Vec<Event> = std::iter::from_fn(|| service.parts.bus.take()).collect();
+    let audited = Event::Audited("0 findings, 0 things could not be looked at".into());
+    assert_eq!(happened, [audited, Event::Changed("/etc/ssh/sshd_config changed".into())]);
 }
 
 #[test]
@@ -258,9 +262,9 @@ fn a_case_of_which_there_is_news_reaches_a_target_that_a_reload_has_named() {
         Ok(settings)
     };
     let notes = dir.path().join("notes.jsonl");
-    run(dir.path(), &script, Box::new(reload), async |wish| {
+    run(dir.path(), &script, Box::new(reload), async |bus| {
         wait_for(&script, "sweep", 1).await;
-        wish.send(Wish::Reload).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Reload)));
         wait_for(&script, "audit", 2).await;
         let found = Looked { cases: vec![case.clone()], ..Looked::default() };
         script.lock().unwrap().sweeps.push(found);
@@ -270,11 +274,48 @@ fn a_case_of_which_there_is_news_reaches_a_target_that_a_reload_has_named() {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        wish.send(Wish::Stop).await.unwrap();
+        assert!(bus.emit(Event::Wish(Wish::Stop)));
     });
     let text = std::fs::read_to_string(&notes).unwrap();
     let note: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert_eq!((&note["key"], &note["title"]), (&"case-7".into(), &"somebody came in".into()));
     assert_eq!((&note["type"], text.lines().count()), (&"case.new".into(), 1));
     assert_eq!(script.lock().unwrap().told, [7]);
+}
+
+#[test]
+fn a_flooded_bus_is_said_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let bus = Bus::default();
+    let parts = Parts {
+        store: Box::new(MemoryStore::new(10)),
+        settings: settings(),
+        reload: Box::new(|| Ok(settings())),
+        state_directory: dir.path().into(),
+        recorder: SharedRecorder::new(dir.path()),
+        bus: bus.clone(),
+        notifier: Notifier::from_environment(),
+        shared: Shared::default(),
+        clock: || 1_000,
+    };
+    let script = Arc::new(Mutex::new(Script::default()));
+    let mut service = Service::new(Box::new(Scripted(script)), parts);
+    for _ in 0..crate::events::HELD_MAX + 3 {
+        bus.emit(Event::Case("#1 guessing".into()));
+    }
+    while let Some(event) = bus.take() {
+        service.hear(&event);
+    }
+    service.parts.recorder.lock().stopped("told to");
+    let disk = crate::journal::disk::Directory::open(&dir.path().join("journal")).unwrap();
+    let mut kinds = Vec::new();
+    let told = crate::journal::read::records::<std::io::Error>(&disk, |_, record| {
+        kinds.push(record.kind().to_string());
+        Ok(())
+    });
+    assert!(told.unwrap().incomplete.is_empty());
+    assert_eq!(kinds, ["lost", "stopped"], "once, with the count");
+    service.write_down();
+    let status = service.parts.shared.status();
+    assert_eq!(status.lately.last().map(|one| one.line.as_str()), Some("#1 guessing"));
 }

@@ -27,12 +27,28 @@ pub(super) const MIGRATION: &str = "
     INSERT INTO case_number VALUES (1);
 ";
 
+/// Documents are packed; old rows keep their text.
+pub(super) const MIGRATION_PACKED: &str = "
+    CREATE TABLE case_file_5 (
+        id       INTEGER PRIMARY KEY,
+        last     INTEGER NOT NULL,
+        severity INTEGER NOT NULL,
+        untold   INTEGER NOT NULL,
+        document BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO case_file_5 SELECT id, last, severity, untold, CAST(document AS BLOB) FROM case_file;
+    DROP TABLE case_file;
+    ALTER TABLE case_file_5 RENAME TO case_file;
+    CREATE INDEX case_last ON case_file (last);
+    CREATE INDEX case_untold ON case_file (untold, severity);
+";
+
 /// Cases in a SQLite file.
 pub(super) mod in_sqlite {
     use rusqlite::{Connection, OptionalExtension, Params, TransactionBehavior, params};
 
-    use super::super::StoreError;
     use super::super::sqlite::sql_count;
+    use super::super::{StoreError, packed};
     use super::{CASES_MAX, CaseFile, Severity};
 
     pub(in super::super) fn put(
@@ -51,7 +67,7 @@ pub(super) mod in_sqlite {
                     file.last,
                     sql_count(file.severity.index()),
                     file.untold.is_some(),
-                    serde_json::to_string(file)?,
+                    packed::pack(&serde_json::to_string(file)?),
                 ])?;
             for id in &file.joined {
                 step.prepare_cached("INSERT OR REPLACE INTO case_joined VALUES (?1, ?2)")?
@@ -131,10 +147,11 @@ pub(super) mod in_sqlite {
     ) -> Result<Vec<CaseFile>, StoreError> {
         let question = format!("SELECT document FROM case_file WHERE {which}");
         let mut question = database.prepare_cached(&question)?;
-        let documents = question.query_map(numbers, |row| row.get::<_, String>(0))?;
+        let mut rows = question.query(numbers)?;
         let mut files = Vec::new();
-        for document in documents {
-            files.push(serde_json::from_str(&document?)?);
+        while let Some(row) = rows.next()? {
+            let kept = row.get_ref(0)?.as_blob().map_err(|_| StoreError::Damaged)?;
+            files.push(serde_json::from_str(&packed::unpack(kept)?)?);
         }
         Ok(files)
     }

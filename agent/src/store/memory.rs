@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use consensus::Severity;
 
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::storm::More;
 
 use super::case_files::InMemory;
 use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state, untold};
@@ -66,6 +67,15 @@ impl Store for MemoryStore {
         Ok(seen.iter().map(|seen| self.upsert_one(seen, now)).collect())
     }
 
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
+        for more in more {
+            let Some(alert) = self.alerts.get_mut(&more.fingerprint) else { continue };
+            alert.seen.count = alert.seen.count.saturating_add(more.count);
+            alert.last_seen = alert.last_seen.max(now);
+        }
+        Ok(())
+    }
+
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {
         let wanted = |alert: &&Alert| alert.untold.is_some() && alert.seen.severity >= from;
         let mut alerts: Vec<Alert> = self.open().filter(wanted).cloned().collect();
@@ -88,6 +98,10 @@ impl Store for MemoryStore {
         alerts.sort_by_key(|alert| Reverse((alert.seen.severity, alert.last_seen)));
         alerts.truncate(limit);
         Ok(alerts)
+    }
+
+    fn alert(&self, fingerprint: &str) -> Result<Option<Alert>, StoreError> {
+        Ok(self.alerts.get(fingerprint).cloned())
     }
 
     fn open_count(&self, from: Severity) -> Result<usize, StoreError> {

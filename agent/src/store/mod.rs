@@ -18,17 +18,24 @@ use std::collections::BTreeSet;
 
 use consensus::Severity;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::storm::More;
 
+#[cfg(test)]
+mod bench;
 mod case_files;
 pub mod cases;
+mod document;
 pub mod feedback;
 #[cfg(test)]
 pub mod memory;
+mod packed;
 pub mod responses;
 pub mod sqlite;
+pub mod upkeep;
+
+pub use self::document::Document;
 
 /// Most alerts that a store keeps.
 pub const ALERTS_MAX: usize = 100_000;
@@ -75,9 +82,40 @@ pub struct Sighting {
     /// Events it stands for; 1 for a state.
     pub count: u64,
     /// The verdict, as in reports.
-    pub verdict: Value,
+    pub verdict: Document,
     /// The evidence, as in reports (redacted).
-    pub evidence: Value,
+    pub evidence: Document,
+}
+
+impl State {
+    /// Its name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Accepted => "accepted",
+            Self::Fixed => "fixed",
+        }
+    }
+}
+
+impl Source {
+    /// Its name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+impl News {
+    /// Its name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Risen => "risen",
+        }
+    }
 }
 
 /// An alert as it is kept.
@@ -147,6 +185,9 @@ pub enum StoreError {
     /// The system's: the file could not be made or opened.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The file's: a document that is not as we wrote it.
+    #[error("a document in it is damaged")]
+    Damaged,
     /// Ours: more is kept than was ever meant to be.
     #[error("it is full, and nothing in it is over")]
     Full,
@@ -163,6 +204,9 @@ pub trait Store {
     /// Takes note of sightings, all or none; says of each whether it is news.
     fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError>;
 
+    /// Adds events to alerts that are kept; those that are not kept any more are no error.
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError>;
+
     /// At most `limit` open alerts at this level or above whose news was not told, oldest first.
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError>;
 
@@ -171,6 +215,9 @@ pub trait Store {
 
     /// At most `limit` open alerts: worst first, then the one seen last.
     fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError>;
+
+    /// One alert, whatever its state.
+    fn alert(&self, fingerprint: &str) -> Result<Option<Alert>, StoreError>;
 
     /// How many alerts are open at this level or above.
     fn open_count(&self, from: Severity) -> Result<usize, StoreError>;
@@ -247,8 +294,8 @@ mod tests {
             severity,
             accepted: false,
             count: 1,
-            verdict: json!({"severity": severity, "agreement": 0.5}),
-            evidence: json!([{"file": "/etc/x", "line": 3}]),
+            verdict: Document::of(&json!({"severity": severity, "agreement": 0.5})).unwrap(),
+            evidence: Document::of(&json!([{"file": "/etc/x", "line": 3}])).unwrap(),
         }
     }
 
@@ -283,7 +330,10 @@ mod tests {
             assert_eq!((alert.first_seen, alert.last_seen, alert.seen.count), (10, 50, 5));
             assert_eq!(alert.worst, Severity::Critical);
             assert_eq!(alert.seen.verdict, sighting.verdict);
+            assert_eq!(store.alert("f1").unwrap(), Some(alert));
+            assert_eq!(store.alert("f2").unwrap(), None);
             assert_eq!(store.mark_fixed(&set(&["ssh-root"]), &set(&[])).unwrap(), ["f1"]);
+            assert_eq!(store.alert("f1").unwrap().unwrap().state, State::Fixed);
             assert!(store.open_alerts(10).unwrap().is_empty());
             assert_eq!(one(store, &sighting, 60), Change::New);
             let alert = store.open_alerts(10).unwrap().remove(0);
@@ -401,6 +451,32 @@ mod tests {
             assert_eq!(untold(store, Severity::Info), [("a".to_string(), Some(News::Risen))]);
             store.mark_fixed(&set(&["x"]), &set(&[])).unwrap();
             assert!(untold(store, Severity::Info).is_empty(), "what is fixed is no news");
+        });
+    }
+
+    #[test]
+    fn names_are_those_of_json() {
+        let states = [State::Open, State::Accepted, State::Fixed];
+        assert_eq!(json!(states), json!(states.map(State::name)));
+        let sources = [Source::Audit, Source::Sweep];
+        assert_eq!(json!(sources), json!(sources.map(Source::name)));
+        let news = [News::New, News::Risen];
+        assert_eq!(json!(news), json!(news.map(News::name)));
+    }
+
+    #[test]
+    fn more_of_the_same_is_added() {
+        on_both(|store| {
+            one(store, &seen("a", "x", Severity::Low), 5);
+            let more = |name: &str, count| More { fingerprint: name.into(), count };
+            store.add(&[more("a", 3), more("nobody", 1), more("a", 2)], 9).unwrap();
+            let alert = store.alert("a").unwrap().unwrap();
+            assert_eq!((alert.seen.count, alert.last_seen, alert.first_seen), (6, 9, 5));
+            store.add(&[more("a", u64::MAX)], 7).unwrap();
+            let alert = store.alert("a").unwrap().unwrap();
+            assert!(alert.seen.count >= i64::MAX as u64, "{}", alert.seen.count);
+            assert_eq!(alert.last_seen, 9, "a clock that was set back");
+            store.add(&[], 9).unwrap();
         });
     }
 

@@ -10,15 +10,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use consensus::Severity;
-use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Params, Row, TransactionBehavior, params};
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::storm::More;
 
 use super::case_files::{self, in_sqlite};
-use super::responses;
-use super::{Alert, Change, News, Sighting, State, Store, StoreError, change, state, untold};
+use super::{
+    Alert, Change, Document, News, Sighting, State, Store, StoreError, change, state, untold,
+};
+use super::{packed, responses};
 
 /// `ward` in ASCII.
 const APPLICATION_ID: i64 = 0x7761_7264;
@@ -46,16 +50,47 @@ const MIGRATIONS: &[&str] = &[
 ",
     case_files::MIGRATION,
     responses::MIGRATION,
+    // Verdict and evidence as one packed document; before, each was plain text, and so are old rows now.
+    "
+    CREATE TABLE alert_4 (
+        id          INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL UNIQUE,
+        source      TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        title       TEXT NOT NULL,
+        severity    INTEGER NOT NULL,
+        worst       INTEGER NOT NULL,
+        state       TEXT NOT NULL,
+        first_seen  INTEGER NOT NULL,
+        last_seen   INTEGER NOT NULL,
+        count       INTEGER NOT NULL,
+        document    BLOB NOT NULL,
+        untold      TEXT
+    ) STRICT;
+    INSERT INTO alert_4 SELECT NULL, fingerprint, source, name, title, severity, worst, state, first_seen,
+        last_seen, count, CAST(verdict || char(0) || evidence AS BLOB), untold FROM alert;
+    DROP TABLE alert;
+    ALTER TABLE alert_4 RENAME TO alert;
+    CREATE INDEX alert_open ON alert (state, severity, last_seen);
+    CREATE INDEX alert_untold ON alert (severity) WHERE untold IS NOT NULL;
+",
+    case_files::MIGRATION_PACKED,
 ];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
-    last_seen, count, verdict, evidence, untold";
+    last_seen, count, document, untold";
+
+/// Every alert, in the order in which they came.
+pub(super) const ALL_ALERTS: &str = "SELECT fingerprint, source, name, title, severity, worst, state, first_seen, \
+    last_seen, count, document, untold FROM alert ORDER BY id";
 
 /// Keeps alerts in a SQLite file.
 pub struct SqliteStore {
     pub(super) database: Connection,
     most: usize,
     evicted: u64,
+    /// Rows of alerts; `None` when they have to be counted.
+    rows: Option<usize>,
 }
 
 impl SqliteStore {
@@ -77,7 +112,7 @@ impl SqliteStore {
         database.pragma_update(None, "journal_mode", "WAL")?;
         // Few writes, and each is worth keeping through a power cut.
         database.pragma_update(None, "synchronous", "FULL")?;
-        Ok(Self { database, most, evicted: 0 })
+        Ok(Self { database, most, evicted: 0, rows: None })
     }
 
     /// Opens a file that is there, to read what the service has kept; nothing is written, not even a newer
@@ -98,7 +133,7 @@ impl SqliteStore {
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
         match (number("application_id")?, number("user_version")?) {
             (APPLICATION_ID, found) if found == known => {
-                Ok(Some(Self { database, most: 0, evicted: 0 }))
+                Ok(Some(Self { database, most: 0, evicted: 0, rows: None }))
             }
             (APPLICATION_ID, found) if found > known => Err(StoreError::Newer { found, known }),
             (APPLICATION_ID, found) => Err(StoreError::Older { found, known }),
@@ -108,10 +143,10 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    fn alerts(&self, which: &str, numbers: [i64; 2]) -> Result<Vec<Alert>, StoreError> {
+    fn alerts(&self, which: &str, values: impl Params) -> Result<Vec<Alert>, StoreError> {
         let question = format!("SELECT {COLUMNS} FROM alert WHERE {which}");
         let mut question = self.database.prepare_cached(&question)?;
-        let mut rows = question.query(numbers)?;
+        let mut rows = question.query(values)?;
         let mut alerts = Vec::new();
         while let Some(row) = rows.next()? {
             alerts.push(read_alert(row)?);
@@ -122,6 +157,7 @@ impl SqliteStore {
 
 /// What is known of a fingerprint.
 struct Known {
+    id: i64,
     state: State,
     worst: Severity,
     first_seen: i64,
@@ -131,23 +167,30 @@ struct Known {
 
 fn known(step: &Connection, fingerprint: &str) -> Result<Option<Known>, StoreError> {
     let mut question = step.prepare_cached(
-        "SELECT state, worst, first_seen, count, untold FROM alert WHERE fingerprint = ?",
+        "SELECT id, state, worst, first_seen, count, untold FROM alert WHERE fingerprint = ?",
     )?;
     let mut rows = question.query([fingerprint])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(Known {
-        state: word(row, 0)?,
-        worst: level(row.get(1)?),
-        first_seen: row.get(2)?,
-        count: row.get(3)?,
-        untold: word(row, 4)?,
+        id: row.get(0)?,
+        state: word(row, 1)?,
+        worst: level(row.get(2)?),
+        first_seen: row.get(3)?,
+        count: row.get(4)?,
+        untold: word_or_none(row, 5)?,
     }))
+}
+
+fn count(step: &Connection) -> Result<usize, StoreError> {
+    let count: i64 =
+        step.prepare_cached("SELECT count(*) FROM alert")?.query_row([], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 fn make_room(step: &Connection, most: usize) -> Result<usize, StoreError> {
     let mut delete = step.prepare_cached(
-        "DELETE FROM alert WHERE fingerprint IN (SELECT fingerprint FROM alert
-         ORDER BY state != 'fixed', severity, last_seen
+        "DELETE FROM alert WHERE id IN (SELECT id FROM alert
+         ORDER BY state != 'fixed', severity, last_seen, fingerprint
          LIMIT max(0, (SELECT count(*) FROM alert) - ? + 1))",
     )?;
     Ok(delete.execute([sql_count(most.max(1))])?)
@@ -163,25 +206,32 @@ fn put(
     let kept = known.filter(|known| known.state != State::Fixed && change != Change::New);
     let count = i64::try_from(seen.count).unwrap_or(i64::MAX);
     let worst = kept.map_or(seen.severity, |kept| kept.worst.max(seen.severity));
-    let mut insert = step.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO alert ({COLUMNS})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-    ))?;
-    insert.execute(params![
+    let document = packed::pack(&[seen.verdict.text(), seen.evidence.text()].join("\0"));
+    let values = params![
+        known.map(|known| known.id),
         seen.fingerprint,
-        text(&seen.source)?,
+        seen.source.name(),
         seen.check,
         seen.title,
         sql_count(seen.severity.index()),
         sql_count(worst.index()),
-        text(&state(seen))?,
+        state(seen).name(),
         kept.map_or(now, |kept| kept.first_seen),
         now,
         count.saturating_add(kept.map_or(0, |kept| kept.count)),
-        seen.verdict.to_string(),
-        seen.evidence.to_string(),
-        untold(kept.and_then(|kept| kept.untold), change).map(|news| text(&news)).transpose()?,
-    ])?;
+        document,
+        untold(kept.and_then(|kept| kept.untold), change).map(News::name),
+    ];
+    let statement = match known {
+        None => "INSERT INTO alert VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        Some(_) => {
+            "UPDATE alert SET fingerprint = ?2, source = ?3, name = ?4, title = ?5, severity = ?6,
+                 worst = ?7, state = ?8, first_seen = ?9, last_seen = ?10, count = ?11,
+                 document = ?12, untold = ?13
+             WHERE id = ?1"
+        }
+    };
+    step.prepare_cached(statement)?.execute(values)?;
     Ok(change)
 }
 
@@ -209,18 +259,44 @@ fn migrate(database: &mut Connection) -> Result<(), StoreError> {
 impl Store for SqliteStore {
     fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
         let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut rows = match self.rows {
+            Some(rows) => rows,
+            None => count(&step)?,
+        };
         let mut evicted = 0;
         let mut changes = Vec::with_capacity(seen.len());
         for seen in seen {
             let known = known(&step, &seen.fingerprint)?;
             if known.is_none() {
-                evicted += make_room(&step, self.most)?;
+                if rows >= self.most.max(1) {
+                    evicted += make_room(&step, self.most)?;
+                    rows = count(&step)?;
+                }
+                rows += 1;
             }
             changes.push(put(&step, seen, known.as_ref(), now)?);
         }
         step.commit()?;
+        self.rows = Some(rows);
         self.evicted += evicted as u64;
         Ok(changes)
+    }
+
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
+        if more.is_empty() {
+            return Ok(());
+        }
+        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for more in more {
+            let count = i64::try_from(more.count).unwrap_or(i64::MAX);
+            step.prepare_cached(
+                "UPDATE alert SET count = min(count, 9223372036854775807 - ?2) + ?2,
+                     last_seen = max(last_seen, ?3)
+                 WHERE fingerprint = ?1",
+            )?
+            .execute(params![more.fingerprint, count, now])?;
+        }
+        Ok(step.commit()?)
     }
 
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {
@@ -246,6 +322,10 @@ impl Store for SqliteStore {
             "state = 'open' AND ?1 = 0 ORDER BY severity DESC, last_seen DESC LIMIT ?2",
             [0, sql_count(limit)],
         )
+    }
+
+    fn alert(&self, fingerprint: &str) -> Result<Option<Alert>, StoreError> {
+        Ok(self.alerts("fingerprint = ?", [fingerprint])?.pop())
     }
 
     fn open_count(&self, from: Severity) -> Result<usize, StoreError> {
@@ -279,6 +359,7 @@ impl Store for SqliteStore {
 
     fn prune(&mut self, older: i64) -> Result<usize, StoreError> {
         in_sqlite::prune(&self.database, older)?;
+        self.rows = None;
         Ok(self
             .database
             .prepare_cached(
@@ -312,8 +393,9 @@ impl Store for SqliteStore {
     }
 }
 
-fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
-    let (verdict, evidence): (String, String) = (row.get(10)?, row.get(11)?);
+pub(super) fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
+    let document = packed::unpack(row.get_ref(10)?.as_blob().map_err(|_| StoreError::Damaged)?)?;
+    let (verdict, evidence) = document.split_once('\0').ok_or(StoreError::Damaged)?;
     let state = word(row, 6)?;
     Ok(Alert {
         seen: Sighting {
@@ -324,26 +406,32 @@ fn read_alert(row: &Row<'_>) -> Result<Alert, StoreError> {
             severity: level(row.get(4)?),
             accepted: state == State::Accepted,
             count: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
-            verdict: serde_json::from_str(&verdict)?,
-            evidence: serde_json::from_str(&evidence)?,
+            verdict: Document::kept(verdict),
+            evidence: Document::kept(evidence),
         },
         state,
         worst: level(row.get(5)?),
         first_seen: row.get(7)?,
         last_seen: row.get(8)?,
-        untold: word(row, 12)?,
+        untold: word_or_none(row, 11)?,
     })
 }
 
-/// A column that holds the name of one of our enums, or NULL.
+/// A column that holds the name of one of our enums.
 fn word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
-    let name: Option<String> = row.get(column)?;
-    Ok(serde_json::from_value(name.into())?)
+    let name = row.get_ref(column)?.as_str().map_err(|_| StoreError::Damaged)?;
+    let name: StrDeserializer<'_, serde_json::Error> = name.into_deserializer();
+    Ok(T::deserialize(name)?)
 }
 
-/// The name of an enum's value, as it is in JSON.
-fn text(value: &impl Serialize) -> Result<String, StoreError> {
-    Ok(serde_json::from_value(serde_json::to_value(value)?)?)
+fn word_or_none<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> Result<Option<T>, StoreError> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => word(row, column).map(Some),
+    }
 }
 
 fn level(index: i64) -> Severity {
@@ -370,8 +458,8 @@ mod tests {
             severity: Severity::High,
             accepted: false,
             count: u64::MAX,
-            verdict: serde_json::json!({"a": [1, 2.5, null]}),
-            evidence: serde_json::json!([]),
+            verdict: Document::of(&serde_json::json!({"a": [1, 2.5, null]})).unwrap(),
+            evidence: Document::of(&[0; 0]).unwrap(),
         }
     }
 
@@ -407,6 +495,8 @@ mod tests {
         drop(old);
         let store = SqliteStore::open(&path, 9).unwrap();
         assert_eq!(store.open_count(Severity::Info).unwrap(), 1);
+        let alert = store.alert("f").unwrap().unwrap();
+        assert_eq!((alert.seen.verdict.text(), alert.seen.evidence.text()), ("{}", "[]"));
         let count = |table: &str| -> i64 {
             let question = format!("SELECT count(*) FROM {table}");
             store.database.query_row(&question, [], |row| row.get(0)).unwrap()

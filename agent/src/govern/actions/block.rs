@@ -103,6 +103,22 @@ pub fn stands(json: &[u8], blocks: &[Blocked]) -> bool {
     hooked && SETS.iter().all(|(set, ..)| drops(set)) && found == wanted
 }
 
+/// The blocks of nft's JSON of the table, and for how long each is still there; `None` where it is none.
+pub fn listed(json: &[u8]) -> Option<Vec<Blocked>> {
+    let told = serde_json::from_slice::<Value>(json).ok()?;
+    let mut blocks = Vec::new();
+    for (set, ..) in SETS {
+        let mut sets = told["nftables"].as_array()?.iter().map(|one| &one["set"]);
+        let ours = sets.find(|one| one["name"] == set)?;
+        for element in ours["elem"].as_array().into_iter().flatten() {
+            let network = network(&element["elem"]["val"])?;
+            let seconds = element["elem"]["expires"].as_u64()?;
+            blocks.push(Blocked { network, seconds });
+        }
+    }
+    Some(blocks)
+}
+
 /// An element of a set: an address, or a prefix.
 fn network(value: &Value) -> Option<Network> {
     match value.as_str() {

@@ -2,14 +2,16 @@
 //!
 //! Whoever decides sees only [`Effects`]; the host behind it is [`Host`], and tests have their own.
 
-use std::time::Duration;
+use std::path::Path;
 
 use consensus::networks::Network;
 
 use super::Action;
 
 pub mod block;
+pub mod blocker;
 pub mod command;
+mod direct;
 mod run;
 
 /// Blocks in effect at one time.
@@ -27,7 +29,8 @@ pub struct Blocked {
 /// Whether this process has the right to change the firewall, or somebody whom it may ask has.
 pub fn may_block() -> bool {
     let own = rustix::thread::capabilities(None);
-    own.is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::NET_ADMIN))
+    let right = rustix::thread::CapabilitySet::NET_ADMIN;
+    own.is_ok_and(|sets| sets.effective.contains(right)) || Path::new(blocker::SOCKET).exists()
 }
 
 /// Why something was not done.
@@ -69,34 +72,18 @@ pub trait Effects {
     fn command(&mut self, action: &Action, case: &str, way: Way) -> Result<String, Failed>;
 }
 
-/// The host.
+/// The host. Blocks are made by `wardmote-block.service` where its socket is, else with our own rights.
 pub struct Host;
-
-/// How long `nft` may take.
-const NFT_WITHIN: Duration = Duration::from_secs(5);
 
 impl Effects for Host {
     fn block_only(&mut self, blocks: &[Blocked]) -> Result<(), Failed> {
-        let nft = run::find("nft").ok_or_else(|| Failed::Nothing("nft is not installed".into()))?;
-        let words = [nft, "-f".into(), "-".into()];
-        let rules = block::rules(blocks);
-        let mut command = run::plain(&words);
-        let said = run::run(&mut command, rules.as_bytes(), NFT_WITHIN)?;
-        // A transaction of nft happens whole or not at all.
-        if said.success { Ok(()) } else { Err(Failed::Nothing(format!("nft: {}", said.line()))) }
+        blocker::client::only(Path::new(blocker::SOCKET), blocks)
+            .unwrap_or_else(|| direct::block_only(blocks))
     }
 
     fn blocks_stand(&mut self, blocks: &[Blocked]) -> Result<bool, String> {
-        let nft = run::find("nft").ok_or("nft is not installed")?;
-        let words = ["-j", "list", "table", "inet", block::TABLE].map(Into::into);
-        let words: Vec<_> = std::iter::once(nft).chain(words).collect();
-        let said = run::run(&mut run::plain(&words), b"", NFT_WITHIN);
-        let said = said.map_err(|failed| failed.why().to_string())?;
-        match said.success {
-            true => Ok(block::stands(&said.stdout, blocks)),
-            false if said.line().contains("No such file or directory") => Ok(blocks.is_empty()),
-            false => Err(format!("nft: {}", said.line())),
-        }
+        blocker::client::stand(Path::new(blocker::SOCKET), blocks)
+            .unwrap_or_else(|| direct::blocks_stand(blocks))
     }
 
     fn command(&mut self, action: &Action, case: &str, way: Way) -> Result<String, Failed> {
@@ -106,7 +93,7 @@ impl Effects for Host {
 
 #[cfg(test)]
 #[path = "../../../../scanner/tests/namespace/mod.rs"]
-mod namespace;
+pub mod namespace;
 
 #[cfg(test)]
 mod tests {

@@ -48,12 +48,18 @@ pub fn look(tree: &dyn Tree, now: i64) -> LiveSystem {
     }
 }
 
-fn own_addresses(tree: &dyn Tree) -> Seen<Vec<IpAddr>> {
+/// This host's own addresses.
+pub fn own_addresses(tree: &dyn Tree) -> Seen<Vec<IpAddr>> {
     let (own, told) = addresses::own(tree);
     match own.0 {
         Some(own) => Ok(own.into_iter().map(|one| one.address).collect()),
         None => Err(told.join("; ")),
     }
+}
+
+/// The next hops of all routes.
+pub fn gateways() -> Seen<Vec<IpAddr>> {
+    routes::look().map(|routes| routes.gateways)
 }
 
 /// The name servers of resolv.conf(5), and those that a local stub asks.

@@ -1,4 +1,5 @@
-//! What the service sees becomes cases. One file a stage, in this order: [`assess`] (is it worth more
+//! What the service sees becomes cases. What only came again is held back before ([`storm`]); then one file
+//! a stage, in this order: [`assess`] (is it worth more
 //! than the panel?), [`retrieve`] (what was like it?), [`decompose`] (who, what, from where, with which
 //! right, what next?), [`verify`] (may it be believed?), [`route`] and [`collect`] (who is asked?),
 //! [`synthesize`] (verdict and case). What is then recorded and told is the service's.
@@ -16,11 +17,14 @@ use crate::pipeline::judge::{Judged, Judges};
 use crate::store::cases::Case;
 
 pub mod assess;
+#[cfg(test)]
+mod bench;
 pub mod case_file;
 pub mod collect;
 pub mod decompose;
 pub mod retrieve;
 pub mod route;
+pub mod storm;
 pub mod synthesize;
 pub mod tactic;
 pub mod timings;
