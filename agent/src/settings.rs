@@ -32,7 +32,8 @@ pub use journal::JournalSettings;
 pub use loopback::Loopback;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, OtlpSettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
+    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SyslogSettings, SyslogTarget, Way,
+    WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
