@@ -1,5 +1,7 @@
 //! The program itself: what its service's child may do, and what `agent.sandbox` means.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
