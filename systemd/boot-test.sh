@@ -8,64 +8,15 @@
 # Ends with 0 when all holds, 1 when something does not, 77 when it cannot be tried here.
 set -u
 binary=$1 units=$2
-[ "$(id -u)" = 0 ] && command -v systemd-nspawn nsenter >/dev/null || { echo "needs root, systemd-nspawn and nsenter"; exit 77; }
-
-scratch=$(mktemp -d)
-nspawn='' pid=''
-clean_up() {
-    [ -z "$nspawn" ] || kill "$nspawn" 2>/dev/null
-    [ -z "$nspawn" ] || wait "$nspawn" 2>/dev/null
-    umount "$scratch/root" 2>/dev/null
-    umount "$scratch" 2>/dev/null
-    rmdir "$scratch"
-}
-trap clean_up EXIT
-cannot() { echo "$1"; exit 77; }
-
-mount -t tmpfs -o size=256m tmpfs "$scratch" || cannot "no tmpfs can be mounted"
-root=$scratch/root
-mkdir "$scratch/upper" "$scratch/inner" "$root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/upper,workdir=$scratch/inner" "$root" || cannot "no overlay can be mounted"
-rm -rf "$root"/etc/systemd/system/multi-user.target.wants/*.service "$root/var/lib/wardmote" "$root/etc/wardmote"
-rm -f "$root"/var/log/auth.log "$root"/var/log/syslog "$root"/var/log/messages "$root"/var/log/secure # the journal alone
+. "$(dirname "$0")/boot.sh"
+overlay 256m
 install -m 755 "$binary" "$root/usr/bin/wardmote"
-install -m 644 "$units"/*.service "$units"/*.timer "$root/etc/systemd/system/"
+install -m 644 "$units"/*.service "$units"/*.timer "$units"/*.socket "$root/etc/systemd/system/"
 install -D -m 644 "$units/sysusers.d/wardmote.conf" "$root/usr/lib/sysusers.d/wardmote.conf"
 install -D -m 644 "$units/tmpfiles.d/wardmote.conf" "$root/usr/lib/tmpfiles.d/wardmote.conf"
 systemd-sysusers --root="$root" wardmote.conf || { echo "FAILED: sysusers"; exit 1; }
+boot
 
-# nspawn's own filter knows no landlock before systemd 255.
-systemd-nspawn -q -D "$root" --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" --register=no --keep-unit --private-network -M "wardmote-$$" -b systemd.unit=multi-user.target \
-    >"$scratch/console" 2>&1 </dev/null &
-nspawn=$!
-inside() { nsenter -t "$pid" -m -u -i -n -p -C "$@"; }
-tries=0
-until [ -n "$pid" ] && inside systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded'; do
-    tries=$((tries + 1))
-    [ "$tries" -le 150 ] || { tail -5 "$scratch/console"; cannot "it does not boot here within 30 s"; }
-    sleep 0.2
-    pid=$(tr -d ' ' <"/proc/$nspawn/task/$nspawn/children" 2>/dev/null)
-done
-
-failed=0
-holds() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >"$scratch/said" 2>&1; then echo "ok: $what"; else failed=1; echo "FAILED: $what"; cat "$scratch/said"; fi
-}
-show() { inside systemctl show -P "$1" "${2:-wardmote}"; }
-is() { # PROPERTY VALUE [UNIT]
-    [ "$(show "$1" "${3:-wardmote}")" = "$2" ] || { show "$1" "${3:-wardmote}"; false; }
-}
-within() { # SECONDS COMMAND...
-    left=$(($1 * 5))
-    shift
-    until "$@"; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        sleep 0.2
-    done
-}
 status_has() { show StatusText | grep -q "$1"; }
 main_status() { inside cat "/proc/$(show MainPID)/status"; }
 has() { main_status | grep -Eq "$1"; }
@@ -117,4 +68,43 @@ holds "and leaves its report" test -s "$root/var/lib/wardmote/last-audit.json"
 for timer in audit sweep; do
     holds "the timer of the $timer starts" inside systemctl start "wardmote-$timer.timer"
 done
+
+# Notifications over the network: from the sender alone.
+mkdir -p "$root/etc/wardmote"
+cat >"$root/etc/wardmote/wardmote.yaml" <<'END'
+notify:
+- {name: ops, from: low, webhook: {url: "http://127.0.0.1:8099/in", secret_file: "credential:ops"}}
+END
+cat >"$root/run-receiver.py" <<'END'
+import http.server
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/received", "ab") as file:
+            file.write(self.headers["webhook-signature"].encode() + b" " + body + b"\n")
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 8099), Receiver).serve_forever()
+END
+inside systemd-tmpfiles --create wardmote.conf
+echo whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw >"$root/etc/wardmote/credentials-send/ops"
+chmod 600 "$root/etc/wardmote/credentials-send/ops"
+inside ip link set lo up
+inside systemd-run -q --unit=receiver python3 /run-receiver.py
+holds "the sender says when it is ready" inside systemctl start wardmote-send
+inside systemctl start wardmote
+holds "it knows whom to tell" within 15 sh -c "nsenter -t $pid -m -u -i -n -p -C systemctl show -P StatusText wardmote-send | grep -q '^1 targets'"
+for port in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    inside logger -p auth.info -t sshd --id=4321 "Failed password for root from 192.0.2.78 port $port ssh2"
+done
+holds "a webhook arrives signed" within 20 grep -q '^v1,.*192.0.2.78' "$root/received"
+holds "the service counts it" within 10 sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep -q 'ops: [1-9][0-9]* taken, 0 waiting$'"
+sender=$(show MainPID wardmote-send)
+of_sender() { inside cat "/proc/$sender/status" | grep -Eq "$1"; }
+holds "the sender is a user of its own" of_sender '^Uid:[[:space:]]+[1-9]'
+holds "without a capability" of_sender '^CapEff:[[:space:]]+0+$'
+holds "and can get none" of_sender '^CapBnd:[[:space:]]+0+$'
+holds "it is filtered, too" of_sender '^Seccomp:[[:space:]]+2$'
+holds "of /var it sees the spool alone" sh -c "[ \"\$(nsenter -t $pid -m -p ls /proc/$sender/root/var /proc/$sender/root/var/spool/wardmote | xargs)\" = '/proc/$sender/root/var: spool tmp /proc/$sender/root/var/spool/wardmote: done out' ]"
+holds "it stops cleanly, too" inside systemctl stop wardmote-send
 exit "$failed"

@@ -15,6 +15,7 @@ mod events;
 mod exit;
 mod govern;
 mod journal;
+mod notices;
 mod notify;
 mod output;
 mod outside;

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,9 +21,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
+use crate::control::metrics::Doors;
 use crate::control::status::{Status, Tally};
 use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
+use crate::notices::{Notice, tell};
 use crate::notify::Desk;
 use crate::notify::handover::Handover;
 use crate::output;
@@ -33,10 +34,11 @@ use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::Settings;
-use crate::store::{Sighting, Store, StoreError};
+use crate::settings::{AgentSettings, Settings, Way};
+use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
+mod aloud;
 pub mod host;
 mod journal;
 mod past;
@@ -84,6 +86,8 @@ pub struct Looked {
     pub seen: Vec<Sighting>,
     /// More of what is kept already.
     pub more: Vec<More>,
+    /// Where the readers of logs go on: kept with the rest, as one.
+    pub places: Vec<Place>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -152,6 +156,8 @@ pub struct Service {
     sandbox: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
+    doors: Doors,
+    no_doors: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
     lately: Lately,
@@ -169,6 +175,8 @@ impl Service {
             sandbox,
             desk,
             no_desk: None,
+            doors: Doors::default(),
+            no_doors: None,
             look: Some(look),
             started: now,
             next_audit: now,
@@ -192,9 +200,16 @@ impl Service {
     pub async fn run(mut self) -> anyhow::Result<()> {
         let bus = self.parts.bus.clone();
         self.write_down();
+        self.parts.shared.write_settings(self.parts.settings.clone());
         self.open_desk();
+        let unfinished = self.finish();
+        self.note(unfinished.err());
+        self.open_doors();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
+        let version = env!("CARGO_PKG_VERSION");
+        let fields = [("WARDMOTE_VERSION", version)];
+        tell(Notice::Started, None, &fields, &format!("version {version} watches this host"));
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -225,6 +240,13 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Ends what an earlier run was about to tell and to record when it was killed.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
+        let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
+        teller.recover(&mut **store, |told, at, alerts| recorder.lock().recover(told, at, alerts))
     }
 
     /// Takes an event from the bus.
@@ -294,8 +316,17 @@ impl Service {
             let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
-            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            teller.tell_alerts(&mut **store, |news| {
+                recorder.lock().told(news);
+                aloud::alerts(news);
+            })?;
+            let by_journald = settings.notify.iter().any(|to| matches!(to.way, Way::Journald(_)));
+            let notify = |cases: &[CaseFile]| {
+                self.desk.accept_cases(cases);
+                if !by_journald {
+                    aloud::cases(cases);
+                }
+            };
             let told = teller.tell_cases(&mut **store, notify)?;
             for case in &told {
                 let line = format!("#{} {} ({})", case.id, case.title, case.severity);
@@ -336,14 +367,13 @@ impl Service {
     fn store(&mut self, step: Step, looked: &Looked) -> anyhow::Result<()> {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
-        store.upsert(&looked.seen, now).context("the store does not take alerts")?;
-        store.add(&looked.more, now).context("the store does not take alerts")?;
-        if !looked.cases.is_empty() || !looked.merged.is_empty() {
-            store
-                .put_cases(&looked.cases, &looked.merged)
-                .context("the store does not take cases")?;
+        let Looked { seen, more, cases, merged, places, .. } = looked;
+        let brought = Brought { seen, more, cases, merged, places };
+        store.take(&brought, now).context("the store does not take what was seen")?;
+        if !seen.is_empty() {
+            self.parts.recorder.lock().judged(seen);
+            store.forget_intent(intents::JUDGED)?;
         }
-        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -367,11 +397,11 @@ impl Service {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                say!("wardmote: error: {now}");
+                tell(Notice::Trouble, None, &[], &format!("error: {now}"));
                 self.emit(Event::Trouble(now.as_str().into()));
             }
             (Some(_), None) => {
-                say!("wardmote: the trouble is over");
+                tell(Notice::TroubleOver, None, &[], "the trouble is over");
                 self.emit(Event::Trouble("it is over".into()));
             }
             _ => {}
@@ -402,7 +432,8 @@ impl Service {
         }
         let own = self.parts.recorder.lock().trouble().map(str::to_string);
         let desk = self.desk.line();
-        let troubles = self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&desk);
+        let troubles =
+            self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&self.no_doors).chain(&desk);
         for trouble in troubles {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
@@ -438,7 +469,7 @@ impl Service {
         let stages = stages.filter(|(_, took)| took.count > 0);
         status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
         self.write_metrics(&status);
-        *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.parts.shared.write_status(status);
     }
 
     /// Metrics are worth neither a stop nor more than one line of complaint.
@@ -472,7 +503,7 @@ impl Service {
             }
             Err(error) => {
                 let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
-                say!("wardmote: error: {trouble}");
+                tell(Notice::Trouble, None, &[], &format!("error: {trouble}"));
                 self.no_desk = Some(trouble);
             }
         }
@@ -491,19 +522,41 @@ impl Service {
                 if self.wants_other_desk(&before) {
                     self.open_desk();
                 }
-                say!("wardmote: configuration reloaded");
+                self.parts.shared.write_settings(self.parts.settings.clone());
+                if self.wants_other_doors(&before.agent) {
+                    self.open_doors();
+                }
+                tell(Notice::Reloaded, None, &[], "configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
-                say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
-                self.parts
-                    .recorder
-                    .lock()
-                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
+                let why = scanner::redact::line(&format!("{error:#}"));
+                let line = format!("error: the old configuration holds: {why}");
+                tell(Notice::ReloadRefused, None, &[], &line);
+                self.parts.recorder.lock().reloaded(Some(&why));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
         self.parts.notifier.ready();
+    }
+
+    /// Opens the doors to the metrics; what could not be opened is said and stops nothing.
+    fn open_doors(&mut self) {
+        let Parts { settings, state_directory, shared, .. } = &self.parts;
+        // The old ones first: the new ones may be at the same place.
+        self.doors = Doors::default();
+        let (doors, trouble) = Doors::open(&settings.agent, state_directory, shared);
+        if let Some(trouble) = &trouble {
+            say!("wardmote: error: {trouble}");
+        }
+        (self.doors, self.no_doors) = (doors, trouble);
+    }
+
+    fn wants_other_doors(&self, before: &AgentSettings) -> bool {
+        let now = &self.parts.settings.agent;
+        let same = before.metrics_socket == now.metrics_socket
+            && before.metrics_listen == now.metrics_listen;
+        !same || self.no_doors.is_some()
     }
 
     fn wants_other_desk(&self, before: &Settings) -> bool {
@@ -521,6 +574,7 @@ impl Service {
             self.settle(ended(done)?);
         }
         self.parts.recorder.lock().stopped("told to stop");
+        tell(Notice::Stopped, None, &[], "told to stop: nobody watches this host now");
         Ok(())
     }
 }

@@ -51,7 +51,7 @@ impl Look for Scripted {
     }
 }
 
-fn seen(fingerprint: &str, severity: Severity) -> Sighting {
+pub(super) fn seen(fingerprint: &str, severity: Severity) -> Sighting {
     Sighting {
         source: Source::Sweep,
         fingerprint: fingerprint.into(),
@@ -69,7 +69,7 @@ fn looked(seen: Vec<Sighting>) -> Looked {
     Looked { seen, ..Looked::default() }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.agent.sweep_every = Span(Duration::from_millis(5));
     settings.agent.alert_from = Severity::Medium;
@@ -316,6 +316,6 @@ fn a_flooded_bus_is_said_in_the_journal() {
     assert!(told.unwrap().incomplete.is_empty());
     assert_eq!(kinds, ["lost", "stopped"], "once, with the count");
     service.write_down();
-    let status = service.parts.shared.lock().unwrap().clone();
+    let status = service.parts.shared.status();
     assert_eq!(status.lately.last().map(|one| one.line.as_str()), Some("#1 guessing"));
 }
