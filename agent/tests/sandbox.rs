@@ -1,6 +1,6 @@
 //! The program itself: what its service's child may do, and what `agent.sandbox` means.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
 
 use std::fs;
 use std::path::Path;
