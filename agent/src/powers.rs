@@ -49,6 +49,11 @@ impl StateFile {
         }
     }
 
+    /// The file of a place that the store keeps ([`crate::store::Place`]).
+    pub fn of_place(name: &str) -> Option<Self> {
+        [Self::Place, Self::JournalPlace].into_iter().find(|file| file.name() == name)
+    }
+
     /// Most bytes that are read of it.
     pub fn bytes_max(self) -> u64 {
         match self {

@@ -23,9 +23,10 @@ use crate::govern::worker::Responder;
 use crate::journal::Options;
 use crate::notices::{Notice, tell};
 use crate::pipeline::case::CaseFile;
+use crate::powers::{Direct, Powers as _, StateFile};
 use crate::sandbox::Proxy;
 use crate::sandbox::proxy::this_program;
-use crate::service::host::Host;
+use crate::service::host::{CARRIED, Host};
 use crate::service::record::SharedRecorder;
 use crate::service::{Look, Parts, Service};
 use crate::settings::{SandboxSetting, Settings, Span, state_directory};
@@ -63,7 +64,9 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let recorder =
         SharedRecorder::new(&state).bounded(journal_options(&settings)?).telling(bus.clone());
     let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
-    let look = look(&settings, &state, (open, next), responder)?;
+    restore_places(&store, &state)?;
+    let carried = store.place(CARRIED)?;
+    let look = look(&settings, &state, (open, next, carried), responder)?;
     let parts = Parts {
         store: Box::new(store),
         settings,
@@ -96,13 +99,16 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
 fn look(
     settings: &Settings,
     state: &Path,
-    (open, next): (Vec<CaseFile>, u64),
+    (open, next, carried): (Vec<CaseFile>, u64, Option<Vec<u8>>),
     responder: Responder,
 ) -> anyhow::Result<Box<dyn Look>> {
     let (root, wanted) = (PathBuf::from("/"), settings.agent.sandbox);
     if wanted == SandboxSetting::Off {
         tell(Notice::SandboxIncomplete, None, &[], "sandbox: off");
-        let host = Host::new(root, state, clock)?;
+        let mut host = Host::new(root, state, clock)?;
+        if let Some(carried) = carried {
+            host.resume(serde_json::from_slice(&carried)?);
+        }
         return Ok(Box::new(host.with_cases(open, next).with_responses(responder)));
     }
     let proxy = Proxy::open(root, state, clock, Box::new(this_program))?;
@@ -116,7 +122,21 @@ fn look(
             "`agent.sandbox: auto` goes on with what this kernel has, and says what is missing",
         )
     })?;
-    Ok(Box::new(proxy.with_cases(open, next).with_responses(responder)))
+    let proxy = proxy.with_cases(open, next).with_carried(carried);
+    Ok(Box::new(proxy.with_responses(responder)))
+}
+
+/// Brings the files of the readers' places to what is stored: a crash may have come between the two, and what
+/// is stored must not be read again.
+fn restore_places(store: &SqliteStore, state: &Path) -> anyhow::Result<()> {
+    let powers = Direct::new(state);
+    for file in [StateFile::Place, StateFile::JournalPlace] {
+        let Some(stored) = store.place(file.name())? else { continue };
+        if powers.read(file).ok().flatten().as_ref() != Some(&stored) {
+            powers.replace(file, &stored)?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads the configuration, and refuses a pace that would do nothing but look.

@@ -24,9 +24,11 @@ use crate::govern::worker::Responder;
 use crate::pipeline::accept;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::powers::{Direct, Powers as _, StateFile};
+use crate::service::host::CARRIED;
 use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::{ExpertSettings, ResponseSettings, Settings};
+use crate::store::Place;
 
 /// With nothing to do for so long, the child ends.
 pub const REST_AFTER: Duration = Duration::from_secs(60);
@@ -61,6 +63,8 @@ pub struct Proxy {
     cases: BTreeMap<u64, CaseFile>,
     next: u64,
     carried: Option<String>,
+    /// Places that are stored and not in their files yet, by name.
+    unwritten: BTreeMap<String, Vec<u8>>,
     /// What earlier children counted, and what this one has, as far as it is stored.
     before: Counts,
     counted: Counts,
@@ -115,6 +119,7 @@ impl Proxy {
             cases: BTreeMap::new(),
             next: 1,
             carried: None,
+            unwritten: BTreeMap::new(),
             before: Counts::default(),
             counted: Counts::default(),
             given: None,
@@ -144,6 +149,13 @@ impl Proxy {
         self.cases = open.into_iter().map(|case| (case.id, case)).collect();
         self.next = next;
         self
+    }
+
+    /// Goes on with what the process before left, as it is stored.
+    #[must_use]
+    pub fn with_carried(self, carried: Option<Vec<u8>>) -> Self {
+        let carried = carried.and_then(|bytes| String::from_utf8(bytes).ok());
+        Self { carried, ..self }
     }
 
     /// What of the sandbox was reached.
@@ -205,6 +217,8 @@ impl Proxy {
             {
                 return Err(anyhow!("it failed {} times; again in {left:.0?}", self.failures));
             }
+            // It reads them.
+            self.write_places()?;
             let (child, level) = Child::start((self.program)()).map_err(|why| anyhow!(why))?;
             (self.child, self.level) = (Some(child), level);
         }
@@ -227,6 +241,18 @@ impl Proxy {
                 Err(anyhow!(why))
             }
         }
+    }
+
+    /// Writes the places of readers that are stored into their files; what a full disk does not take is tried
+    /// again before anybody reads it.
+    fn write_places(&mut self) -> anyhow::Result<()> {
+        while let Some((name, bytes)) = self.unwritten.first_key_value() {
+            if let Some(file) = StateFile::of_place(name) {
+                self.powers.replace(file, bytes)?;
+            }
+            self.unwritten.pop_first();
+        }
+        Ok(())
     }
 
     fn begin(&self) -> Begin {
@@ -340,6 +366,8 @@ impl Look for Proxy {
         let done = self.have_done(&order, &settings.experts, LOOK_WITHIN)?;
         self.looked_at = std::mem::take(&mut self.broker.changes);
         let gave = self.gave(done)?;
+        let mut gave = gave;
+        gave.looked.places = places(&gave);
         let mut looked = gave.looked.clone();
         (looked.tally, looked.timings) = self.total((looked.tally, looked.timings));
         looked.stale = self.watch.look(now);
@@ -353,11 +381,8 @@ impl Look for Proxy {
         if let Some(responses) = &mut self.responses {
             responses.offer(&gave.judged, now);
         }
-        if let Some(at) = gave.journal_place {
-            self.powers.replace(StateFile::JournalPlace, format!("{at}\n").as_bytes())?;
-        }
-        if let Some(place) = &gave.place {
-            self.powers.replace(StateFile::Place, place.as_bytes())?;
+        for place in &gave.looked.places {
+            self.unwritten.insert(place.name.clone(), place.bytes.clone());
         }
         let went_on = gave.place.is_some() || gave.journal_place.is_some();
         let idle = !went_on && gave.looked.seen.is_empty();
@@ -373,7 +398,7 @@ impl Look for Proxy {
         if self.have_done(&Order::Kept { now }, &[], ORDER_WITHIN).is_err() {
             self.end();
         }
-        Ok(())
+        self.write_places()
     }
 
     fn told(&mut self, cases: &[CaseFile]) {
@@ -394,6 +419,19 @@ impl Look for Proxy {
     fn sandbox(&self) -> Option<String> {
         Some(self.level.to_string())
     }
+}
+
+/// What the store keeps with the rest, so that a crash at any moment goes on where it is stored.
+fn places(gave: &Gave) -> Vec<Place> {
+    let place = |name: &str, bytes: Vec<u8>| Place { name: name.to_string(), bytes };
+    let file = gave.place.as_ref().map(|text| (StateFile::Place.name(), text.clone()));
+    let journal = gave.journal_place.map(|at| (StateFile::JournalPlace.name(), format!("{at}\n")));
+    let carried = gave.carried.as_ref().map(|text| (CARRIED, text.clone()));
+    [file, journal, carried]
+        .into_iter()
+        .flatten()
+        .map(|(name, text)| place(name, text.into_bytes()))
+        .collect()
 }
 
 /// What of the configuration concerns a look: no target, no secret, no command.

@@ -40,10 +40,13 @@ use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
 use crate::store::cases::{By, Case};
-use crate::store::{Document, Sighting, Source};
+use crate::store::{Document, Place, Sighting, Source};
 
 /// A syslog daemon that wrote within this time is alive.
 const SYSLOG_ALIVE_SECONDS: i64 = 3_600;
+
+/// The place under which the store keeps what is [`Carried`].
+pub const CARRIED: &str = "carried";
 
 /// What one process that looks leaves to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -216,6 +219,21 @@ impl Host {
         (self.unkept.as_deref(), self.journal.reached())
     }
 
+    /// The same for the store. What is carried along matters to the journal's reader alone.
+    fn stored_places(&self) -> anyhow::Result<Vec<Place>> {
+        let (file, journal) = self.places();
+        let mut places = Vec::new();
+        let mut put = |name: &str, bytes: Vec<u8>| places.push(Place { name: name.into(), bytes });
+        if let Some(text) = file {
+            put(StateFile::Place.name(), text.into());
+        }
+        if let Some(at) = journal {
+            put(StateFile::JournalPlace.name(), format!("{at}\n").into());
+            put(CARRIED, serde_json::to_vec(&self.carried())?);
+        }
+        Ok(places)
+    }
+
     /// What was judged last.
     pub fn judged(&self) -> &[Case] {
         &self.judged
@@ -372,7 +390,7 @@ impl Look for Host {
         let timings = self.pipeline.timings;
         let stale = self.watch.as_mut().and_then(|watch| watch.look(now));
         let checks = BTreeSet::new();
-        let places = Vec::new();
+        let places = self.stored_places()?;
         Ok(Looked { seen, more, places, cases, merged, checks, incomplete, tally, timings, stale })
     }
 
@@ -391,15 +409,17 @@ impl Look for Host {
             let severity = case.verdict.severity;
             self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
         }
-        self.memory.note(&std::mem::take(&mut self.heard), (self.clock)())?;
-        self.journal.keep_place()?;
-        let Some(reached) = self.reached.take() else { return Ok(()) };
-        if let Some(place) = &self.unkept {
-            self.powers.replace(StateFile::Place, place.as_bytes())?;
-        }
-        self.unkept = None;
-        self.kept = Some(reached);
-        Ok(())
+        // What was seen is stored: this goes on behind it, whatever becomes of the files.
+        let noted = self.memory.note(&std::mem::take(&mut self.heard), now);
+        let journal_place = self.journal.keep_place();
+        let place = match (self.reached.take(), self.unkept.take()) {
+            (Some(reached), unkept) => {
+                self.kept = Some(reached);
+                unkept.map_or(Ok(()), |text| self.powers.replace(StateFile::Place, text.as_bytes()))
+            }
+            (None, _) => Ok(()),
+        };
+        noted.and(journal_place).and(place)
     }
 }
 

@@ -92,10 +92,9 @@ impl Journal {
     /// What was found is stored.
     pub fn keep_place(&mut self) -> anyhow::Result<()> {
         let Some(reached) = self.reached.take() else { return Ok(()) };
-        self.powers.replace(StateFile::JournalPlace, format!("{reached}\n").as_bytes())?;
         self.kept = Some(reached);
         self.known = std::mem::take(&mut self.found);
-        Ok(())
+        self.powers.replace(StateFile::JournalPlace, format!("{reached}\n").as_bytes())
     }
 
     /// Leaves out stories that ended before `begin` or are as they were, and counts only what is new.
