@@ -29,6 +29,11 @@ holds "it has one capability" has '^CapEff:[[:space:]]+0000000000000004$'
 holds "nothing more can be got" has '^CapBnd:[[:space:]]+0000000000000004$'
 holds "it is filtered" has '^Seccomp:[[:space:]]+2$'
 holds "it gets no new privileges" has '^NoNewPrivs:[[:space:]]+1$'
+child_has() { inside cat "/proc/$(inside pgrep -P "$(show MainPID)" -f ' look$' | head -1)/status" | grep -Eq "$1"; }
+holds "what reads the logs has no capability" within 15 child_has '^CapEff:[[:space:]]+0000000000000000$'
+holds "and none to come by" within 15 child_has '^CapPrm:[[:space:]]+0000000000000000$'
+holds "and its calls are filtered by its own filters, too" within 15 child_has '^Seccomp_filters:[[:space:]]+[0-9]{2}$'
+holds "nothing of its sandbox is missing" sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep '^  sandbox   landlock ABI' | grep -vq missing"
 holds "its state is private" sh -c "[ \"\$(stat -c %a '$root/var/lib/wardmote' '$root/var/lib/wardmote/wardmote.db' | xargs)\" = '700 600' ]"
 attack() {
     for port in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -63,4 +68,43 @@ holds "and leaves its report" test -s "$root/var/lib/wardmote/last-audit.json"
 for timer in audit sweep; do
     holds "the timer of the $timer starts" inside systemctl start "wardmote-$timer.timer"
 done
+
+# Notifications over the network: from the sender alone.
+mkdir -p "$root/etc/wardmote"
+cat >"$root/etc/wardmote/wardmote.yaml" <<'END'
+notify:
+- {name: ops, from: low, webhook: {url: "http://127.0.0.1:8099/in", secret_file: "credential:ops"}}
+END
+cat >"$root/run-receiver.py" <<'END'
+import http.server
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/received", "ab") as file:
+            file.write(self.headers["webhook-signature"].encode() + b" " + body + b"\n")
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 8099), Receiver).serve_forever()
+END
+inside systemd-tmpfiles --create wardmote.conf
+echo whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw >"$root/etc/wardmote/credentials-send/ops"
+chmod 600 "$root/etc/wardmote/credentials-send/ops"
+inside ip link set lo up
+inside systemd-run -q --unit=receiver python3 /run-receiver.py
+holds "the sender says when it is ready" inside systemctl start wardmote-send
+inside systemctl start wardmote
+holds "it knows whom to tell" within 15 sh -c "nsenter -t $pid -m -u -i -n -p -C systemctl show -P StatusText wardmote-send | grep -q '^1 targets'"
+for port in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    inside logger -p auth.info -t sshd --id=4321 "Failed password for root from 192.0.2.78 port $port ssh2"
+done
+holds "a webhook arrives signed" within 20 grep -q '^v1,.*192.0.2.78' "$root/received"
+holds "the service counts it" within 10 sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep -q 'ops: [1-9][0-9]* taken, 0 waiting$'"
+sender=$(show MainPID wardmote-send)
+of_sender() { inside cat "/proc/$sender/status" | grep -Eq "$1"; }
+holds "the sender is a user of its own" of_sender '^Uid:[[:space:]]+[1-9]'
+holds "without a capability" of_sender '^CapEff:[[:space:]]+0+$'
+holds "and can get none" of_sender '^CapBnd:[[:space:]]+0+$'
+holds "it is filtered, too" of_sender '^Seccomp:[[:space:]]+2$'
+holds "of /var it sees the spool alone" sh -c "[ \"\$(nsenter -t $pid -m -p ls /proc/$sender/root/var /proc/$sender/root/var/spool/wardmote | xargs)\" = '/proc/$sender/root/var: spool tmp /proc/$sender/root/var/spool/wardmote: done out' ]"
+holds "it stops cleanly, too" inside systemctl stop wardmote-send
 exit "$failed"

@@ -22,17 +22,24 @@ pub enum Exit {
     ClosedPipe,
 }
 
+impl Exit {
+    /// Its number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Found => 1,
+            Self::Usage => 2,
+            Self::Incomplete => 3,
+            Self::Internal => 4,
+            Self::Busy => 75,
+            Self::ClosedPipe => 141,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Clean => 0,
-            Exit::Found => 1,
-            Exit::Usage => 2,
-            Exit::Incomplete => 3,
-            Exit::Internal => 4,
-            Exit::Busy => 75,
-            Exit::ClosedPipe => 141,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -43,6 +50,18 @@ pub struct Hinted {
     message: String,
     hint: String,
     exit: Exit,
+}
+
+impl Hinted {
+    /// The way out.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// How the command ends.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
 }
 
 /// A user's error with a hint: exit code 2.

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Shared;
+use crate::control::metrics::Doors;
 use crate::control::status::{Status, Tally};
 use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
@@ -34,7 +34,7 @@ use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::{Settings, Way};
+use crate::settings::{AgentSettings, Settings, Way};
 use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
@@ -156,6 +156,8 @@ pub struct Service {
     sandbox: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
+    doors: Doors,
+    no_doors: Option<String>,
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
     lately: Lately,
@@ -173,6 +175,8 @@ impl Service {
             sandbox,
             desk,
             no_desk: None,
+            doors: Doors::default(),
+            no_doors: None,
             look: Some(look),
             started: now,
             next_audit: now,
@@ -196,9 +200,11 @@ impl Service {
     pub async fn run(mut self) -> anyhow::Result<()> {
         let bus = self.parts.bus.clone();
         self.write_down();
+        self.parts.shared.write_settings(self.parts.settings.clone());
         self.open_desk();
         let unfinished = self.finish();
         self.note(unfinished.err());
+        self.open_doors();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let version = env!("CARGO_PKG_VERSION");
@@ -426,7 +432,8 @@ impl Service {
         }
         let own = self.parts.recorder.lock().trouble().map(str::to_string);
         let desk = self.desk.line();
-        let troubles = self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&desk);
+        let troubles =
+            self.trouble.iter().chain(&own).chain(&self.no_desk).chain(&self.no_doors).chain(&desk);
         for trouble in troubles {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
@@ -462,7 +469,7 @@ impl Service {
         let stages = stages.filter(|(_, took)| took.count > 0);
         status.stages = stages.map(|(stage, took)| (stage.name().to_string(), took)).collect();
         self.write_metrics(&status);
-        *self.parts.shared.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.parts.shared.write_status(status);
     }
 
     /// Metrics are worth neither a stop nor more than one line of complaint.
@@ -515,6 +522,10 @@ impl Service {
                 if self.wants_other_desk(&before) {
                     self.open_desk();
                 }
+                self.parts.shared.write_settings(self.parts.settings.clone());
+                if self.wants_other_doors(&before.agent) {
+                    self.open_doors();
+                }
                 tell(Notice::Reloaded, None, &[], "configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }
@@ -527,6 +538,25 @@ impl Service {
             }
         }
         self.parts.notifier.ready();
+    }
+
+    /// Opens the doors to the metrics; what could not be opened is said and stops nothing.
+    fn open_doors(&mut self) {
+        let Parts { settings, state_directory, shared, .. } = &self.parts;
+        // The old ones first: the new ones may be at the same place.
+        self.doors = Doors::default();
+        let (doors, trouble) = Doors::open(&settings.agent, state_directory, shared);
+        if let Some(trouble) = &trouble {
+            say!("wardmote: error: {trouble}");
+        }
+        (self.doors, self.no_doors) = (doors, trouble);
+    }
+
+    fn wants_other_doors(&self, before: &AgentSettings) -> bool {
+        let now = &self.parts.settings.agent;
+        let same = before.metrics_socket == now.metrics_socket
+            && before.metrics_listen == now.metrics_listen;
+        !same || self.no_doors.is_some()
     }
 
     fn wants_other_desk(&self, before: &Settings) -> bool {

@@ -21,6 +21,7 @@ use crate::exit::hinted;
 pub mod credential;
 mod expert;
 mod journal;
+mod loopback;
 mod notify;
 mod responses;
 mod site;
@@ -28,9 +29,11 @@ mod span;
 
 pub use expert::ExpertSettings;
 pub use journal::JournalSettings;
+pub use loopback::Loopback;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, OtlpSettings, SyslogSettings, SyslogTarget, Way, WebhookSettings,
+    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SyslogSettings, SyslogTarget, Way,
+    WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
@@ -104,6 +107,16 @@ pub struct AgentSettings {
     pub keep: Span,
     /// Whether logs and configuration are read in a child process without rights.
     pub sandbox: SandboxSetting,
+    /// The same over HTTP on a unix socket (`GET /metrics`); relative to the state directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_socket: Option<PathBuf>,
+    /// The same over HTTP on a loopback address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<Loopback>,
+    /// Users (names or numbers) who may ask the service, say what findings were, and decide about responses
+    /// without being root.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<String>,
     /// Who delivers to targets over the network.
     #[serde(skip_serializing_if = "Deliver::is_auto")]
     pub deliver: Deliver,
@@ -170,6 +183,9 @@ impl Default for AgentSettings {
             alerts: "alerts.jsonl".into(),
             cases: "cases.jsonl".into(),
             metrics: None,
+            metrics_socket: None,
+            metrics_listen: None,
+            operators: Vec::new(),
             alert_from: Severity::Low,
             keep: Span::days(90),
             sandbox: SandboxSetting::default(),
@@ -205,6 +221,9 @@ impl Settings {
                 }
                 if layer.get("notify").is_some() {
                     notify::only_roots(&file)?;
+                }
+                if layer.get("agent").is_some_and(|agent| agent.get("operators").is_some()) {
+                    expert::only_roots(&file, "agent.operators")?;
                 }
                 merge(&mut merged, layer);
             }

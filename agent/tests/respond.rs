@@ -223,6 +223,25 @@ fn the_service_makes_flushed_blocks_stand_again_and_takes_them_back_at_their_tim
 }
 
 #[test]
+fn a_service_that_may_not_change_the_firewall_leaves_that_to_root() {
+    let Some(stage) = Stage::new("ry") else { return };
+    let id = stage.request("10.99.0.2", "waiting", None);
+    let mut without = stage.ours.command("setpriv");
+    without.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
+    without.args([env!("CARGO_BIN_EXE_wardmote"), "agent", "--state-dir"]).arg(stage.state());
+    without.arg("--config").arg(stage.dir.path().join("w.yaml"));
+    let quiet = without.stdout(Stdio::null()).stderr(Stdio::null());
+    let service = Service(quiet.spawn().unwrap());
+    stage.wait_for("the service answers", |stage| stage.run(&["status"]).status.success());
+    let done = stage.says(&["respond", "approve", &id.to_string()]);
+    assert!(done.contains("done"), "{done}");
+    assert!(stage.table().contains("10.99.0.2 timeout"), "{}", stage.table());
+    stage.says(&["respond", "deny", &id.to_string()]);
+    assert_eq!(stage.table(), "");
+    drop(service);
+}
+
+#[test]
 fn the_store_and_the_lock_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let Some(stage) = Stage::new("rp") else { return };

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::Global;
 use crate::commands::audit::create_private;
+use crate::control::answer::Answers;
 use crate::control::{self, Shared};
 use crate::events::{Bus, Event, Wish};
 use crate::exit::{Exit, failed, hinted};
@@ -63,6 +64,12 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let bus = Bus::default();
     let recorder =
         SharedRecorder::new(&state).bounded(journal_options(&settings)?).telling(bus.clone());
+    let answers = Answers {
+        state: state.clone(),
+        shared: Shared::clone(&shared),
+        recorder: recorder.clone(),
+    };
+    let operators = settings.clone();
     let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
     restore_places(&store, &state)?;
     let carried = store.place(CARRIED)?;
@@ -84,8 +91,13 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         forward_signals(&bus)?;
         // Without it nobody can ask, but the host is watched all the same.
         match control::listen(&socket) {
-            Ok(listener) => drop(tokio::spawn(control::serve(listener, shared))),
+            Ok(listener) => drop(tokio::spawn(control::serve(listener, answers.clone()))),
             Err(error) => say!("wardmote: {}: {error}", control::path(&socket).display()),
+        }
+        match control::listen_for_operators(&operators) {
+            Ok(Some(listener)) => drop(tokio::spawn(control::serve(listener, answers))),
+            Ok(None) => {}
+            Err(error) => say!("wardmote: the socket for operators: {error}"),
         }
         service.run().await
     });

@@ -1,6 +1,7 @@
 //! `wardmote alerts`: what the service keeps. Read from its store, whether it runs or not.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};
 use consensus::Severity;
@@ -8,6 +9,8 @@ use serde_json::json;
 
 use crate::commands::Global;
 use crate::commands::status::{ago, unreadable};
+use crate::control::client;
+use crate::control::words::{Ask, Form};
 use crate::exit::{Exit, hinted};
 use crate::output;
 use crate::pipeline::case::CaseFile;
@@ -58,23 +61,63 @@ enum Format {
 /// Lists or shows.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let state = state_directory(global.state_dir.as_deref());
+    let now = jiff::Timestamp::now().as_second();
+    let form = match args.format {
+        Format::Text if global.color.on_stdout(global.output.is_some()) => Form::Colored,
+        Format::Text => Form::Plain,
+        Format::Json => Form::Json,
+    };
+    let action = args.action.unwrap_or(Action::List { from: Severity::Info, days: 7 });
+    let (text, ask) = match action {
+        Action::List { from, days } => {
+            (listed(&state, from, days, form, now), Ask::Alerts { from, days, form })
+        }
+        Action::Show { id } => (shown(&state, &id, form), Ask::Show { id, form }),
+    };
+    let text = match text {
+        Ok(text) => text,
+        // An operator to whom the state directory is closed.
+        Err(error) => match client::ask_system(global, &ask)? {
+            Some(reply) => return super::replied(reply, global),
+            None => return Err(error),
+        },
+    };
+    output::write(global.output.as_deref(), text.as_bytes())?;
+    Ok(Exit::Clean)
+}
+
+/// Open alerts and cases of a state directory.
+pub(crate) fn listed(
+    state: &Path,
+    from: Severity,
+    days: u32,
+    form: Form,
+    now: i64,
+) -> anyhow::Result<String> {
+    list(&store(state)?, from, days, (now, form.color()), format(form))
+}
+
+/// One case or alert of a state directory.
+pub(crate) fn shown(state: &Path, id: &str, form: Form) -> anyhow::Result<String> {
+    show(&store(state)?, id, form.color(), format(form))
+}
+
+fn format(form: Form) -> Format {
+    match form {
+        Form::Json => Format::Json,
+        Form::Plain | Form::Colored | Form::Dot => Format::Text,
+    }
+}
+
+fn store(state: &Path) -> anyhow::Result<SqliteStore> {
     let path = state.join("wardmote.db");
     let store = SqliteStore::read(&path).map_err(|error| unreadable(&path, &error))?;
-    let store = store.ok_or_else(|| {
+    store.ok_or_else(|| {
         hinted(
             format!("{}: no service has kept anything there", path.display()),
             "start it with `systemctl start wardmote`, or name its place with --state-dir",
         )
-    })?;
-    let now = jiff::Timestamp::now().as_second();
-    let color = global.color.on_stdout(global.output.is_some());
-    let action = args.action.unwrap_or(Action::List { from: Severity::Info, days: 7 });
-    let text = match action {
-        Action::List { from, days } => list(&store, from, days, (now, color), args.format)?,
-        Action::Show { id } => show(&store, &id, color, args.format)?,
-    };
-    output::write(global.output.as_deref(), text.as_bytes())?;
-    Ok(Exit::Clean)
+    })
 }
 
 fn list(

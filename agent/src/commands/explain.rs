@@ -1,9 +1,14 @@
-//! `wardmote explain`: why a finding was judged as it was, from what was kept of the run.
+//! `wardmote explain`: why a finding was judged as it was, from what was kept of the run. The service is asked
+//! where it runs.
+
+use std::path::Path;
 
 use clap::ValueEnum;
 use consensus::learn::Click;
 
 use crate::commands::Global;
+use crate::control::client;
+use crate::control::words::{Ask, Form};
 use crate::exit::Exit;
 use crate::output;
 use crate::report::explain;
@@ -33,21 +38,39 @@ enum Format {
 
 /// Explains.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let form = match args.format {
+        Format::Text if global.color.on_stdout(global.output.is_some()) => Form::Colored,
+        Format::Text => Form::Plain,
+        Format::Json => Form::Json,
+        Format::Dot => Form::Dot,
+    };
+    let ask = Ask::Explain { id: args.id.clone(), form };
+    if let Some(reply) = client::ask(global, &ask, None)? {
+        return super::replied(reply, global);
+    }
     let state = state_directory(global.state_dir.as_deref());
-    let found = cases::find(&state, &args.id)?;
-    let (log, _) = feedback::read(&state)?;
+    let text = match explained(&state, &args.id, form) {
+        Ok(text) => text,
+        Err(error) => match client::ask_system(global, &ask)? {
+            Some(reply) => return super::replied(reply, global),
+            None => return Err(error),
+        },
+    };
+    output::write(global.output.as_deref(), text.as_bytes())?;
+    Ok(Exit::Clean)
+}
+
+/// The explanation of what is kept in a state directory.
+pub(crate) fn explained(state: &Path, id: &str, form: Form) -> anyhow::Result<String> {
+    let found = cases::find(state, id)?;
+    let (log, _) = feedback::read(state)?;
     let about = |click: &&Click| {
         click.finding == found.case.fingerprint || click.trace == found.case.verdict.trace
     };
     let clicks: Vec<&Click> = log.clicks.iter().filter(about).collect();
-    let bytes = match args.format {
-        Format::Text => {
-            let color = global.color.on_stdout(global.output.is_some());
-            explain::text(&found, &clicks, color)
-        }
-        Format::Json => serde_json::to_string_pretty(&explain::json(&found, &clicks)?)? + "\n",
-        Format::Dot => Causes::of(&found)?.dot(),
-    };
-    output::write(global.output.as_deref(), bytes.as_bytes())?;
-    Ok(Exit::Clean)
+    Ok(match form {
+        Form::Plain | Form::Colored => explain::text(&found, &clicks, form.color()),
+        Form::Json => serde_json::to_string_pretty(&explain::json(&found, &clicks)?)? + "\n",
+        Form::Dot => Causes::of(&found)?.dot(),
+    })
 }

@@ -1,12 +1,15 @@
 //! `wardmote feedback`: an operator's word on a finding, written to the feedback log for good.
 
+use std::path::Path;
+
 use consensus::Severity;
 use consensus::learn::{Click, DAY_CLICKS, Said, Word, learn};
 use consensus::opinion::MAX_RATIONALE;
 
 use crate::commands::Global;
+use crate::control::client;
+use crate::control::words::{Ask, Done, Who};
 use crate::exit::{Exit, hinted};
-use crate::output;
 use crate::settings::state_directory;
 use crate::store::{cases, feedback};
 
@@ -37,48 +40,72 @@ fn word(text: &str) -> Result<Word, String> {
 
 /// Writes it down.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let note = args.note.unwrap_or_default();
+    let uid = operator();
+    let ask = Ask::Feedback { id: args.id.clone(), word: args.word, note: note.clone() };
+    if let Some(reply) = client::ask(global, &ask, Some(Who { uid, from: None }))? {
+        return super::replied(reply, global);
+    }
     let state = state_directory(global.state_dir.as_deref());
-    let note = scanner::redact::line(&args.note.unwrap_or_default());
+    let now = jiff::Timestamp::now().as_second();
+    let done = match said(&state, &args.id, args.word, &note, uid, now) {
+        Ok(done) => done,
+        Err(error) => match client::ask_system(global, &ask)? {
+            Some(reply) => return super::replied(reply, global),
+            None => return Err(error),
+        },
+    };
+    super::print(&done, global)
+}
+
+/// Writes down what somebody says about a finding that is kept in a state directory.
+pub(crate) fn said(
+    state: &Path,
+    id: &str,
+    word: Word,
+    note: &str,
+    operator: u32,
+    now: i64,
+) -> anyhow::Result<Done> {
+    let note = scanner::redact::line(note);
     if note.chars().count() > MAX_RATIONALE {
         return Err(hinted(
             format!("the note is longer than {MAX_RATIONALE} characters"),
             "name a ticket",
         ));
     }
-    let cases::Found { case, .. } = cases::find(&state, &args.id)?;
-    let now = jiff::Timestamp::now().as_second();
+    let cases::Found { case, .. } = cases::find(state, id)?;
     let click = Click {
         time: now,
-        operator: operator(),
+        operator,
         trace: case.verdict.trace.clone(),
         finding: case.fingerprint.clone(),
-        word: args.word,
+        word,
         kind: case.evidence.kind,
         severity: case.verdict.severity,
         shown: case.shown,
         opinions: case.verdict.opinions.iter().map(Said::from).collect(),
         note,
     };
-    let folded = feedback::append(&state, &click, now)?;
-    let noted = format!(
+    let folded = feedback::append(state, &click, now)?;
+    let text = format!(
         "noted: {} is {} (it was judged {})\n",
         case.evidence.title,
         click.truth(),
         case.verdict.severity
     );
-    output::write(global.output.as_deref(), noted.as_bytes())?;
-    let (log, _) = feedback::read(&state)?;
+    let mut notes = Vec::new();
+    let (log, _) = feedback::read(state)?;
     let beyond = learn(&log, now).beyond;
-    if beyond > 0 && !global.quiet {
-        say!(
-            "wardmote: {beyond} clicks so far teach nothing: of one operator the first {DAY_CLICKS} of a \
-             day count"
-        );
+    if beyond > 0 {
+        notes.push(format!(
+            "{beyond} clicks so far teach nothing: of one operator the first {DAY_CLICKS} of a day count"
+        ));
     }
-    if folded > 0 && !global.quiet {
-        say!("wardmote: {folded} older clicks were folded into counts");
+    if folded > 0 {
+        notes.push(format!("{folded} older clicks were folded into counts"));
     }
-    Ok(Exit::Clean)
+    Ok(Done { text, notes })
 }
 
 /// Who says it: the user behind sudo, or the one who runs this.

@@ -5,19 +5,20 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::exit::Exit;
+use crate::control::words::{Done, Reply};
+use crate::exit::{Exit, hinted};
 use crate::output::Color;
 
 mod accept;
 mod agent;
-mod alerts;
+pub(crate) mod alerts;
 pub(crate) mod audit;
 mod completions;
 mod config;
 mod consensus;
 mod db;
-mod explain;
-mod feedback;
+pub(crate) mod explain;
+pub(crate) mod feedback;
 mod filters;
 mod fingerprints;
 mod hash;
@@ -224,4 +225,21 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Look(args) => look::run(args),
         Command::Helper(args) => helper::run(args),
     }
+}
+
+/// Shows what the service has answered.
+fn replied(reply: Reply, global: &Global) -> anyhow::Result<Exit> {
+    match reply {
+        Reply::Said { text, notes } => print(&Done { text, notes }, global),
+        Reply::Yourself { why } => Err(hinted(why, "use sudo")),
+        Reply::Refused { error, hint, exit } => Err(Reply::error(&error, &hint, exit)),
+    }
+}
+
+fn print(done: &Done, global: &Global) -> anyhow::Result<Exit> {
+    crate::output::write(global.output.as_deref(), done.text.as_bytes())?;
+    for note in done.notes.iter().filter(|_| !global.quiet) {
+        say!("wardmote: {note}");
+    }
+    Ok(Exit::Clean)
 }

@@ -36,7 +36,10 @@ enum Format {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let state = state_directory(global.state_dir.as_deref());
     let now = jiff::Timestamp::now().as_second();
-    let running = client::status(&state)?;
+    let running = match client::status(&state)? {
+        None => client::system_status(global)?,
+        running => running,
+    };
     let exit = if running.is_some() { Exit::Clean } else { Exit::Incomplete };
     let status = match running {
         Some(status) => status,

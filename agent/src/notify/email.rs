@@ -1,4 +1,5 @@
-//! Mail, through the system's own `sendmail`: it knows the way, its queue and its credentials.
+//! Mail, through the system's own `sendmail`: it knows the way, its queue and its credentials. ([`super::smtp`]
+//! does without it.)
 //!
 //! The recipients are arguments after `--`, never taken from the text; no line of the header holds anything
 //! but plain characters, so that no title makes another header.
@@ -60,7 +61,8 @@ pub fn message(note: &Note, from: Option<&str>, to: &[String]) -> String {
         "To: {}\nSubject: {}\nDate: {date}\nMessage-ID: <{}@{}>\nAuto-Submitted: auto-generated\n\
          MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
          Content-Transfer-Encoding: base64\n\n",
-        to.join(", "),
+        // A line is 998 characters at most (RFC 5322, section 2.1.1): one of each recipient where they are many.
+        to.join(if to.iter().map(String::len).sum::<usize>() > 800 { ",\n " } else { ", " }),
         words(&subject),
         note.id,
         note.host

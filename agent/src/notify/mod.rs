@@ -33,6 +33,7 @@ mod note;
 mod ocsf;
 mod otlp;
 pub mod sender;
+mod smtp;
 mod spool;
 pub mod syslog;
 #[cfg(test)]
@@ -300,7 +301,10 @@ fn notifier(target: &NotifySettings, state: &Path) -> anyhow::Result<Box<dyn Not
         Way::Otlp(settings) => Box::new(otlp::Otlp::new(settings)?),
         Way::Syslog(settings) => Box::new(syslog::Syslog::new(settings)),
         Way::Journald(settings) => Box::new(journald::Journald::new(settings)),
-        Way::Email(settings) => Box::new(email::Email::new(settings)),
+        Way::Email(settings) => match &settings.smtp {
+            Some(smtp) => Box::new(smtp::Smtp::new(settings, smtp)?),
+            None => Box::new(email::Email::new(settings)),
+        },
         Way::Command(settings) => Box::new(command::Command::new(settings)),
         Way::File(settings) => Box::new(file::Lines::new(settings, state)),
     })

@@ -20,6 +20,7 @@ use crate::settings::{
 mod apart;
 mod desk;
 mod full;
+mod smtp;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -237,11 +238,10 @@ fn secrets_that_others_can_read_or_that_are_none_are_refused() {
     assert!(new().unwrap().contains("mode 0640"));
 }
 
-#[test]
-fn https_is_spoken_with_who_has_a_certificate_of_the_name() {
+/// A certificate of `localhost` in `cert.pem`, and what a server is to be with it; `None` without openssl.
+fn certificate(dir: &Path) -> Option<Arc<rustls::ServerConfig>> {
     use rustls::pki_types::pem::PemObject;
-    let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
+    let at = |name: &str| dir.join(name);
     let conf = "[req]\ndistinguished_name=dn\nx509_extensions=v3\n[dn]\n[v3]\n\
                 subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:FALSE\n";
     std::fs::write(at("conf"), conf).unwrap();
@@ -257,7 +257,7 @@ fn https_is_spoken_with_who_has_a_certificate_of_the_name() {
     if !made.is_ok_and(|made| made.status.success()) {
         assert!(std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_none(), "openssl is required");
         println!("SKIPPED: no openssl");
-        return;
+        return None;
     }
     let certificate = rustls::pki_types::CertificateDer::from_pem_file(at("cert.pem")).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::from_pem_file(at("key.pem")).unwrap();
@@ -268,7 +268,14 @@ fn https_is_spoken_with_who_has_a_certificate_of_the_name() {
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    let config = Arc::new(config);
+    Some(Arc::new(config))
+}
+
+#[test]
+fn https_is_spoken_with_who_has_a_certificate_of_the_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let Some(config) = certificate(dir.path()) else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -453,7 +460,8 @@ fn mail_goes_through_sendmail_and_a_title_makes_no_header() {
     let sendmail =
         script(dir.path(), "sendmail", &format!("echo \"$@\" >{0}; cat >>{0}", out.display()));
     let to = vec!["root".to_string(), "ops@example.org".to_string()];
-    let settings = EmailSettings { to, from: Some("wardmote@example.org".into()), sendmail };
+    let settings =
+        EmailSettings { to, from: Some("wardmote@example.org".into()), sendmail, smtp: None };
     let mut wanted = note("case-1", Severity::High);
     wanted.title = "\u{e9}t\u{e9} ".repeat(30);
     email::Email::new(&settings).send(&wanted).unwrap();

@@ -57,8 +57,9 @@ fn limit() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Empties all sets. The bounding set only matters to who starts a program, which this process can no
-/// longer do, and emptying it takes a capability that the service has not: it is emptied where that works.
+/// Empties all sets. The bounding and the inheritable set only matter to who starts a program, which this
+/// process can no longer do; emptying the one takes a capability that the service has not, emptying the other a
+/// call that its unit's filter refuses: they are emptied where that works.
 fn drop_capabilities() -> Result<(), Errno> {
     for bit in 0..=CAPABILITIES_MAX {
         let one = CapabilitySet::from_bits_retain(1 << bit);
@@ -69,12 +70,12 @@ fn drop_capabilities() -> Result<(), Errno> {
     rustix::thread::clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    rustix::thread::set_capabilities(None, sets)?;
+    let set = rustix::thread::set_capabilities(None, sets);
     rustix::thread::set_no_new_privs(true)?;
     let held = rustix::thread::capabilities(None)?;
-    match held.effective.is_empty() && held.permitted.is_empty() && held.inheritable.is_empty() {
+    match held.effective.is_empty() && held.permitted.is_empty() {
         true => Ok(()),
-        false => Err(Errno::PERM),
+        false => Err(set.err().unwrap_or(Errno::PERM)),
     }
 }
 

@@ -18,6 +18,9 @@ pub fn start(command: Command) -> io::Result<Child> {
         let (wants, wanted) = channel::<Wanted>();
         // Where no thread can be made, nobody listens, and starting fails.
         let _ = std::thread::Builder::new().name("nursery".into()).spawn(move || {
+            // What this thread starts inherits its rights: a child of a user that is not root then has none
+            // from its first instruction, also where a unit's filter lets nobody set them.
+            let _ = rustix::thread::clear_ambient_capability_set();
             for (mut command, answer) in wanted {
                 let _ = answer.send(command.spawn());
             }

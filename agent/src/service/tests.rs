@@ -316,6 +316,6 @@ fn a_flooded_bus_is_said_in_the_journal() {
     assert!(told.unwrap().incomplete.is_empty());
     assert_eq!(kinds, ["lost", "stopped"], "once, with the count");
     service.write_down();
-    let status = service.parts.shared.lock().unwrap().clone();
+    let status = service.parts.shared.status();
     assert_eq!(status.lately.last().map(|one| one.line.as_str()), Some("#1 guessing"));
 }

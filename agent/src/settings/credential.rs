@@ -62,8 +62,9 @@ fn credential(
 ) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let fail = |why: &str| {
         let hint = format!(
-            "under systemd: put it into /etc/wardmote/credentials/{name}, as root and with mode 0600, and \
-             restart the service; LoadCredential= takes other places"
+            "under systemd: put it into /etc/wardmote/credentials/{name} (for wardmote-send: \
+             credentials-send/{name}), as root and with mode 0600, and restart the service; LoadCredential= \
+             takes other places"
         );
         // With a colon behind the word it would be taken for a secret, and the name be left out.
         hinted(format!("the credential {name}: {why}"), hint)

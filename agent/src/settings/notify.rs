@@ -199,7 +199,7 @@ impl Default for JournaldSettings {
     }
 }
 
-/// Through the system's sendmail.
+/// Through the system's sendmail, or a mail server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailSettings {
@@ -211,6 +211,49 @@ pub struct EmailSettings {
     /// The program.
     #[serde(default = "sendmail")]
     pub sendmail: PathBuf,
+    /// A mail server, instead of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpSettings>,
+}
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpSettings {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    #[serde(default = "submission")]
+    pub port: u16,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub security: SmtpSecurity,
+    /// Account, if it wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its password: a file of mode 0600, or `credential:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<Secret>,
+    /// Certificates to trust instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpSecurity {
+    /// TLS from the answer to STARTTLS on; never without.
+    #[default]
+    Starttls,
+    /// TLS from the first byte on (port 465).
+    Tls,
+    /// Only to a loopback address.
+    None,
+}
+
+fn submission() -> u16 {
+    587
 }
 
 fn sendmail() -> PathBuf {
@@ -335,7 +378,8 @@ impl Way {
         match self {
             Self::Webhook(_) | Self::Otlp(_) => true,
             Self::Syslog(way) => !matches!(way.address, SyslogTarget::Local(_)),
-            Self::Journald(_) | Self::Email(_) | Self::Command(_) | Self::File(_) => false,
+            Self::Email(way) => way.smtp.is_some(),
+            Self::Journald(_) | Self::Command(_) | Self::File(_) => false,
         }
     }
 
@@ -372,9 +416,33 @@ fn mailboxes(way: &EmailSettings) -> Result<(), String> {
     if !way.to.iter().chain(&way.from).all(is_one) {
         return Err("an email's address is letters, digits and @._+-= only".into());
     }
-    match way.sendmail.is_absolute() {
-        true => Ok(()),
-        false => Err("sendmail is an absolute path".into()),
+    if !way.sendmail.is_absolute() {
+        return Err("sendmail is an absolute path".into());
+    }
+    let Some(smtp) = &way.smtp else { return Ok(()) };
+    if way.from.is_none() {
+        return Err("smtp needs a sender: from".into());
+    }
+    mail_server(smtp)
+}
+
+fn mail_server(smtp: &SmtpSettings) -> Result<(), String> {
+    let host = &smtp.host;
+    let loopback = host == "localhost"
+        || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b".-:_".contains(&c);
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
+        return Err("smtp: host is a name or an address".into());
+    }
+    if smtp.security == SmtpSecurity::None && !loopback {
+        return Err("smtp: security is none only to a loopback address".into());
+    }
+    let bad =
+        |user: &String| user.is_empty() || user.len() > 254 || user.contains(char::is_control);
+    match (&smtp.user, &smtp.password_file) {
+        (None, None) => Ok(()),
+        (Some(user), Some(_)) if !bad(user) => Ok(()),
+        _ => Err("smtp: user and password_file come together".into()),
     }
 }
 
@@ -427,6 +495,8 @@ mod tests {
             "{name: s, syslog: {address: 'tcp:[::1]:601'}}",
             "{name: j, journald: {}}",
             "{name: m, email: {to: [root, ops@example.org], from: wardmote@example.org}}",
+            "{name: m, email: {to: [a@b], from: c@d, smtp: {host: mail.example.org, user: u, password_file: /etc/s}}}",
+            "{name: m, email: {to: [a@b], from: c@d, smtp: {host: '::1', port: 25, security: none}}}",
             "{name: c, command: {run: [/usr/bin/logger, -t, x], timeout: 2s}}",
             "{name: f, file: {path: notes.jsonl, format: ocsf, bytes_max: 65536, keep: 0}}",
         ];
@@ -449,6 +519,11 @@ mod tests {
             ("{name: x, email: {to: []}}", "recipients"),
             ("{name: x, email: {to: ['-oQ/tmp']}}", "address is"),
             ("{name: x, email: {to: [\"a\\nBcc: b\"]}}", "address is"),
+            ("{name: x, email: {to: [a], smtp: {host: m}}}", "needs a sender"),
+            ("{name: x, email: {to: [a], from: b, smtp: {host: m, security: none}}}", "loopback"),
+            ("{name: x, email: {to: [a], from: b, smtp: {host: 'a b'}}}", "host is"),
+            ("{name: x, email: {to: [a], from: b, smtp: {host: m, user: u}}}", "come together"),
+            ("{name: x, email: {to: [a], from: b, smtp: {host: m, security: ssl}}}", "starttls"),
             ("{name: x, file: {path: x, bytes_max: 1}}", "bytes_max"),
             ("{name: x, webhook: {url: 'ftp://x', secret_file: /s}}", "https://"),
             ("{name: x, webhook: {url: 'http://example.org', secret_file: /s}}", "loopback"),

@@ -307,7 +307,9 @@ pub trait Store {
 pub trait Parts: Store {
     /// Takes sightings.
     fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
-        self.take(&Brought { seen, ..Brought::default() }, now)
+        let changes = self.take(&Brought { seen, ..Brought::default() }, now)?;
+        self.forget_intent(intents::JUDGED)?;
+        Ok(changes)
     }
 
     /// Takes more of what is kept.

@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Format;
+use crate::control::words::Form;
 use crate::exit::hinted;
 use crate::settings::is_missing;
 use crate::store::ALERTS_MAX;
@@ -34,9 +34,9 @@ struct Line<'a> {
 }
 
 /// The list as text or JSON.
-pub(super) fn run(state: &Path, all: bool, format: Format, now: i64) -> anyhow::Result<String> {
+pub(crate) fn run(state: &Path, all: bool, form: Form, now: i64) -> anyhow::Result<String> {
     let requests = kept(state, all)?;
-    if format == Format::Json {
+    if form == Form::Json {
         let line = |request| Line { ends: Request::ends(request).and_then(stamp), request };
         let requests = requests.iter().map(line).collect();
         let document = Document { schema: "wardmote.respond/1", requests };

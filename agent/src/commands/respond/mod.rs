@@ -1,8 +1,8 @@
 //! `wardmote respond`: what waits for an operator, what is in effect, and what would have been.
 //!
-//! Works on the store, with the service or without it: whoever changes a request holds the lock. What
-//! is approved here is done at once by this command; taking it back at its time is the service's, and
-//! a block's timeout is the kernel's.
+//! The service does it where it runs and has the right to; else this command does, on the store: whoever
+//! changes a request holds the lock. What is approved is done at once; taking it back at its time is the
+//! service's, and a block's timeout is the kernel's.
 
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
@@ -15,14 +15,17 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::commands::Global;
 use crate::commands::audit::create_private;
+use crate::control::client;
+use crate::control::words::{Ask, Form, Reply, Who};
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::engine::Engine;
 use crate::govern::operators::{Operator, Refused, Service};
 use crate::govern::outbox::Outbox;
-use crate::govern::{risk, worker};
+use crate::govern::{Ledger, actions, risk, worker};
 use crate::output;
 use crate::settings::{Settings, Span, is_missing, state_directory};
-use crate::store::responses::Request;
+use crate::store::responses::{Request, Responses as _, State};
+use crate::store::sqlite::SqliteStore;
 
 pub mod list;
 pub mod rehearse;
@@ -91,37 +94,104 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         output::write(to, risk::printed().as_bytes())?;
         return Ok(Exit::Clean);
     }
-    let settings = Settings::load(global.config.as_deref())?;
     let state = state_directory(global.state_dir.as_deref());
     let now = jiff::Timestamp::now().as_second();
-    let (text, exit) = match args.action {
-        Action::List { all, format } => (list::run(&state, all, format, now)?, Exit::Clean),
-        Action::Rehearse { since, format } => rehearse::run(&state, &settings, since, format, now)?,
-        Action::Approve { id } => {
-            let service = if service_runs(&state) { Service::Runs } else { Service::Down };
-            let done = change(&state, &settings, |engine, operator| {
-                engine.approve(id, operator, &worker::live_now(now), service, now)
-            })?;
-            (told(&done, &state, now), Exit::Clean)
-        }
-        Action::Deny { id } => {
-            let done = change(&state, &settings, |engine, by| engine.deny(id, by, now))?;
-            (told(&done, &state, now), Exit::Clean)
-        }
-        Action::Confirm { id } => {
-            let done = change(&state, &settings, |engine, by| engine.confirm(id, by, now))?;
-            (told(&done, &state, now), Exit::Clean)
-        }
-        Action::Risk => unreachable!("printed above"),
+    // The configuration may be closed to an operator whom the service answers; what is named is wanted.
+    let settings = Settings::load(global.config.as_deref());
+    let settings = if global.config.is_some() { Ok(settings?) } else { settings };
+    if let Action::Rehearse { since, format } = args.action {
+        let settings = settings?;
+        let (text, exit) = rehearse::run(&state, &settings, since, format, now)?;
+        output::write(to, text.as_bytes())?;
+        return Ok(exit);
+    }
+    let ask = asked(&args.action);
+    let who = Who { uid: operator_uid()?, from: comes_from() };
+    // What somebody who is not root and names no place asks is meant for the host's own service.
+    let reply = match client::ask(global, &ask, Some(who.clone()))? {
+        None => client::ask_system(global, &ask)?,
+        reply => reply,
+    };
+    match reply {
+        // The service has not the right; whoever is root here has.
+        Some(Reply::Yourself { .. }) if rustix::process::geteuid().is_root() => {}
+        Some(reply) => return super::replied(reply, global),
+        None => {}
+    }
+    let settings = settings?;
+    let decide = |said| decide(&state, &settings, Box::new(Outbox::new(&state)), &who, said, now);
+    let text = match args.action {
+        Action::List { all, format } => list::run(&state, all, format.into(), now)?,
+        Action::Approve { id } => decide(Said::Approve(id))?,
+        Action::Deny { id } => decide(Said::Deny(id))?,
+        Action::Confirm { id } => decide(Said::Confirm(id))?,
+        Action::Rehearse { .. } | Action::Risk => unreachable!("printed above"),
     };
     output::write(to, text.as_bytes())?;
-    Ok(exit)
+    Ok(Exit::Clean)
+}
+
+fn asked(action: &Action) -> Ask {
+    match *action {
+        Action::Approve { id } => Ask::Approve { id },
+        Action::Deny { id } => Ask::Deny { id },
+        Action::Confirm { id } => Ask::Confirm { id },
+        Action::List { all, format } => Ask::Requests { all, form: format.into() },
+        Action::Rehearse { .. } | Action::Risk => unreachable!("asked of nobody"),
+    }
+}
+
+impl From<Format> for Form {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Plain,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// What an operator says about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Approve(i64),
+    Deny(i64),
+    Confirm(i64),
+}
+
+/// Does what an operator says about a request, alone on the store; what became of it.
+pub(crate) fn decide(
+    state: &Path,
+    settings: &Settings,
+    ledger: Box<dyn Ledger + Send>,
+    who: &Who,
+    said: Said,
+    now: i64,
+) -> anyhow::Result<String> {
+    let service = if service_runs(state) { Service::Runs } else { Service::Down };
+    let done = change(state, settings, ledger, who, |engine, by| match said {
+        Said::Approve(id) => engine.approve(id, by, &worker::live_now(now), service, now),
+        Said::Deny(id) => engine.deny(id, by, now),
+        Said::Confirm(id) => engine.confirm(id, by, now),
+    })?;
+    Ok(told(&done, state, now))
+}
+
+/// What this process would need and has not, to do what is asked: changing the firewall is a right of its own.
+pub(crate) fn lacks(state: &Path, id: i64, ask: &Ask) -> Option<String> {
+    let store = SqliteStore::read(&state.join("wardmote.db")).ok().flatten()?;
+    let request = store.request(id).ok().flatten()?;
+    let is_block = matches!(request.action, crate::govern::Action::Block { .. });
+    let stays = matches!(ask, Ask::Deny { .. }) && request.state == State::Waiting;
+    (is_block && !stays && !actions::may_block())
+        .then(|| "the service itself may not change the firewall".to_string())
 }
 
 /// Does something to a request, alone on the store.
 fn change(
     state: &Path,
     settings: &Settings,
+    ledger: Box<dyn Ledger + Send>,
+    who: &Who,
     what: impl FnOnce(&mut Engine, &Operator) -> Result<Request, Refused>,
 ) -> anyhow::Result<Request> {
     create_private(state)
@@ -131,9 +201,9 @@ fn change(
     if foreign && is_missing(&state.join("wardmote.db")) {
         return Err(hinted("there is no request yet", "the service makes them"));
     }
-    let operator = operator()?;
+    let operator = Operator { uid: who.uid, name: name_of(who.uid), from: who.from };
     let _lock = worker::lock(state)?;
-    let mut engine = worker::engine(state, settings, Box::new(Outbox::new(state)))?;
+    let mut engine = worker::engine(state, settings, ledger)?;
     what(&mut engine, &operator).map_err(|refused| match refused {
         Refused::Harm { .. } => failed(
             refused.to_string(),
@@ -165,17 +235,21 @@ fn service_runs(state: &Path) -> bool {
 }
 
 /// Who says it: the one who logged in (the kernel remembers that, over sudo and su), else the user behind
-/// sudo, else the one who runs this; and from where, as far as known.
-fn operator() -> anyhow::Result<Operator> {
+/// sudo, else the one who runs this.
+fn operator_uid() -> anyhow::Result<u32> {
     let host = worker::host()?;
     let real = rustix::process::getuid();
     let behind = std::env::var("SUDO_UID").ok().filter(|_| real.is_root());
     let behind = behind.and_then(|uid| uid.parse().ok()).unwrap_or(real.as_raw());
-    let uid = logged_in_as(&host).unwrap_or(behind);
-    let bytes = host.read_config("/etc/passwd").unwrap_or_default();
-    let users = accounts::passwd("/etc/passwd", &bytes).entries;
+    Ok(logged_in_as(&host).unwrap_or(behind))
+}
+
+/// The name of an account, or its number where it has none.
+pub(crate) fn name_of(uid: u32) -> String {
+    let bytes = worker::host().ok().and_then(|host| host.read_config("/etc/passwd").ok());
+    let users = accounts::passwd("/etc/passwd", &bytes.unwrap_or_default()).entries;
     let name = users.into_iter().find(|user| user.uid == uid).map(|user| user.name);
-    Ok(Operator { uid, name: name.unwrap_or_else(|| uid.to_string()), from: comes_from() })
+    name.unwrap_or_else(|| uid.to_string())
 }
 
 /// The login's user id (pam_loginuid(8)); `None` where the kernel was told of no login.

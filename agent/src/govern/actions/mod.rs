@@ -26,6 +26,13 @@ pub struct Blocked {
     pub seconds: u64,
 }
 
+/// Whether this process has the right to change the firewall, or somebody whom it may ask has.
+pub fn may_block() -> bool {
+    let own = rustix::thread::capabilities(None);
+    let right = rustix::thread::CapabilitySet::NET_ADMIN;
+    own.is_ok_and(|sets| sets.effective.contains(right)) || Path::new(blocker::SOCKET).exists()
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::*;
 use crate::settings::Settings;
 
-/// Sums of events by address, as a store would have them.
+/// Sums of events by alert, as a store has them: what is judged again after a child has died is only added
+/// where no child has, and comes to the same.
 fn count(sums: &mut BTreeMap<String, u64>, looked: &crate::service::Looked) {
-    for case in &looked.cases {
-        for step in &case.steps {
-            sums.insert(format!("{} {:?}", step.fingerprint, step.ip), step.count);
-        }
+    let seen = looked.seen.iter().map(|seen| (&seen.fingerprint, seen.count));
+    let more = looked.more.iter().map(|more| (&more.fingerprint, more.count));
+    for (fingerprint, events) in seen.chain(more) {
+        *sums.entry(fingerprint.clone()).or_default() += events;
     }
 }
 
