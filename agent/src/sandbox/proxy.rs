@@ -284,6 +284,7 @@ impl Proxy {
             self.carried = Some(carried);
         }
         self.end();
+        crate::sys::give_back_program();
     }
 
     fn gave(&mut self, done: Done) -> anyhow::Result<Box<Gave>> {
