@@ -105,7 +105,8 @@ pub struct AgentSettings {
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
-    /// Whether logs and configuration are read in a child process without rights.
+    /// Whether logs and configuration are read in a child process without rights; holds from the next start on.
+    #[serde(skip_serializing_if = "SandboxSetting::is_auto")]
     pub sandbox: SandboxSetting,
     /// The same over HTTP on a unix socket (`GET /metrics`); relative to the state directory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +137,12 @@ pub enum SandboxSetting {
     Required,
     /// The service reads everything itself.
     Off,
+}
+
+impl SandboxSetting {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// Who delivers to targets over the network.
