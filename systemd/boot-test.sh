@@ -8,63 +8,15 @@
 # Ends with 0 when all holds, 1 when something does not, 77 when it cannot be tried here.
 set -u
 binary=$1 units=$2
-[ "$(id -u)" = 0 ] && command -v systemd-nspawn nsenter >/dev/null || { echo "needs root, systemd-nspawn and nsenter"; exit 77; }
-
-scratch=$(mktemp -d)
-nspawn='' pid=''
-clean_up() {
-    [ -z "$nspawn" ] || kill "$nspawn" 2>/dev/null
-    [ -z "$nspawn" ] || wait "$nspawn" 2>/dev/null
-    umount "$scratch/root" 2>/dev/null
-    umount "$scratch" 2>/dev/null
-    rmdir "$scratch"
-}
-trap clean_up EXIT
-cannot() { echo "$1"; exit 77; }
-
-mount -t tmpfs -o size=256m tmpfs "$scratch" || cannot "no tmpfs can be mounted"
-root=$scratch/root
-mkdir "$scratch/upper" "$scratch/inner" "$root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/upper,workdir=$scratch/inner" "$root" || cannot "no overlay can be mounted"
-rm -rf "$root"/etc/systemd/system/multi-user.target.wants/*.service "$root/var/lib/wardmote" "$root/etc/wardmote"
-rm -f "$root"/var/log/auth.log "$root"/var/log/syslog "$root"/var/log/messages "$root"/var/log/secure # the journal alone
+. "$(dirname "$0")/boot.sh"
+overlay 256m
 install -m 755 "$binary" "$root/usr/bin/wardmote"
-install -m 644 "$units"/*.service "$units"/*.timer "$root/etc/systemd/system/"
+install -m 644 "$units"/*.service "$units"/*.timer "$units"/*.socket "$root/etc/systemd/system/"
 install -D -m 644 "$units/sysusers.d/wardmote.conf" "$root/usr/lib/sysusers.d/wardmote.conf"
 install -D -m 644 "$units/tmpfiles.d/wardmote.conf" "$root/usr/lib/tmpfiles.d/wardmote.conf"
 systemd-sysusers --root="$root" wardmote.conf || { echo "FAILED: sysusers"; exit 1; }
+boot
 
-systemd-nspawn -q -D "$root" --register=no --keep-unit --private-network -M "wardmote-$$" -b systemd.unit=multi-user.target \
-    >"$scratch/console" 2>&1 </dev/null &
-nspawn=$!
-inside() { nsenter -t "$pid" -m -u -i -n -p -C "$@"; }
-tries=0
-until [ -n "$pid" ] && inside systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded'; do
-    tries=$((tries + 1))
-    [ "$tries" -le 150 ] || { tail -5 "$scratch/console"; cannot "it does not boot here within 30 s"; }
-    sleep 0.2
-    pid=$(tr -d ' ' <"/proc/$nspawn/task/$nspawn/children" 2>/dev/null)
-done
-
-failed=0
-holds() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >"$scratch/said" 2>&1; then echo "ok: $what"; else failed=1; echo "FAILED: $what"; cat "$scratch/said"; fi
-}
-show() { inside systemctl show -P "$1" "${2:-wardmote}"; }
-is() { # PROPERTY VALUE [UNIT]
-    [ "$(show "$1" "${3:-wardmote}")" = "$2" ] || { show "$1" "${3:-wardmote}"; false; }
-}
-within() { # SECONDS COMMAND...
-    left=$(($1 * 5))
-    shift
-    until "$@"; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        sleep 0.2
-    done
-}
 status_has() { show StatusText | grep -q "$1"; }
 main_status() { inside cat "/proc/$(show MainPID)/status"; }
 has() { main_status | grep -Eq "$1"; }
@@ -77,6 +29,11 @@ holds "it has one capability" has '^CapEff:[[:space:]]+0000000000000004$'
 holds "nothing more can be got" has '^CapBnd:[[:space:]]+0000000000000004$'
 holds "it is filtered" has '^Seccomp:[[:space:]]+2$'
 holds "it gets no new privileges" has '^NoNewPrivs:[[:space:]]+1$'
+child_has() { inside cat "/proc/$(inside pgrep -P "$(show MainPID)" -f ' look$' | head -1)/status" | grep -Eq "$1"; }
+holds "what reads the logs has no capability" within 15 child_has '^CapEff:[[:space:]]+0000000000000000$'
+holds "and none to come by" within 15 child_has '^CapPrm:[[:space:]]+0000000000000000$'
+holds "and its calls are filtered by its own filters, too" within 15 child_has '^Seccomp_filters:[[:space:]]+[0-9]{2}$'
+holds "nothing of its sandbox is missing" sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep '^  sandbox   landlock ABI' | grep -vq missing"
 holds "its state is private" sh -c "[ \"\$(stat -c %a '$root/var/lib/wardmote' '$root/var/lib/wardmote/wardmote.db' | xargs)\" = '700 600' ]"
 attack() {
     for port in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

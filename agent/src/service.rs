@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use consensus::Severity;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -24,28 +25,32 @@ use crate::control::metrics::Doors;
 use crate::control::status::{Status, Tally};
 use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
+use crate::notices::{Notice, tell};
 use crate::notify::Desk;
 use crate::notify::handover::Handover;
+use crate::notify::summary::Summaries;
 use crate::output;
 use crate::pipeline::case::storm::More;
 use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::{AgentSettings, Settings};
-use crate::store::{Sighting, Store, StoreError};
+use crate::settings::{AgentSettings, Settings, Way};
+use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
+mod aloud;
 pub mod host;
 mod journal;
 mod past;
 pub mod record;
 #[cfg(test)]
 mod storm_tests;
+mod summary;
 pub mod tell;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub mod watch;
 
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
@@ -70,15 +75,21 @@ pub trait Look: Send {
     fn keep_place(&mut self) -> anyhow::Result<()>;
     /// Somebody was told of these cases.
     fn told(&mut self, cases: &[CaseFile]);
+    /// What the process gave up that reads what is hostile, in a few words.
+    fn sandbox(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What one look gave.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Looked {
     /// What was seen, judged.
     pub seen: Vec<Sighting>,
     /// More of what is kept already.
     pub more: Vec<More>,
+    /// Where the readers of logs go on: kept with the rest, as one.
+    pub places: Vec<Place>,
     /// Cases that changed by it.
     pub cases: Vec<CaseFile>,
     /// Numbers of cases that became part of others.
@@ -144,6 +155,7 @@ pub struct Service {
     /// What recording and telling took: the last two stages are the loop's.
     own_timings: Timings,
     trouble: Option<String>,
+    sandbox: Option<String>,
     desk: Desk,
     no_desk: Option<String>,
     doors: Doors,
@@ -151,6 +163,7 @@ pub struct Service {
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
     lately: Lately,
+    summaries: Summaries,
 }
 
 impl Service {
@@ -159,8 +172,11 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
+        let summaries = Summaries::open(&parts.state_directory);
+        let sandbox = look.sandbox();
         Self {
             parts,
+            sandbox,
             desk,
             no_desk: None,
             doors: Doors::default(),
@@ -181,6 +197,7 @@ impl Service {
             wrote_metrics: None,
             metrics_failed: false,
             lately: Lately::default(),
+            summaries,
         }
     }
 
@@ -191,8 +208,13 @@ impl Service {
         self.parts.shared.write_settings(self.parts.settings.clone());
         self.open_desk();
         self.open_doors();
+        let unfinished = self.finish();
+        self.note(unfinished.err());
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
+        let version = env!("CARGO_PKG_VERSION");
+        let fields = [("WARDMOTE_VERSION", version)];
+        tell(Notice::Started, None, &fields, &format!("version {version} watches this host"));
         let mut tick = Instant::now() + TICK;
         let mut running: Option<JoinHandle<Done>> = None;
         loop {
@@ -223,6 +245,13 @@ impl Service {
             }
         }
         self.stop(running).await
+    }
+
+    /// Ends what an earlier run was about to tell and to record when it was killed.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
+        let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
+        teller.recover(&mut **store, |told, at, alerts| recorder.lock().recover(told, at, alerts))
     }
 
     /// Takes an event from the bus.
@@ -292,8 +321,17 @@ impl Service {
             let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store, |news| recorder.lock().told(news))?;
-            let notify = |cases: &[CaseFile]| self.desk.accept_cases(cases);
+            teller.tell_alerts(&mut **store, |news| {
+                recorder.lock().told(news);
+                aloud::alerts(news);
+            })?;
+            let by_journald = settings.notify.iter().any(|to| matches!(to.way, Way::Journald(_)));
+            let notify = |cases: &[CaseFile]| {
+                self.desk.accept_cases(cases);
+                if !by_journald {
+                    aloud::cases(cases);
+                }
+            };
             let told = teller.tell_cases(&mut **store, notify)?;
             for case in &told {
                 let line = format!("#{} {} ({})", case.id, case.title, case.severity);
@@ -313,6 +351,7 @@ impl Service {
             // Not a whole day later.
             self.next_audit = now + audit_every.min(RETRY_AUDIT);
         }
+        self.sandbox = look.sandbox();
         self.look = Some(look);
         self.note(settled.err());
         self.alive();
@@ -333,14 +372,13 @@ impl Service {
     fn store(&mut self, step: Step, looked: &Looked) -> anyhow::Result<()> {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
-        store.upsert(&looked.seen, now).context("the store does not take alerts")?;
-        store.add(&looked.more, now).context("the store does not take alerts")?;
-        if !looked.cases.is_empty() || !looked.merged.is_empty() {
-            store
-                .put_cases(&looked.cases, &looked.merged)
-                .context("the store does not take cases")?;
+        let Looked { seen, more, cases, merged, places, .. } = looked;
+        let brought = Brought { seen, more, cases, merged, places };
+        store.take(&brought, now).context("the store does not take what was seen")?;
+        if !seen.is_empty() {
+            self.parts.recorder.lock().judged(seen);
+            store.forget_intent(intents::JUDGED)?;
         }
-        self.parts.recorder.lock().judged(&looked.seen);
         self.incomplete[step as usize] = looked.incomplete;
         if step == Step::Audit {
             let seen = looked.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
@@ -364,11 +402,11 @@ impl Service {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         match (&self.trouble, &trouble) {
             (before, Some(now)) if before.as_ref() != Some(now) => {
-                say!("wardmote: error: {now}");
+                tell(Notice::Trouble, None, &[], &format!("error: {now}"));
                 self.emit(Event::Trouble(now.as_str().into()));
             }
             (Some(_), None) => {
-                say!("wardmote: the trouble is over");
+                tell(Notice::TroubleOver, None, &[], "the trouble is over");
                 self.emit(Event::Trouble("it is over".into()));
             }
             _ => {}
@@ -383,7 +421,12 @@ impl Service {
             .unwrap_or_else(|error| format!("the store cannot be read: {error}"));
         match self.last_audit.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
             Some(at) => line.push_str(&format!("; last audit {at}")),
-            None => line.push_str("; first audit under way"),
+            None => {
+                line.push_str("; first audit under way");
+                if let Some(sandbox) = &self.sandbox {
+                    line.push_str(&format!("; sandbox: {sandbox}"));
+                }
+            }
         }
         let incomplete: usize = self.incomplete.iter().sum();
         if incomplete > 0 {
@@ -400,6 +443,7 @@ impl Service {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
+        self.summarize();
         self.parts.notifier.status(&line);
         self.parts.notifier.feed_watchdog();
     }
@@ -419,6 +463,7 @@ impl Service {
             evicted: store.evicted(),
             tally: self.tally,
             notify: self.desk.deliveries(),
+            sandbox: self.sandbox.clone(),
             lately: self.lately.all(),
             trouble: self.trouble.clone().or_else(|| self.no_desk.clone()),
             ..Status::default()
@@ -464,7 +509,7 @@ impl Service {
             }
             Err(error) => {
                 let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
-                say!("wardmote: error: {trouble}");
+                tell(Notice::Trouble, None, &[], &format!("error: {trouble}"));
                 self.no_desk = Some(trouble);
             }
         }
@@ -487,15 +532,14 @@ impl Service {
                 if self.wants_other_doors(&before.agent) {
                     self.open_doors();
                 }
-                say!("wardmote: configuration reloaded");
+                tell(Notice::Reloaded, None, &[], "configuration reloaded");
                 self.parts.recorder.lock().reloaded(None);
             }
             Err(error) => {
-                say!("wardmote: error: {error:#}\nwardmote: the old configuration holds");
-                self.parts
-                    .recorder
-                    .lock()
-                    .reloaded(Some(&scanner::redact::line(&format!("{error:#}"))));
+                let why = scanner::redact::line(&format!("{error:#}"));
+                let line = format!("error: the old configuration holds: {why}");
+                tell(Notice::ReloadRefused, None, &[], &line);
+                self.parts.recorder.lock().reloaded(Some(&why));
                 self.parts.notifier.status("the new configuration is wrong; the old one holds");
             }
         }
@@ -536,6 +580,7 @@ impl Service {
             self.settle(ended(done)?);
         }
         self.parts.recorder.lock().stopped("told to stop");
+        tell(Notice::Stopped, None, &[], "told to stop: nobody watches this host now");
         Ok(())
     }
 }

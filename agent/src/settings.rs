@@ -26,18 +26,21 @@ mod notify;
 mod responses;
 mod site;
 mod span;
+mod time_of_day;
 
 pub use expert::ExpertSettings;
 pub use journal::JournalSettings;
 pub use loopback::Loopback;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SyslogSettings, SyslogTarget, Way,
-    WebhookSettings,
+    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SummarySettings, SyslogSettings,
+    SyslogTarget, Way, WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
+#[cfg(test)]
+pub use time_of_day::TimeOfDay;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/wardmote/wardmote.yaml";
@@ -115,12 +118,27 @@ pub struct AgentSettings {
     /// without being root.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operators: Vec<String>,
+    /// Whether logs and configuration are read in a child process without rights.
+    pub sandbox: SandboxSetting,
     /// Who delivers to targets over the network.
     #[serde(skip_serializing_if = "Deliver::is_auto")]
     pub deliver: Deliver,
     /// Where `wardmote send` finds what it is to deliver.
     #[serde(skip_serializing_if = "is_default_spool")]
     pub spool: PathBuf,
+}
+
+/// Whether what is hostile is read in a process without rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxSetting {
+    /// As far as the kernel can; what is missing is said.
+    #[default]
+    Auto,
+    /// The service does not start where anything is missing.
+    Required,
+    /// The service reads everything itself.
+    Off,
 }
 
 /// Who delivers to targets over the network.
@@ -173,6 +191,7 @@ impl Default for AgentSettings {
             operators: Vec::new(),
             alert_from: Severity::Low,
             keep: Span::days(90),
+            sandbox: SandboxSetting::default(),
             deliver: Deliver::Auto,
             spool: SPOOL.into(),
         }

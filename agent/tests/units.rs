@@ -204,21 +204,63 @@ fn the_cron_example_does_nothing_until_it_is_edited() {
     assert!(cron().lines().all(|line| line.starts_with('#')));
 }
 
-/// Boots a real systemd in a throw-away overlay. Takes some seconds and needs root, so only where the
-/// peers are required (`.ci/run`).
-#[test]
-fn the_units_run_under_a_real_systemd() {
+/// Runs one of the scripts beside the units, which boot a real systemd in a throw-away overlay. Takes up to
+/// a minute and a half and needs root, so only where the peers are required (`.ci/run`).
+fn boots(script: &str, arguments: &[&str]) {
     if !required() {
         eprintln!("SKIPPED: the boot runs with WARDMOTE_REQUIRE_PEERS=1");
         return;
     }
-    let output = Command::new(format!("{UNITS}/boot-test.sh"))
-        .args([env!("CARGO_BIN_EXE_wardmote"), UNITS])
-        .output()
-        .unwrap();
+    let output = Command::new(format!("{UNITS}/{script}")).args(arguments).output().unwrap();
     match output.status.code() {
         Some(0) => {}
         Some(77) => eprintln!("SKIPPED: no boot here: {}", text(&output)),
         _ => panic!("{}", text(&output)),
     }
+}
+
+/// The program that was built as a Debian package, in a directory of its own.
+fn package() -> Option<(tempfile::TempDir, String)> {
+    if !required() || !has("dpkg-deb") {
+        return None;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("wardmote");
+    // A build for tests is mostly what debuggers read.
+    let built = env!("CARGO_BIN_EXE_wardmote");
+    let strip =
+        Command::new("strip").args(["--strip-debug", "-o"]).arg(&program).arg(built).status();
+    if !strip.is_ok_and(|status| status.success()) {
+        std::fs::copy(built, &program).unwrap();
+    }
+    let package = dir.path().join("wardmote.deb").display().to_string();
+    let made = Command::new(format!("{UNITS}/debian/make.sh"))
+        .args([&program.display().to_string(), &package, "none"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    Some((dir, package))
+}
+
+#[test]
+fn the_units_run_under_a_real_systemd() {
+    boots("boot-test.sh", &[env!("CARGO_BIN_EXE_wardmote"), UNITS]);
+}
+
+/// Installed from its package and driven: readiness, powers, an attack and its story, a signed webhook, a
+/// response that is approved and taken back, reloads, the watchdog, timers, journal.
+#[test]
+fn the_installed_service_does_its_whole_work_under_a_real_systemd() {
+    let Some((_kept, package)) = package() else {
+        return eprintln!("SKIPPED: the boot runs with WARDMOTE_REQUIRE_PEERS=1");
+    };
+    boots("service-test.sh", &[&package]);
+}
+
+#[test]
+fn the_package_is_installed_upgraded_and_purged_without_a_trace() {
+    let Some((_kept, package)) = package() else {
+        return eprintln!("SKIPPED: the boot runs with WARDMOTE_REQUIRE_PEERS=1");
+    };
+    boots("package-test.sh", &[&package]);
 }

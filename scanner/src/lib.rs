@@ -9,6 +9,7 @@
 pub mod checks;
 pub mod facts;
 pub mod files;
+pub mod gate;
 pub mod logs;
 pub mod packages;
 pub mod passwords;

@@ -5,6 +5,8 @@
 //! are regular, so that a FIFO or a device in place of a file is an error and never a hang. For the
 //! root `/` a kernel without `openat2` (before 5.6, or a strict seccomp filter) falls back to plain
 //! `openat`; for any other root that is an error, since links could then lead out.
+//!
+//! A process that may open nothing has the same tree by asking another one ([`RootedTree::asking`]).
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,6 +21,8 @@ use parsers::tree::{Entry, FileKind, Identity, Links, LookError, Stat, Tree, Vis
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::gate::{Asked, born};
+
 /// Most entries of one directory that are listed.
 pub const ENTRIES_MAX: usize = 100_000;
 
@@ -29,7 +33,19 @@ const LINK_BYTES_MAX: usize = 4096;
 
 /// A file system below one directory.
 #[derive(Debug)]
-pub struct RootedTree {
+pub struct RootedTree(Way);
+
+/// How files are reached.
+#[derive(Debug)]
+enum Way {
+    /// This process opens them itself.
+    Own(Root),
+    /// Another one does.
+    Asked(Asked),
+}
+
+#[derive(Debug)]
+struct Root {
     root: OwnedFd,
     is_host: bool,
 }
@@ -39,9 +55,51 @@ impl RootedTree {
     pub fn open(root: &Path) -> Result<Self, LookError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| look(root, e))?;
-        Ok(Self { root: fd, is_host: root == Path::new("/") })
+        Ok(Self(Way::Own(Root { root: fd, is_host: root == Path::new("/") })))
     }
 
+    /// A tree that another process opens files of.
+    pub fn asking(asked: Asked) -> Self {
+        Self(Way::Asked(asked))
+    }
+
+    /// Opens a regular file for reading, for callers that stream or map it.
+    pub fn open_file(&self, path: &Path) -> Result<File, LookError> {
+        match &self.0 {
+            Way::Own(root) => root.open_file(path),
+            Way::Asked(asked) => Ok(asked.open_file(path)?.0),
+        }
+    }
+
+    /// The same with facts about the open file, with its birth time where the file system keeps one.
+    pub fn open_known(&self, path: &Path) -> Result<(File, Stat), LookError> {
+        match &self.0 {
+            Way::Own(root) => {
+                let file = root.open_file(path)?;
+                let stat = facts_of(path, &file)?;
+                Ok((file, stat))
+            }
+            Way::Asked(asked) => asked.open_file(path),
+        }
+    }
+
+    /// What tells two states of anything under a name apart; `None` where there is nothing, or it cannot be
+    /// looked at, or this process does not look itself.
+    pub fn mark(&self, path: &Path) -> Option<Identity> {
+        let Way::Own(root) = &self.0 else { return None };
+        let fd = root.open_at(path, OFlags::PATH).ok()?;
+        Some(state(&rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH).ok()?))
+    }
+
+    fn way(&self) -> &dyn Tree {
+        match &self.0 {
+            Way::Own(root) => root,
+            Way::Asked(asked) => asked,
+        }
+    }
+}
+
+impl Root {
     fn open_at(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, LookError> {
         let flags = flags | OFlags::CLOEXEC;
         let inside = inside(path);
@@ -55,8 +113,7 @@ impl RootedTree {
         }
     }
 
-    /// Opens a regular file for reading, for callers that stream or map it.
-    pub fn open_file(&self, path: &Path) -> Result<File, LookError> {
+    fn open_file(&self, path: &Path) -> Result<File, LookError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         // Look before opening: opening a device may have effects, opening a FIFO may wake its writer.
         let seen = self.stat(path, Links::Follow)?;
@@ -73,6 +130,40 @@ impl RootedTree {
 }
 
 impl Tree for RootedTree {
+    fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, LookError> {
+        self.way().read(path, limit)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<Entry>, LookError> {
+        self.way().list(path)
+    }
+
+    fn stat(&self, path: &Path, links: Links) -> Result<Stat, LookError> {
+        self.way().stat(path, links)
+    }
+
+    fn identity(&self, path: &Path) -> Result<Option<Identity>, LookError> {
+        self.way().identity(path)
+    }
+
+    fn visit(&self, directory: &Path, each: &mut dyn FnMut(Visited<'_>)) -> Result<(), LookError> {
+        self.way().visit(directory, each)
+    }
+
+    fn visit_links(
+        &self,
+        directory: &Path,
+        each: &mut dyn FnMut(&OsStr, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), LookError> {
+        self.way().visit_links(directory, each)
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf, LookError> {
+        self.way().read_link(path)
+    }
+}
+
+impl Tree for Root {
     fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, LookError> {
         let file = self.open_file(path)?;
         let mut bytes = Vec::new();
@@ -254,6 +345,12 @@ fn kind(file_type: FileType) -> FileKind {
     }
 }
 
+/// Facts about an open file, with its birth time where the file system keeps one.
+pub(crate) fn facts_of(path: &Path, file: &File) -> Result<Stat, LookError> {
+    let stat = rustix::fs::fstat(file).map_err(|e| look(path, e))?;
+    Ok(Stat { born: born(file), ..facts(&stat) })
+}
+
 fn look(path: &Path, errno: Errno) -> LookError {
     let why = match errno {
         Errno::NOENT | Errno::NOTDIR => Why::NotFound,
@@ -263,7 +360,7 @@ fn look(path: &Path, errno: Errno) -> LookError {
     LookError::new(path, why)
 }
 
-fn io_why(error: &std::io::Error) -> Why {
+pub(crate) fn io_why(error: &std::io::Error) -> Why {
     match error.kind() {
         std::io::ErrorKind::NotFound => Why::NotFound,
         std::io::ErrorKind::PermissionDenied => Why::Denied,

@@ -22,10 +22,15 @@ use crate::events::{Bus, Event, Wish};
 use crate::exit::{Exit, failed, hinted};
 use crate::govern::worker::Responder;
 use crate::journal::Options;
-use crate::service::host::Host;
+use crate::notices::{Notice, tell};
+use crate::pipeline::case::CaseFile;
+use crate::powers::{Direct, Powers as _, StateFile};
+use crate::sandbox::Proxy;
+use crate::sandbox::proxy::this_program;
+use crate::service::host::{CARRIED, Host};
 use crate::service::record::SharedRecorder;
-use crate::service::{Parts, Service};
-use crate::settings::{Settings, Span, state_directory};
+use crate::service::{Look, Parts, Service};
+use crate::settings::{SandboxSetting, Settings, Span, state_directory};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ALERTS_MAX, Store as _};
 use crate::systemd::Notifier;
@@ -66,9 +71,9 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     let operators = settings.clone();
     let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
-    let look = Host::new(PathBuf::from("/"), &state, clock)?
-        .with_cases(open, next)
-        .with_responses(responder);
+    restore_places(&store, &state)?;
+    let carried = store.place(CARRIED)?;
+    let look = look(&settings, &state, (open, next, carried), responder)?;
     let parts = Parts {
         store: Box::new(store),
         settings,
@@ -80,7 +85,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         shared: Shared::clone(&shared),
         clock,
     };
-    let service = Service::new(Box::new(look), parts);
+    let service = Service::new(look, parts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         forward_signals(&bus)?;
@@ -100,6 +105,50 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     runtime.shutdown_background();
     ended?;
     Ok(Exit::Clean)
+}
+
+/// The look at this host: in a child without rights, as far as that is wanted and reached.
+fn look(
+    settings: &Settings,
+    state: &Path,
+    (open, next, carried): (Vec<CaseFile>, u64, Option<Vec<u8>>),
+    responder: Responder,
+) -> anyhow::Result<Box<dyn Look>> {
+    let (root, wanted) = (PathBuf::from("/"), settings.agent.sandbox);
+    if wanted == SandboxSetting::Off {
+        tell(Notice::SandboxIncomplete, None, &[], "sandbox: off");
+        let mut host = Host::new(root, state, clock)?;
+        if let Some(carried) = carried {
+            host.resume(serde_json::from_slice(&carried)?);
+        }
+        return Ok(Box::new(host.with_cases(open, next).with_responses(responder)));
+    }
+    let proxy = Proxy::open(root, state, clock, Box::new(this_program))?;
+    match proxy.level() {
+        whole if whole.is_whole() => say!("wardmote: sandbox: {whole}"),
+        less => tell(Notice::SandboxIncomplete, None, &[], &format!("sandbox: {less}")),
+    }
+    proxy.level().meets(wanted).map_err(|missing| {
+        hinted(
+            format!("agent.sandbox is required, and cannot be reached: {missing}"),
+            "`agent.sandbox: auto` goes on with what this kernel has, and says what is missing",
+        )
+    })?;
+    let proxy = proxy.with_cases(open, next).with_carried(carried);
+    Ok(Box::new(proxy.with_responses(responder)))
+}
+
+/// Brings the files of the readers' places to what is stored: a crash may have come between the two, and what
+/// is stored must not be read again.
+fn restore_places(store: &SqliteStore, state: &Path) -> anyhow::Result<()> {
+    let powers = Direct::new(state);
+    for file in [StateFile::Place, StateFile::JournalPlace] {
+        let Some(stored) = store.place(file.name())? else { continue };
+        if powers.read(file).ok().flatten().as_ref() != Some(&stored) {
+            powers.replace(file, &stored)?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads the configuration, and refuses a pace that would do nothing but look.

@@ -1,6 +1,7 @@
 //! `wardmote audit`: examines the whole host, or a mounted tree, and says what to do first.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use consensus::Severity;
@@ -15,6 +16,7 @@ use crate::pipeline::examine::{Examined, examine, threads};
 use crate::pipeline::judge::Judges;
 use crate::pipeline::keep::{self, Of};
 use crate::pipeline::look::Wanted;
+use crate::powers::Direct;
 use crate::progress::Progress;
 use crate::report::{Report, json, text};
 use crate::settings::{Settings, Span, state_directory};
@@ -78,6 +80,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         threads: threads(),
         files: Default::default(),
         own_probes: own_probes.into(),
+        powers: Arc::new(Direct::new(&state)),
     };
     let progress = Progress::start(global.quiet, "looking at the host");
     let mut judges = Judges::new(&settings, &state, now);

@@ -24,6 +24,7 @@ mod fingerprints;
 mod hash;
 mod helper;
 mod journal;
+mod look;
 mod mac;
 mod man;
 mod matches;
@@ -154,6 +155,9 @@ pub enum Command {
     Completions(completions::Args),
     /// Print the manual page
     Man(man::Args),
+    /// The service's own process that reads logs and configuration
+    #[command(hide = true)]
+    Look(look::Args),
     /// What units with a right of their own run for the service
     #[command(hide = true)]
     Helper(helper::Args),
@@ -218,6 +222,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(args, &global),
         Command::Completions(args) => completions::run(args, &global),
         Command::Man(args) => man::run(args, &global),
+        Command::Look(args) => look::run(args),
         Command::Helper(args) => helper::run(args),
     }
 }

@@ -131,6 +131,9 @@ fn write_work(out: &mut String, status: &Status, now: i64) -> std::fmt::Result {
     if status.evicted > 0 {
         writeln!(out, "            {} alerts made room for others", status.evicted)?;
     }
+    if let Some(sandbox) = &status.sandbox {
+        writeln!(out, "  sandbox   {sandbox}")?;
+    }
     for (number, one) in status.lately.iter().rev().take(LATELY_MAX).enumerate() {
         let head = if number == 0 { "lately" } else { "" };
         let when = ago(now, one.at);

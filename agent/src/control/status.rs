@@ -50,6 +50,9 @@ pub struct Status {
     /// What became of the notes to each target since the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notify: BTreeMap<String, Delivery>,
+    /// What the process gave up that reads logs and configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
     /// What it did or met lately, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lately: Vec<Happened>,
@@ -133,6 +136,17 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// The same and what another process counted.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            received: self.received.saturating_add(other.received),
+            notified: self.notified.saturating_add(other.notified),
+            merged: self.merged.saturating_add(other.merged),
+            suppressed: self.suppressed.saturating_add(other.suppressed),
+        }
+    }
+
     /// The same, with what a storm brought and was not judged: `held` more of the same, `left_out` only
     /// counted.
     #[must_use]

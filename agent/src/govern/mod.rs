@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod actions;
+mod announce;
 pub mod cache;
 pub mod decide;
 pub mod engine;

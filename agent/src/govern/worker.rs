@@ -20,6 +20,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use scanner::RootedTree;
 
 use super::actions::Host;
+use super::announce::{self, Announced};
 use super::engine::Engine;
 use super::guardians::Guardians;
 use super::harm::{LiveSystem, Seen};
@@ -27,6 +28,7 @@ use super::policy::Policy;
 use super::propose::{Known, dismissed, proposals};
 use super::{Ledger, live, outbox};
 use crate::exit::{Exit, failed, hinted};
+use crate::notices::{Notice, tell};
 use crate::settings::Settings;
 use crate::store::cases::Case;
 use crate::store::sqlite::SqliteStore;
@@ -122,7 +124,7 @@ impl Worker {
         ledger: Box<dyn Ledger + Send>,
         clock: fn() -> i64,
     ) -> anyhow::Result<Self> {
-        let engine = engine(state, settings, ledger)?;
+        let engine = engine(state, settings, Box::new(Announced::new(ledger)))?;
         let guardians = Guardians::start(Box::new(move || live_now(clock())))?;
         let state = state.to_path_buf();
         Ok(Self { state, engine, guardians, clock, clicks: 0, trouble: None })
@@ -167,7 +169,7 @@ impl Worker {
         let _lock = lock(state)?;
         let decisions = self.engine.propose(all, guardians, (self.clock)())?;
         for decision in decisions {
-            say!("wardmote: response: {}", summary(&decision));
+            announce::decided(&decision);
         }
         Ok(())
     }
@@ -184,23 +186,10 @@ impl Worker {
     fn note(&mut self, trouble: Option<anyhow::Error>) {
         let trouble = trouble.map(|error| scanner::redact::line(&format!("{error:#}")));
         if let Some(now) = trouble.as_ref().filter(|now| self.trouble.as_ref() != Some(now)) {
-            say!("wardmote: error: responses: {now}");
+            tell(Notice::Trouble, None, &[], &format!("error: responses: {now}"));
         }
         self.trouble = trouble;
     }
-}
-
-/// One line about a decision.
-fn summary(decision: &super::Decision) -> String {
-    let super::Decision { action, target, risk, title, id, .. } = decision;
-    let id = id.unwrap_or_default();
-    let done = match &decision.outcome {
-        super::Outcome::Act => "done",
-        super::Outcome::Wait { .. } => "waits for an operator",
-    };
-    format!(
-        "{action} {target} ({risk} risk) for `{title}`: {done}, wardmote respond list shows {id}"
-    )
 }
 
 /// An engine on the store of this state directory and on this host.

@@ -36,9 +36,20 @@ pub enum Order {
 pub fn parts<E: From<io::Error>>(
     disk: &dyn Disk,
     order: Order,
+    each: impl FnMut(Part) -> Result<(), E>,
+) -> Result<(), E> {
+    last_parts(disk, order, usize::MAX, each)
+}
+
+/// The same for the last segments, at most `most`.
+fn last_parts<E: From<io::Error>>(
+    disk: &dyn Disk,
+    order: Order,
+    most: usize,
     mut each: impl FnMut(Part) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut found: Vec<_> = segments::among(&disk.names()?).into_iter().collect();
+    found.drain(..found.len().saturating_sub(most));
     if order == Order::Own {
         found.sort_by_cached_key(|(number, forms)| {
             segments::own_number(disk, *number, *forms).unwrap_or(*number)
@@ -72,10 +83,19 @@ pub struct Told {
 /// Reads everything; `each` gets every record with its number. Proves nothing: see `journal verify`.
 pub fn records<E: From<io::Error>>(
     disk: &dyn Disk,
+    each: impl FnMut(u64, Decoded<'_>) -> Result<(), E>,
+) -> Result<Told, E> {
+    records_of_last(disk, usize::MAX, each)
+}
+
+/// The same for the last segments, at most `most`.
+pub fn records_of_last<E: From<io::Error>>(
+    disk: &dyn Disk,
+    most: usize,
     mut each: impl FnMut(u64, Decoded<'_>) -> Result<(), E>,
 ) -> Result<Told, E> {
     let mut told = Told::default();
-    parts(disk, Order::Names, |part| {
+    last_parts(disk, Order::Names, most, |part| {
         let bytes = match part.bytes {
             Ok(Bytes::Whole(bytes)) => bytes,
             Ok(Bytes::Twice(bytes, _)) => {

@@ -2,12 +2,13 @@
 //! of our own: `journalctl WARDMOTE_SEVERITY=high -o verbose`. What no datagram holds goes through a sealed
 //! memory file.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -17,9 +18,14 @@ use rustix::net::{
 
 use super::syslog::level;
 use super::{Failure, Kind, Note, Notifier};
+use crate::notices::Notice;
 use crate::settings::JournaldSettings;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Where the journal of this host listens.
+pub const SOCKET: &str = "/run/systemd/journal/socket";
+/// Most checks that an entry names.
+const CHECKS_MAX: usize = 16;
 
 /// One journal.
 pub struct Journald {
@@ -35,34 +41,36 @@ impl Journald {
 
 impl Notifier for Journald {
     fn send(&mut self, note: &Note) -> Result<(), Failure> {
-        let entry = entry(note);
-        let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        match socket.send_to(&entry, &self.socket) {
-            Ok(_) => Ok(()),
-            Err(error) if is_too_long(&error) => Ok(self.send_file(&socket, &entry)?),
-            Err(error) => Err(error.into()),
-        }
+        Ok(send(&self.socket, &entry(note), PATIENCE)?)
     }
 }
 
-impl Journald {
-    fn send_file(&self, socket: &UnixDatagram, entry: &[u8]) -> io::Result<()> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let mut file = File::from(memfd_create("wardmote-journal", flags)?);
-        file.write_all(entry)?;
-        let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-        fcntl_add_seals(&file, all)?;
-        let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut room);
-        let descriptors = [file.as_fd()];
-        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-            return Err(io::Error::other("no room for a descriptor"));
-        }
-        let address = SocketAddrUnix::new(&self.socket)?;
-        sendmsg_addr(socket, &address, &[], &mut control, SendFlags::NOSIGNAL)?;
-        Ok(())
+/// Hands an entry over, as a datagram or, where none is large enough, as a sealed file.
+pub fn send(path: &Path, entry: &[u8], patience: Duration) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(patience))?;
+    match socket.send_to(entry, path) {
+        Ok(_) => Ok(()),
+        Err(error) if is_too_long(&error) => send_file(path, &socket, entry),
+        Err(error) => Err(error),
     }
+}
+
+fn send_file(path: &Path, socket: &UnixDatagram, entry: &[u8]) -> io::Result<()> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("wardmote-journal", flags)?);
+    file.write_all(entry)?;
+    let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    fcntl_add_seals(&file, all)?;
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    let descriptors = [file.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("no room for a descriptor"));
+    }
+    let address = SocketAddrUnix::new(path)?;
+    sendmsg_addr(socket, &address, &[], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 fn is_too_long(error: &io::Error) -> bool {
@@ -72,19 +80,24 @@ fn is_too_long(error: &io::Error) -> bool {
 
 /// What kind of message it is: the same number everywhere and for ever (sd-id128(3), `journalctl -x`).
 pub fn message_id(kind: Kind) -> &'static str {
+    event(kind).id()
+}
+
+fn event(kind: Kind) -> Notice {
     match kind {
-        Kind::New => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e01",
-        Kind::Risen => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e02",
-        Kind::Further => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e03",
-        Kind::Gap => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e04",
+        Kind::New => Notice::CaseNew,
+        Kind::Risen => Notice::CaseRisen,
+        Kind::Further => Notice::CaseFurther,
+        Kind::Gap => Notice::NotesLost,
+        Kind::Summary => Notice::Summary,
     }
 }
 
-/// The fields of an entry. Each value with its length, so that no line end in one makes another field.
+/// A note as an entry.
 pub fn entry(note: &Note) -> Vec<u8> {
     let priority = level(note.severity).to_string();
     let (severity, body) = (note.severity.to_string(), note.body.to_string());
-    let fields = [
+    let mut fields = vec![
         ("MESSAGE", note.title.as_str()),
         ("PRIORITY", &priority),
         ("SYSLOG_IDENTIFIER", "wardmote"),
@@ -93,8 +106,17 @@ pub fn entry(note: &Note) -> Vec<u8> {
         ("WARDMOTE_KIND", note.kind.word()),
         ("WARDMOTE_SEVERITY", &severity),
         ("WARDMOTE_FINDING", &note.key),
-        ("WARDMOTE_DATA", &body),
     ];
+    fields.extend(note.key.strip_prefix("case-").map(|number| ("WARDMOTE_CASE", number)));
+    let steps = note.body["steps"].as_array().into_iter().flatten();
+    let checks: BTreeSet<&str> = steps.filter_map(|step| step["check"].as_str()).collect();
+    fields.extend(checks.into_iter().take(CHECKS_MAX).map(|check| ("WARDMOTE_CHECK", check)));
+    fields.push(("WARDMOTE_DATA", &body));
+    encode(&fields)
+}
+
+/// The fields of an entry. Each value with its length, so that no line end in one makes another field.
+pub fn encode(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut entry = Vec::new();
     for (name, value) in fields {
         entry.extend_from_slice(name.as_bytes());

@@ -10,14 +10,16 @@
 //! `incomplete`. Root runs no command that somebody else could have written ([`owner`]).
 
 pub mod owner;
-mod process;
+pub mod process;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use consensus::outside::{PREFIX, answer};
 use consensus::{Evidence, Model, Opinion, trace};
 use serde_json::json;
 
+use crate::powers::Powers;
 use crate::settings::ExpertSettings;
 use process::{Heard, Process};
 
@@ -30,6 +32,8 @@ const RUN_TIME_MAX: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Experts {
     experts: Vec<Expert>,
+    /// Who starts them, if it is not this process.
+    starter: Option<Arc<dyn Powers>>,
 }
 
 /// What they said about one case.
@@ -44,7 +48,13 @@ pub struct Answers {
 impl Experts {
     /// The experts of the configuration; none is started yet.
     pub fn new(settings: &[ExpertSettings]) -> Self {
-        Self { experts: settings.iter().cloned().map(Expert::new).collect() }
+        let experts = settings.iter().cloned().map(Expert::new).collect();
+        Self { experts, starter: None }
+    }
+
+    /// No experts yet; those that come are started by somebody else.
+    pub fn started_by(starter: Arc<dyn Powers>) -> Self {
+        Self { experts: Vec::new(), starter: Some(starter) }
     }
 
     /// These experts for one more run: those that run go on, with a new account of what they fail in.
@@ -53,7 +63,7 @@ impl Experts {
     pub fn again(mut self, settings: &[ExpertSettings], afresh: bool) -> Self {
         let same = self.experts.iter().map(|expert| &expert.settings).eq(settings);
         if !same || (afresh && !self.complaints().is_empty()) {
-            return Self::new(settings);
+            return Self { starter: self.starter.take(), ..Self::new(settings) };
         }
         for expert in &mut self.experts {
             expert.waited = Duration::ZERO;
@@ -72,8 +82,11 @@ impl Experts {
         }
         let case = trace::id(evidence, context, &[], &Model::cold());
         let question = json!({ "case": case, "evidence": evidence }).to_string() + "\n";
-        for expert in &mut self.experts {
-            expert.tell(&question);
+        for (place, expert) in self.experts.iter_mut().enumerate() {
+            expert.tell(&question, |settings| match &self.starter {
+                Some(starter) => starter.expert(place, settings),
+                None => Process::start(&settings.command),
+            });
         }
         for expert in &mut self.experts {
             match expert.hear(&case) {
@@ -136,10 +149,14 @@ impl Expert {
     }
 
     /// Asks, without waiting.
-    fn tell(&mut self, question: &str) {
+    fn tell(
+        &mut self,
+        question: &str,
+        start: impl FnOnce(&ExpertSettings) -> Result<Process, String>,
+    ) {
         self.asked = None;
         if let State::New = self.state {
-            self.state = match Process::start(&self.settings.command) {
+            self.state = match start(&self.settings) {
                 Ok(process) => State::Running(process),
                 Err(why) => return self.stop(why),
             };

@@ -4,9 +4,11 @@
 //! undone blocks the caller: each holds a bounded amount, and all end when the pipes do. At the end the
 //! whole process group is killed.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,14 +38,37 @@ pub enum Heard {
     End(String),
 }
 
+/// A running command with the pipes to it.
+pub struct Started<P> {
+    /// Ends the command when it is dropped.
+    pub hold: Hold,
+    /// What it reads.
+    pub stdin: P,
+    /// What it says.
+    pub stdout: P,
+    /// What it complains of.
+    pub stderr: P,
+}
+
+/// The end of a command: dropping this ends it.
+pub trait End: Send {}
+
+/// What ends a command.
+pub type Hold = Box<dyn End>;
+
+/// A command of this process.
+struct Own(Child);
+
+impl End for Own {}
+
 /// A running command.
 pub struct Process {
-    child: Child,
+    _hold: Hold,
     questions: SyncSender<String>,
     lines: Receiver<Heard>,
 }
 
-impl Process {
+impl Started<OwnedFd> {
     /// Starts a command; an error that names it.
     pub fn start(command: &[String]) -> Result<Self, String> {
         let words = owner::checked(command, rustix::process::geteuid().is_root())?;
@@ -64,6 +89,21 @@ impl Process {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(format!("{name}: no pipes"));
         };
+        let hold = Box::new(Own(child));
+        Ok(Self { hold, stdin: stdin.into(), stdout: stdout.into(), stderr: stderr.into() })
+    }
+}
+
+impl Process {
+    /// Starts a command; an error that names it.
+    pub fn start(command: &[String]) -> Result<Self, String> {
+        Started::start(command).map(Self::talking)
+    }
+
+    /// Talks with a command that runs.
+    pub fn talking(started: Started<OwnedFd>) -> Self {
+        let Started { hold, stdin, stdout, stderr } = started;
+        let (stdin, stdout, stderr) = (File::from(stdin), File::from(stdout), File::from(stderr));
         let (questions, unwritten) = sync_channel(UNWRITTEN_MAX);
         let (heard, lines) = sync_channel(WAITING_MAX);
         let complaint = Arc::new(Mutex::new(String::new()));
@@ -83,7 +123,7 @@ impl Process {
             let why = if said.is_empty() { why } else { format!("{why} ({said})") };
             let _ = heard.send(Heard::End(why));
         });
-        Ok(Self { child, questions, lines })
+        Self { _hold: hold, questions, lines }
     }
 
     /// Hands over a question; `false` where earlier ones still wait to be read.
@@ -111,13 +151,13 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for Own {
     fn drop(&mut self) {
         // Until it is reaped the group's number is its own: nobody else's processes can be hit.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         // It may have left its group.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -135,7 +175,7 @@ fn without_rights(mut command: Command) -> std::io::Result<Child> {
 
 const ENDED: &str = "it ended";
 
-fn write_all(mut stdin: ChildStdin, questions: &Receiver<String>) {
+fn write_all(mut stdin: File, questions: &Receiver<String>) {
     for question in questions {
         if stdin.write_all(question.as_bytes()).and_then(|()| stdin.flush()).is_err() {
             return;
@@ -144,7 +184,7 @@ fn write_all(mut stdin: ChildStdin, questions: &Receiver<String>) {
 }
 
 /// Reads lines until there are none, or one is too long, or nobody listens; why it stopped.
-fn read_all(stdout: ChildStdout, heard: &SyncSender<Heard>) -> String {
+fn read_all(stdout: File, heard: &SyncSender<Heard>) -> String {
     let mut stdout = BufReader::new(stdout);
     loop {
         let mut line = Vec::new();
@@ -167,9 +207,9 @@ fn read_all(stdout: ChildStdout, heard: &SyncSender<Heard>) -> String {
 }
 
 /// Keeps the last line of the first bytes; the rest is taken and forgotten.
-fn listen_to_errors(mut stderr: ChildStderr, said: &Mutex<String>) {
+fn listen_to_errors(mut stderr: File, said: &Mutex<String>) {
     let mut text = Vec::new();
-    let mut first = BufReader::new(stderr.by_ref().take(STDERR_BYTES_MAX));
+    let mut first = BufReader::new(Read::by_ref(&mut stderr).take(STDERR_BYTES_MAX));
     while first.read_until(b'\n', &mut text).is_ok_and(|read| read > 0) {
         let line = String::from_utf8_lossy(&text).trim().to_string();
         if let (false, Ok(mut said)) = (line.is_empty(), said.lock()) {

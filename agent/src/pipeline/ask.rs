@@ -246,6 +246,11 @@ impl Running {
         Ok(Self { child, stdout, watch: Some((ended, watch)) })
     }
 
+    /// What it says.
+    pub fn stdout(&self) -> &ChildStdout {
+        &self.stdout
+    }
+
     /// Waits for the end; kills first where the rest is not wanted.
     pub fn finish(&mut self, kill: bool) -> Ended {
         let group = rustix::process::Pid::from_child(&self.child);

@@ -67,7 +67,7 @@ pub fn examine(
         schema: "wardmote.audit/1".into(),
         tool: concat!("wardmote ", env!("CARGO_PKG_VERSION")).into(),
         started: jiff::Timestamp::from_second(wanted.now)?.to_string(),
-        host: host(&wanted.root),
+        host: host(&seen.tree, &wanted.root),
         vantage: seen.vantage,
         counts: counts(&findings),
         accepted: findings.iter().filter(|finding| finding.accepted.is_some()).count(),
@@ -148,11 +148,10 @@ fn counts(findings: &[Finding]) -> BTreeMap<Severity, usize> {
     counts
 }
 
-fn host(root: &Path) -> Host {
+fn host(tree: &scanner::RootedTree, root: &Path) -> Host {
     use parsers::tree::Tree;
     let live = root == Path::new("/");
-    let tree = scanner::RootedTree::open(root);
-    let read = |path: &str| tree.as_ref().ok().and_then(|tree| tree.read_config(path).ok());
+    let read = |path: &str| tree.read_config(path).ok();
     let text = |bytes: Vec<u8>| scanner::redact::line(String::from_utf8_lossy(&bytes).trim());
     let system = rustix::system::uname();
     let name = if live {

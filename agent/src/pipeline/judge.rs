@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use consensus::learn::learn;
+use consensus::learn::{Log, Unread, learn};
 use consensus::{Context, Evidence, Panel, SourceLine, trace};
 use sha2::{Digest, Sha256};
 
@@ -37,9 +37,19 @@ impl Judges {
 
     /// The judges with experts from outside that may run already.
     pub fn with(outside: Experts, state: &Path, now: i64) -> Self {
+        Self::taught(outside, feedback::read(state), &feedback::path(state), now)
+    }
+
+    /// The judges with what operators taught, read from `path`.
+    pub fn taught(
+        outside: Experts,
+        read: anyhow::Result<(Log, Unread)>,
+        path: &Path,
+        now: i64,
+    ) -> Self {
         let mut judges =
             Self { cold: Panel::cold(), learnt: None, taught: None, outside, unread: None };
-        match feedback::read(state) {
+        match read {
             Ok((log, unread)) => {
                 if log.position() > 0 {
                     let learnt = learn(&log, now);
@@ -48,7 +58,6 @@ impl Judges {
                     judges.learnt = Some((Panel::with(learnt.model()), learnt.clicks));
                 }
                 if unread.count > 0 {
-                    let path = feedback::path(state);
                     let lines = format!("{} lines could not be read", unread.count);
                     judges.unread = Some(format!("{}: {lines}", path.display()));
                 }

@@ -26,6 +26,19 @@ pub fn keep(
     context: Context,
     cases: Vec<Case>,
 ) -> Result<(), String> {
+    let whither = state.display().to_string();
+    keep_with(|run, cases| cases::keep(state, run, cases), &whither, of, judges, context, cases)
+}
+
+/// The same by whoever may write there.
+pub fn keep_with(
+    keep: impl FnOnce(Run, Vec<Case>) -> anyhow::Result<usize>,
+    whither: &str,
+    of: &Of<'_>,
+    judges: &Judges,
+    context: Context,
+    cases: Vec<Case>,
+) -> Result<(), String> {
     let run = Run {
         schema: "wardmote.kept/1".into(),
         model: trace::MODEL.into(),
@@ -36,9 +49,9 @@ pub fn keep(
         taught: judges.taught.clone(),
         left_out: 0,
     };
-    match cases::keep(state, run, cases) {
+    match keep(run, cases) {
         Ok(0) => Ok(()),
-        Ok(more) => Err(format!("{more} findings are not kept in {}: too many", state.display())),
-        Err(error) => Err(format!("the findings are not kept in {}: {error:#}", state.display())),
+        Ok(more) => Err(format!("{more} findings are not kept in {whither}: too many")),
+        Err(error) => Err(format!("the findings are not kept in {whither}: {error:#}")),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
 use parsers::tree::Tree;
@@ -17,7 +17,7 @@ use scanner::vantage::{self, Vantage};
 use scanner::{Facts, RootedTree};
 
 use crate::exit::hinted;
-use crate::pipeline::ask;
+use crate::powers::{Powers, Said};
 use crate::report::Incomplete;
 
 /// What is to be looked at.
@@ -36,6 +36,8 @@ pub struct Wanted {
     pub files: Arc<Memory>,
     /// What wardmote asked of this host itself: its log lines are nobody's.
     pub own_probes: Arc<Ledger>,
+    /// Who opens files and starts programs.
+    pub powers: Arc<dyn Powers>,
 }
 
 /// What was seen.
@@ -68,10 +70,12 @@ impl Wanted {
 
 /// Looks at everything that is wanted.
 pub fn look(wanted: &Wanted) -> anyhow::Result<Seen> {
-    let tree = RootedTree::open(&wanted.root)
+    let tree = wanted
+        .powers
+        .tree(&wanted.root)
         .map_err(|error| hinted(error.to_string(), "--root names a directory"))?;
     let live = wanted.live();
-    let spoken = if live { ask::everything() } else { Spoken::default() };
+    let spoken = if live { wanted.powers.programs() } else { Spoken::default() };
     let vantage = if live { vantage::look(&tree) } else { Vantage::mounted() };
     let inventory = live.then(|| ports::look_closely(&tree, &spoken));
     let files = wanted.files.look(&tree, wanted.now);
@@ -106,13 +110,13 @@ fn logs(tree: &RootedTree, wanted: &Wanted) -> SweepOutcome {
     if !wanted.live() {
         return audit_sweep(tree, None, &rules, &options);
     }
-    let journal = ask::journal(Some(wanted.since), None);
+    let journal = wanted.powers.journal(wanted.since);
     with_journal(journal, |journal| audit_sweep(tree, journal, &rules, &options))
 }
 
 /// A sweep with the journal where there is one; a journal that could not be read whole is said.
 pub fn with_journal(
-    journal: Option<Result<ask::Running, String>>,
+    journal: Option<Result<impl Said, String>>,
     sweep: impl FnOnce(Option<&mut dyn Read>) -> SweepOutcome,
 ) -> SweepOutcome {
     match journal {
@@ -147,7 +151,7 @@ pub fn known_users(tree: &RootedTree) -> Vec<String> {
 /// The zone of stamps that name none: the system's, or the one that a mounted tree is set to.
 fn zone(tree: &RootedTree, live: bool) -> TimeZone {
     if live {
-        return TimeZone::system();
+        return system_zone();
     }
     let named = tree
         .read_config("/etc/timezone")
@@ -158,6 +162,18 @@ fn zone(tree: &RootedTree, live: bool) -> TimeZone {
         Some(to.to_string_lossy().rsplit_once("zoneinfo/")?.1.to_string())
     };
     named.or_else(linked).and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
+}
+
+static SYSTEM_ZONE: OnceLock<TimeZone> = OnceLock::new();
+
+/// The zone that this host is set to.
+pub fn system_zone() -> TimeZone {
+    SYSTEM_ZONE.get().cloned().unwrap_or_else(TimeZone::system)
+}
+
+/// Asks for the zone once and for all, for a process that will be able to open nothing later on.
+pub fn remember_system_zone() {
+    let _ = SYSTEM_ZONE.set(TimeZone::system());
 }
 
 fn entries<'a>(what: &'a str, reasons: &'a [String]) -> impl Iterator<Item = Incomplete> + 'a {

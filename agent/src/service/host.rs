@@ -7,12 +7,11 @@
 //! running from one look to the next.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use consensus::{Context, trace};
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
@@ -20,46 +19,61 @@ use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, content, source, sweep};
 use scanner::ports::Inventory;
-use scanner::ports::ledger::Ledger;
 use scanner::remembered::Memory as Files;
+use serde::{Deserialize, Serialize};
 
-use crate::commands::audit::LAST_REPORT;
-use crate::commands::scan::ledger;
 use crate::govern::worker::Responder;
-use crate::output;
 use crate::outside::Experts;
+use crate::pipeline::case::retrieve::Memory as Similars;
 use crate::pipeline::case::storm::{More, Storm};
 use crate::pipeline::case::{CaseFile, Cases, Pipeline};
 use crate::pipeline::examine::{Examined, examine, threads};
 use crate::pipeline::judge::Judges;
 use crate::pipeline::keep::Of;
-use crate::pipeline::look::{Wanted, known_users};
-use crate::pipeline::{accept, advise, judge, keep, known, surround};
+use crate::pipeline::look::{Wanted, known_users, system_zone};
+use crate::pipeline::{advise, judge, keep, known, surround};
+use crate::powers::{Direct, Powers, StateFile};
 use crate::report::{Finding, Report, json};
-use crate::service::journal::Journal;
+use crate::service::journal::{Journal, Known};
 use crate::service::past::{self, Memory};
 use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::Settings;
-use crate::store::cases::{self as kept, By, Case};
-use crate::store::{Document, Sighting, Source};
-
-/// Most bytes of the kept place.
-const PLACE_BYTES_MAX: u64 = 64 << 20;
+use crate::store::cases::{By, Case};
+use crate::store::{Document, Place, Sighting, Source};
 
 /// A syslog daemon that wrote within this time is alive.
 const SYSLOG_ALIVE_SECONDS: i64 = 3_600;
 
+/// The place under which the store keeps what is [`Carried`].
+pub const CARRIED: &str = "carried";
+
+/// What one process that looks leaves to the next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// What listened at the last audit.
+    pub inventory: Option<Inventory>,
+    /// The host's name, from the last audit.
+    pub host: String,
+    /// What is known of the stories of the journal.
+    pub stories: Known,
+    /// What is remembered of past cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+}
+
 /// Looks at one host.
 pub struct Host {
     root: PathBuf,
-    place_file: PathBuf,
+    powers: Arc<dyn Powers>,
     rules: RuleSet,
     clock: fn() -> i64,
     /// The place that is kept; `None` before the first sweep.
     kept: Option<Checkpoint>,
     /// The place after the last sweep.
     reached: Option<Checkpoint>,
+    /// The same as it is to be written, where it is not the one that is kept.
+    unkept: Option<String>,
     journal: Journal,
     /// What listened at the last audit: whom an attack concerns.
     inventory: Option<Inventory>,
@@ -82,8 +96,8 @@ pub struct Host {
     judged: Vec<Case>,
     /// Whether the pipeline has been told of the past.
     remembers: bool,
-    /// What makes an audit stale.
-    watch: Watch,
+    /// What makes an audit stale, where nobody else watches.
+    watch: Option<Watch>,
     /// Answers cases, where that is wanted.
     responses: Option<Responder>,
 }
@@ -99,23 +113,34 @@ struct Heard {
 impl Host {
     /// A look at the tree under `root` (`/`), with the place in the logs that `state` holds, if any.
     pub fn new(root: PathBuf, state: &Path, clock: fn() -> i64) -> anyhow::Result<Self> {
-        let place_file = state.join("agent-logs.json");
-        let kept = read_place(&place_file)?;
-        let rules = content::rules();
-        let journal = Journal::new(state);
-        let memory = Memory::open(state)?;
         let watch = Watch::new(&root);
+        let host = Self::with_powers(root, Arc::new(Direct::new(state)), clock)?;
+        Ok(Self { watch: Some(watch), ..host })
+    }
+
+    /// The same by whoever opens files for it and watches for changes.
+    pub fn with_powers(
+        root: PathBuf,
+        powers: Arc<dyn Powers>,
+        clock: fn() -> i64,
+    ) -> anyhow::Result<Self> {
+        let kept = read_place(&*powers)?;
+        let rules = content::rules();
+        let journal = Journal::new(Arc::clone(&powers));
+        let memory = Memory::open(Arc::clone(&powers))?;
+        let experts = Experts::started_by(Arc::clone(&powers));
         Ok(Self {
             root,
-            place_file,
+            powers,
             rules,
             clock,
             kept,
             reached: None,
+            unkept: None,
             journal,
             inventory: None,
             host: "this host".to_string(),
-            experts: Experts::default(),
+            experts,
             memory,
             files: Arc::default(),
             heard: Vec::new(),
@@ -124,7 +149,7 @@ impl Host {
             cases: Cases::new(Vec::new(), 1),
             judged: Vec::new(),
             remembers: false,
-            watch,
+            watch: None,
             responses: None,
         })
     }
@@ -148,8 +173,7 @@ impl Host {
         if std::mem::replace(&mut self.remembers, true) {
             return;
         }
-        let runs = kept::runs(self.state()).unwrap_or_default();
-        for (run, cases) in runs.iter().rev().filter(|(run, _)| run.by == By::Watch) {
+        for (run, cases) in self.powers.judged().iter().rev() {
             for case in cases {
                 let severity = case.verdict.severity;
                 self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, run.started);
@@ -157,20 +181,86 @@ impl Host {
         }
     }
 
-    /// What scans of this host asked of it. Where that is not to be believed, all lines are judged.
-    fn own_probes(&self, now: i64) -> Ledger {
-        ledger::known(self.state(), now).0
+    /// What an earlier process knew, which this one goes on with.
+    pub fn resume(&mut self, carried: Carried) {
+        let Carried { inventory, host, stories, memory } = carried;
+        self.inventory = inventory;
+        self.host = host;
+        self.journal.knowing(stories);
+        if let Some(memory) =
+            memory.and_then(|text| Similars::from_bytes(&BASE64.decode(text).ok()?))
+        {
+            self.pipeline.memory = memory;
+            self.remembers = true;
+        }
     }
 
-    /// The state directory.
-    fn state(&self) -> &Path {
-        self.place_file.parent().unwrap_or(Path::new("."))
+    /// What a later process needs to go on, once what was seen is stored. What is remembered of past cases
+    /// goes along at the end only: it can be read again.
+    pub fn carried(&self) -> Carried {
+        Carried {
+            inventory: self.inventory.clone(),
+            host: self.host.clone(),
+            stories: self.journal.stories().clone(),
+            memory: None,
+        }
+    }
+
+    /// The same at the end; what was noted is written down.
+    pub fn rest(&mut self) -> anyhow::Result<Carried> {
+        self.memory.save((self.clock)())?;
+        let memory = self.remembers.then(|| self.pipeline.memory.to_bytes()).flatten();
+        let memory = memory.map(|bytes| BASE64.encode(bytes));
+        Ok(Carried { memory, ..self.carried() })
+    }
+
+    /// The places that are to be kept when what was seen is stored: in the files, and in the journal.
+    pub fn places(&self) -> (Option<&str>, Option<i64>) {
+        (self.unkept.as_deref(), self.journal.reached())
+    }
+
+    /// The same for the store. What is carried along matters to the journal's reader alone.
+    fn stored_places(&self) -> anyhow::Result<Vec<Place>> {
+        let (file, journal) = self.places();
+        let mut places = Vec::new();
+        let mut put = |name: &str, bytes: Vec<u8>| places.push(Place { name: name.into(), bytes });
+        if let Some(text) = file {
+            put(StateFile::Place.name(), text.into());
+        }
+        if let Some(at) = journal {
+            put(StateFile::JournalPlace.name(), format!("{at}\n").into());
+            put(CARRIED, serde_json::to_vec(&self.carried())?);
+        }
+        Ok(places)
+    }
+
+    /// What was judged last.
+    pub fn judged(&self) -> &[Case] {
+        &self.judged
+    }
+
+    /// The judges, with what operators taught.
+    fn judges(&self, experts: Experts, now: i64) -> Judges {
+        Judges::taught(experts, self.powers.feedback(), Path::new("feedback.jsonl"), now)
+    }
+
+    /// The place after a sweep. Marks that were met are told apart from old ones while it is written: it
+    /// is read back.
+    fn reach(&mut self, place: &Checkpoint) -> anyhow::Result<()> {
+        let bytes = place.to_json();
+        let reached = Checkpoint::from_json(&bytes)?;
+        self.unkept =
+            (self.kept.as_ref() != Some(&reached)).then(|| String::from_utf8(bytes)).transpose()?;
+        self.reached = Some(reached);
+        Ok(())
     }
 
     /// Keeps what was judged; what is not kept is no reason to stop watching.
     fn keep(&self, by: By, judges: &Judges, context: Context, cases: Vec<Case>) {
         let of = Of { by, host: &self.host, started: (self.clock)() };
-        if let Err(why) = keep::keep(self.state(), &of, judges, context, cases) {
+        let keep = |run, cases| self.powers.keep(run, cases);
+        let kept = keep::keep_with(keep, "the state directory", &of, judges, context, cases);
+        if let Err(why) = kept {
             say!("wardmote: {why}");
         }
     }
@@ -195,7 +285,7 @@ impl Host {
         known.past = Some(past::joined(self.memory.past(now), known.past));
         let context = surround::context(now, self.inventory.as_ref(), Some(attacks), &all, known);
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, false);
-        let mut judges = Judges::with(experts, self.state(), now);
+        let mut judges = self.judges(experts, now);
         self.remember();
         let digest = trace::context(&context);
         let pipeline = &mut self.pipeline;
@@ -237,11 +327,12 @@ impl Look for Host {
             now,
             threads: threads(),
             files: Arc::clone(&self.files),
-            own_probes: Arc::new(self.own_probes(now)),
+            own_probes: Arc::new(self.powers.own_probes(now)),
+            powers: Arc::clone(&self.powers),
         };
-        let accepted = accept::read(&settings.audit.accept, false)?;
+        let accepted = self.powers.accepted(&settings.audit.accept)?;
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, true);
-        let mut judges = Judges::with(experts, self.state(), now);
+        let mut judges = self.judges(experts, now);
         let Examined { report, context, cases } =
             examine(&wanted, &accepted, settings, &mut judges)?;
         self.host.clone_from(&report.host.name);
@@ -252,21 +343,19 @@ impl Look for Host {
             .clone()
             .map(|listeners| Inventory { listeners, ..Inventory::default() });
         // Where `wardmote accept` looks.
-        let kept = self.place_file.with_file_name(LAST_REPORT);
-        output::replace(&kept, &json::document(&report)?, 0o600)
-            .with_context(|| kept.display().to_string())?;
+        self.powers.replace(StateFile::LastReport, &json::document(&report)?)?;
         looked(&report)
     }
 
     fn sweep(&mut self, settings: &Settings) -> anyhow::Result<Looked> {
         let now = (self.clock)();
-        let tree = RootedTree::open(&self.root)?;
+        let tree = self.powers.tree(&self.root)?;
         let first = self.kept.is_none();
         let options = SweepOptions {
             since: first.then(|| now.saturating_sub(settings.audit.since.seconds())),
-            zone: jiff::tz::TimeZone::system(),
+            zone: system_zone(),
             known_users: known_users(&tree),
-            own_probes: Arc::new(self.own_probes(now)),
+            own_probes: Arc::new(self.powers.own_probes(now)),
             ..SweepOptions::new(now)
         };
         let mut place = match &self.kept {
@@ -277,7 +366,7 @@ impl Look for Host {
         let no_files = found.families.is_empty();
         let ask_journal = self.root == Path::new("/") && !has_syslog(&found, now);
         let mut outcome = sweep(&tree, found, None, &self.rules, &options, Some(&mut place));
-        self.reached = Some(place);
+        self.reach(&place)?;
         if ask_journal {
             let since = now.saturating_sub(settings.audit.since.seconds());
             match self.journal.look(&tree, &self.rules, &options, since) {
@@ -299,9 +388,10 @@ impl Look for Host {
         let incomplete = outcome.incomplete.len();
         let tally = self.cases.tally().with_storm(self.storm.held, self.storm.left_out);
         let timings = self.pipeline.timings;
-        let stale = self.watch.look(now);
+        let stale = self.watch.as_mut().and_then(|watch| watch.look(now));
         let checks = BTreeSet::new();
-        Ok(Looked { seen, more, cases, merged, checks, incomplete, tally, timings, stale })
+        let places = self.stored_places()?;
+        Ok(Looked { seen, more, places, cases, merged, checks, incomplete, tally, timings, stale })
     }
 
     fn told(&mut self, cases: &[CaseFile]) {
@@ -319,18 +409,17 @@ impl Look for Host {
             let severity = case.verdict.severity;
             self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
         }
-        self.memory.note(&std::mem::take(&mut self.heard), (self.clock)())?;
-        self.journal.keep_place()?;
-        let Some(reached) = self.reached.take() else { return Ok(()) };
-        let bytes = reached.to_json();
-        // Marks that were met are told apart from old ones while the place is written: read it back.
-        let reached = Checkpoint::from_json(&bytes)?;
-        if self.kept.as_ref() != Some(&reached) {
-            output::replace(&self.place_file, &bytes, 0o600)
-                .with_context(|| self.place_file.display().to_string())?;
-        }
-        self.kept = Some(reached);
-        Ok(())
+        // What was seen is stored: this goes on behind it, whatever becomes of the files.
+        let noted = self.memory.note(&std::mem::take(&mut self.heard), now);
+        let journal_place = self.journal.keep_place();
+        let place = match (self.reached.take(), self.unkept.take()) {
+            (Some(reached), unkept) => {
+                self.kept = Some(reached);
+                unkept.map_or(Ok(()), |text| self.powers.replace(StateFile::Place, text.as_bytes()))
+            }
+            (None, _) => Ok(()),
+        };
+        noted.and(journal_place).and(place)
     }
 }
 
@@ -343,16 +432,11 @@ fn has_syslog(found: &Found, now: i64) -> bool {
     files.any(|file| names.contains(&file.path) && file.stat.modified >= now - SYSLOG_ALIVE_SECONDS)
 }
 
-fn read_place(path: &Path) -> anyhow::Result<Option<Checkpoint>> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(PLACE_BYTES_MAX).read_to_end(&mut bytes)?,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(crate::pending::at(path, &error)),
-    };
+fn read_place(powers: &dyn Powers) -> anyhow::Result<Option<Checkpoint>> {
+    let Some(bytes) = powers.read(StateFile::Place)? else { return Ok(None) };
     Checkpoint::from_json(&bytes).map(Some).map_err(|error| {
         crate::exit::hinted(
-            format!("{}: {error}", path.display()),
+            format!("{}: {error}", StateFile::Place.name()),
             "move it away: the service then looks through the logs anew",
         )
     })
@@ -398,6 +482,7 @@ fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     fn append(root: &Path, text: &str) {

@@ -5,18 +5,15 @@
 //! changed, so that an idle host starts no program.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::Context as _;
 use parsers::tree::{FileKind, Links, Tree};
 use scanner::RootedTree;
 use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, sweep};
 
-use crate::output;
-use crate::pipeline::ask;
+use crate::powers::{Powers, Said as _, StateFile};
 
 /// How much of the past is read again for rules that count.
 const CONTEXT_SECONDS: i64 = 15 * 60;
@@ -27,25 +24,41 @@ const ENTRIES_MAX: usize = 10_000;
 
 /// Where in the journal we are.
 pub struct Journal {
-    file: PathBuf,
+    powers: Arc<dyn Powers>,
     /// Everything before was looked at and stored; `None` before the first look.
     kept: Option<i64>,
     reached: Option<i64>,
     /// Count and last event of each story of the stored look, and of the look under way.
-    known: BTreeMap<String, (u64, Option<i64>)>,
-    found: BTreeMap<String, (u64, Option<i64>)>,
+    known: Known,
+    found: Known,
 }
+
+/// Count and last event by story.
+pub type Known = BTreeMap<String, (u64, Option<i64>)>;
 
 impl Journal {
     /// Goes on where `agent-journal` in the state directory says, if it is there.
-    pub fn new(state: &Path) -> Self {
-        let file = state.join("agent-journal");
-        let mut text = String::new();
-        let read = File::open(&file).and_then(|file| file.take(32).read_to_string(&mut text));
+    pub fn new(powers: Arc<dyn Powers>) -> Self {
         // Unreadable is as good as missing: the past is then looked at again, which tells nothing twice.
-        let kept = read.ok().and_then(|_| text.trim().parse().ok());
+        let text = powers.read(StateFile::JournalPlace).ok().flatten().unwrap_or_default();
+        let kept = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
         let (known, found) = Default::default();
-        Self { file, kept, reached: None, known, found }
+        Self { powers, kept, reached: None, known, found }
+    }
+
+    /// The place after the last look, where it is not kept yet.
+    pub fn reached(&self) -> Option<i64> {
+        self.reached
+    }
+
+    /// The stories as they will be known once the last look is stored.
+    pub fn stories(&self) -> &Known {
+        if self.reached.is_some() { &self.found } else { &self.known }
+    }
+
+    /// Goes on with the stories that an earlier process knew.
+    pub fn knowing(&mut self, stories: Known) {
+        self.known = stories;
     }
 
     /// Detections with something new in them, counting only that, and what could not be looked at; `None`
@@ -63,7 +76,7 @@ impl Journal {
             return Some(Default::default());
         }
         let since = begin.saturating_sub(CONTEXT_SECONDS).max(first_since.min(begin));
-        let mut journal = match ask::journal(Some(since), None)? {
+        let mut journal = match self.powers.journal(since)? {
             Ok(journal) => journal,
             Err(reason) => return Some((Vec::new(), vec![format!("journal: {reason}")])),
         };
@@ -79,11 +92,9 @@ impl Journal {
     /// What was found is stored.
     pub fn keep_place(&mut self) -> anyhow::Result<()> {
         let Some(reached) = self.reached.take() else { return Ok(()) };
-        output::replace(&self.file, format!("{reached}\n").as_bytes(), 0o600)
-            .with_context(|| self.file.display().to_string())?;
         self.kept = Some(reached);
         self.known = std::mem::take(&mut self.found);
-        Ok(())
+        self.powers.replace(StateFile::JournalPlace, format!("{reached}\n").as_bytes())
     }
 
     /// Leaves out stories that ended before `begin` or are as they were, and counts only what is new.
@@ -135,6 +146,7 @@ mod tests {
     use consensus::{Severity, Subject};
 
     use super::*;
+    use crate::powers::Direct;
 
     fn story(ip: &str, count: u64, last: i64) -> Detection {
         Detection {
@@ -163,7 +175,7 @@ mod tests {
     #[test]
     fn a_story_is_news_only_for_what_is_new_in_it() {
         let state = tempfile::tempdir().unwrap();
-        let mut journal = Journal::new(state.path());
+        let mut journal = Journal::new(Arc::new(Direct::new(state.path())));
         let look = |journal: &mut Journal, stories: &[Detection], at: i64, keep: bool| {
             let begin = journal.kept.unwrap_or(0);
             let counts: Vec<u64> =
@@ -181,7 +193,7 @@ mod tests {
         let grown = [story("192.0.2.1", 14, 110), story("192.0.2.2", 5, 103)];
         assert_eq!(look(&mut journal, &grown, 111, true), [4, 5]);
         // A new process knows the time, but no counts.
-        let mut again = Journal::new(state.path());
+        let mut again = Journal::new(Arc::new(Direct::new(state.path())));
         assert_eq!(again.kept, Some(111));
         assert!(look(&mut again, &grown, 112, true).is_empty());
     }

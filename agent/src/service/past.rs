@@ -8,17 +8,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context as _;
 use consensus::Past;
 use consensus::context::{RulePast, Seen};
 use scanner::logs::Detection;
 use serde::{Deserialize, Serialize};
 
-use crate::output;
+use crate::powers::{Powers, StateFile};
 
 /// Days that are remembered: a bit each.
 const DAYS_MAX: u32 = u64::BITS;
@@ -26,17 +23,17 @@ const DAYS_MAX: u32 = u64::BITS;
 const NAMES_MAX: usize = 1_000;
 /// Most rules.
 const RULES_MAX: usize = 1_000;
-/// Most bytes of the file.
-const FILE_BYTES_MAX: u64 = 256 << 20;
 /// The file is written no more often than this.
 const SAVE_SECONDS: i64 = 600;
 const DAY_SECONDS: i64 = 86_400;
 
 /// The memory, and its file.
 pub struct Memory {
-    file: PathBuf,
+    powers: Arc<dyn Powers>,
     kept: Kept,
     saved: i64,
+    /// Something was noted since.
+    unsaved: bool,
 }
 
 /// What is in the file. Bit `i` of a set of days stands for the day `i + 1` days before `today`.
@@ -80,24 +77,18 @@ struct Today {
 }
 
 impl Memory {
-    /// Reads the memory that `state` holds, if any.
-    pub fn open(state: &Path) -> anyhow::Result<Self> {
-        let file = state.join("agent-past.json");
-        let mut bytes = Vec::new();
-        match File::open(&file) {
-            Ok(open) => open.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Self { file, kept: Kept::default(), saved: 0 });
-            }
-            Err(error) => return Err(crate::pending::at(&file, &error)),
+    /// Reads the memory of before, if any.
+    pub fn open(powers: Arc<dyn Powers>) -> anyhow::Result<Self> {
+        let kept = match powers.read(StateFile::Past)? {
+            None => Kept::default(),
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                crate::exit::hinted(
+                    format!("{}: {error}", StateFile::Past.name()),
+                    "move it away: the service then learns anew what is usual here",
+                )
+            })?,
         };
-        let kept = serde_json::from_slice(&bytes).map_err(|error| {
-            crate::exit::hinted(
-                format!("{}: {error}", file.display()),
-                "move it away: the service then learns anew what is usual here",
-            )
-        })?;
-        Ok(Self { file, kept, saved: 0 })
+        Ok(Self { powers, kept, saved: 0, unsaved: false })
     }
 
     /// The days before the one of `now`: how many the service looked on, and what each rule saw.
@@ -111,12 +102,19 @@ impl Memory {
     pub fn note(&mut self, detections: &[Detection], now: i64) -> anyhow::Result<()> {
         let fresh = self.kept.advance(now.div_euclid(DAY_SECONDS));
         detections.iter().for_each(|detection| self.kept.note(detection, now));
+        self.unsaved |= fresh || !detections.is_empty();
         let due = now.abs_diff(self.saved) >= SAVE_SECONDS.unsigned_abs();
         if fresh || (due && !detections.is_empty()) {
-            let bytes = serde_json::to_vec(&self.kept)?;
-            output::replace(&self.file, &bytes, 0o600)
-                .with_context(|| self.file.display().to_string())?;
-            self.saved = now;
+            self.save(now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the file, where there is something new for it.
+    pub fn save(&mut self, now: i64) -> anyhow::Result<()> {
+        if self.unsaved {
+            self.powers.replace(StateFile::Past, &serde_json::to_vec(&self.kept)?)?;
+            (self.saved, self.unsaved) = (now, false);
         }
         Ok(())
     }
@@ -246,6 +244,8 @@ mod tests {
     use super::*;
     use consensus::{Severity, Subject};
 
+    use crate::powers::Direct;
+
     fn seen_from(ip: &str, at: i64) -> Detection {
         Detection {
             rule: "ssh-brute-force".into(),
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_day_is_past_only_when_it_is_over() {
         let state = tempfile::tempdir().unwrap();
-        let mut memory = Memory::open(state.path()).unwrap();
+        let mut memory = Memory::open(Arc::new(Direct::new(state.path()))).unwrap();
         for second in 0..50 {
             let now = at(0, 3) + second;
             memory.note(&[seen_from("192.0.2.7", now)], now).unwrap();
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn what_is_long_ago_is_forgotten() {
         let state = tempfile::tempdir().unwrap();
-        let mut memory = Memory::open(state.path()).unwrap();
+        let mut memory = Memory::open(Arc::new(Direct::new(state.path()))).unwrap();
         memory.note(&[seen_from("192.0.2.7", at(0, 3))], at(0, 3)).unwrap();
         let last = i64::from(DAYS_MAX);
         assert_eq!(memory.past(at(last, 0)).1.len(), 1);
@@ -310,12 +310,12 @@ mod tests {
     #[test]
     fn the_file_is_read_again_and_a_damaged_one_is_an_error() {
         let state = tempfile::tempdir().unwrap();
-        let mut memory = Memory::open(state.path()).unwrap();
+        let mut memory = Memory::open(Arc::new(Direct::new(state.path()))).unwrap();
         memory.note(&[seen_from("192.0.2.7", at(0, 3))], at(0, 3)).unwrap();
-        let mut again = Memory::open(state.path()).unwrap();
+        let mut again = Memory::open(Arc::new(Direct::new(state.path()))).unwrap();
         assert_eq!(again.past(at(1, 0)), memory.past(at(1, 0)));
         std::fs::write(state.path().join("agent-past.json"), "{").unwrap();
-        let error = Memory::open(state.path()).err().unwrap();
+        let error = Memory::open(Arc::new(Direct::new(state.path()))).err().unwrap();
         assert!(error.to_string().contains("agent-past.json"), "{error}");
     }
 
@@ -325,7 +325,7 @@ mod tests {
         let crowd = |n: usize, net: u8, at: i64| -> Vec<Detection> {
             (0..n).map(|i| seen_from(&format!("10.{net}.{}.{}", i >> 8, i & 255), at)).collect()
         };
-        let mut memory = Memory::open(state.path()).unwrap();
+        let mut memory = Memory::open(Arc::new(Direct::new(state.path()))).unwrap();
         memory.note(&crowd(NAMES_MAX + 1, 0, at(0, 3)), at(0, 3)).unwrap();
         let rule = &memory.past(at(1, 0)).1["ssh-brute-force"];
         assert_eq!((rule.all.count, rule.subjects.len()), (1_001, NAMES_MAX));

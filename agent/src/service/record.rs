@@ -3,10 +3,12 @@
 //! A journal that is not there is made: then nobody has the key that verifies it, which is said. What could
 //! not be recorded is counted, and said in the journal itself when it takes entries again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use consensus::Severity;
+use crypto::journal::codec::Value;
 use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -14,14 +16,20 @@ use crate::commands::audit::create_private;
 use crate::events::{Bus, Event};
 use crate::govern::{Decision, Ledger, Outcome, Step};
 use crate::journal::disk::Directory;
+use crate::journal::read::records_of_last;
 use crate::journal::{Entry, Error, Journal, Made, Options, What, boot_id, clock, create};
 use crate::secrets::random;
-use crate::store::{Alert, Document, News, Sighting};
+use crate::store::{Alert, Document, News, Sighting, Told};
 
 /// How soon a journal that failed is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 /// How often it is looked whether an epoch has ended.
 pub const TICK: Duration = Duration::from_secs(5);
+
+/// The last segments of the journal, in which a crash has left its entries.
+const SEGMENTS_LOOKED_AT: usize = 2;
+/// How far the journal's clock may be behind the loop's, in seconds.
+const CLOCKS_APART_S: i64 = 2;
 
 /// One recorder for the loop and for whoever answers cases.
 #[derive(Clone)]
@@ -118,6 +126,44 @@ impl Recorder {
             })
             .collect();
         self.record(&entries);
+    }
+
+    /// Records what an earlier run was about to record when it was killed, as far as it is not in the journal.
+    pub fn recover(&mut self, told: &Told, at: i64, alerts: &[Alert]) {
+        let kind = match told {
+            Told::Alerts(_) => "alert",
+            Told::Judged(_) => "judged",
+            Told::Cases(_) => return,
+        };
+        let there = self.recorded(kind, at);
+        let missing =
+            alerts.iter().filter(|alert| !there.contains(alert.seen.fingerprint.as_str())).cloned();
+        let missing: Vec<Alert> = missing.collect();
+        match told {
+            Told::Judged(_) => {
+                let seen: Vec<Sighting> = missing.into_iter().map(|alert| alert.seen).collect();
+                self.judged(&seen);
+            }
+            _ => self.told(&missing),
+        }
+    }
+
+    /// Fingerprints of the entries of a kind since a time, in the last segments: where a crash leaves things.
+    fn recorded(&self, kind: &str, since: i64) -> BTreeSet<String> {
+        let mut prints = BTreeSet::new();
+        let Ok(disk) = Directory::open(&self.path) else { return prints };
+        let since_us = since.saturating_sub(CLOCKS_APART_S).saturating_mul(1_000_000);
+        // What cannot be read now is told when the journal is opened.
+        let _ = records_of_last::<std::io::Error>(&disk, SEGMENTS_LOOKED_AT, |_, record| {
+            if record.kind() == kind && record.time_us >= since_us {
+                let print = record.fields().find(|(name, _)| *name == "fingerprint");
+                if let Some((_, Value::Text(print) | Value::Name(print))) = print {
+                    prints.insert(print.to_string());
+                }
+            }
+            Ok(())
+        });
+        prints
     }
 
     /// Alerts were told.

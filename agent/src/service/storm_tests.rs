@@ -14,7 +14,7 @@ use crate::pipeline::judge::{self, Judged, Judges};
 use crate::report::Remediation;
 use crate::settings::AgentSettings;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ALERTS_MAX, Document, Sighting, Source, Store};
+use crate::store::{ALERTS_MAX, Document, Parts as _, Sighting, Source, Store};
 
 /// Of so many keys one is high by its rule, and one more critical.
 const GRAVE_EVERY: u32 = 500;

@@ -66,7 +66,8 @@ fn credential(
              credentials-send/{name}), as root and with mode 0600, and restart the service; LoadCredential= \
              takes other places"
         );
-        hinted(format!("{PREFIX}{name}: {why}"), hint)
+        // With a colon behind the word it would be taken for a secret, and the name be left out.
+        hinted(format!("the credential {name}: {why}"), hint)
     };
     let directory = directory.ok_or_else(|| fail("systemd handed over no credentials"))?;
     let careful = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(read("ops").unwrap().as_slice(), b"whole");
         assert_eq!(read("mail").unwrap().as_slice(), b"from a directory");
         let none = read("none").unwrap_err().to_string();
-        assert!(none.contains("credential:none: there is no such credential"), "{none}");
+        assert!(none.contains("the credential none: there is no such credential"), "{none}");
         let outside = credential(None, "ops", 16).unwrap_err().to_string();
         assert!(outside.contains("handed over no credentials"), "{outside}");
     }

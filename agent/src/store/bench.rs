@@ -8,7 +8,7 @@ use divan::counter::ItemsCount;
 use super::document::Document;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
-use super::{ALERTS_MAX, Sighting, Source, Store};
+use super::{ALERTS_MAX, Parts as _, Sighting, Source, Store};
 use crate::pipeline::case::samples;
 
 /// Rows of one batch.

@@ -45,18 +45,17 @@ pub(super) const MIGRATION_PACKED: &str = "
 
 /// Cases in a SQLite file.
 pub(super) mod in_sqlite {
-    use rusqlite::{Connection, OptionalExtension, Params, TransactionBehavior, params};
+    use rusqlite::{Connection, OptionalExtension, Params, params};
 
     use super::super::sqlite::sql_count;
     use super::super::{StoreError, packed};
     use super::{CASES_MAX, CaseFile, Severity};
 
     pub(in super::super) fn put(
-        database: &mut Connection,
+        step: &Connection,
         files: &[CaseFile],
         merged: &[u64],
     ) -> Result<(), StoreError> {
-        let step = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for id in merged {
             step.prepare_cached("DELETE FROM case_file WHERE id = ?")?.execute([number(*id)])?;
         }
@@ -77,8 +76,7 @@ pub(super) mod in_sqlite {
         if let Some(next) = files.iter().map(|file| number(file.id) + 1).max() {
             step.prepare_cached("UPDATE case_number SET next = max(next, ?)")?.execute([next])?;
         }
-        make_room(&step)?;
-        Ok(step.commit()?)
+        if files.is_empty() { Ok(()) } else { make_room(step) }
     }
 
     fn make_room(step: &Connection) -> Result<(), StoreError> {
@@ -224,9 +222,9 @@ mod tests {
     use super::*;
     use crate::pipeline::case::case_file::{News, Step};
     use crate::pipeline::case::samples::evidence;
-    use crate::store::Store;
     use crate::store::memory::MemoryStore;
     use crate::store::sqlite::SqliteStore;
+    use crate::store::{Parts as _, Store};
 
     fn file(id: u64, last: i64, severity: Severity) -> CaseFile {
         let step = Step::of("print", &evidence("rule", severity), severity, last);

@@ -157,9 +157,15 @@ pub struct Found {
 
 /// Writes a run and its cases, then forgets what is too old or too much; how many cases were left out
 /// because the run was too long. A context that is too long by itself is an error.
-pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<usize> {
-    let folder = state.join(FOLDER);
-    create_private(&folder)?;
+pub fn keep(state: &Path, run: Run, cases: Vec<Case>) -> anyhow::Result<usize> {
+    let by = run.by;
+    let (bytes, left_out) = written(run, cases)?;
+    keep_written(state, by, &bytes)?;
+    Ok(left_out)
+}
+
+/// A run and its cases as they are kept, and how many cases were left out because it was too long.
+pub fn written(mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<(Vec<u8>, usize)> {
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.severity));
     let mut lines = Vec::new();
     let mut length = serde_json::to_vec(&run)?.len() + 32;
@@ -179,13 +185,20 @@ pub fn keep(state: &Path, mut run: Run, mut cases: Vec<Case>) -> anyhow::Result<
         bytes.extend_from_slice(&line);
     }
     bytes.push(b'\n');
+    Ok((bytes, run.left_out))
+}
+
+/// Keeps a run as it was written down, then forgets what is too old or too much.
+pub fn keep_written(state: &Path, by: By, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = state.join(FOLDER);
+    create_private(&folder)?;
     let random = u32::from_ne_bytes(crate::secrets::random()?);
     // Several runs may fall into one second: the name says which is the newest.
     let now = jiff::Timestamp::now().as_microsecond().max(0);
-    let name = format!("{}{now:017}-{random:08x}.jsonl", run.by.prefix());
-    output::replace(&folder.join(name), &bytes, 0o600)?;
-    prune(&folder, run.by);
-    Ok(run.left_out)
+    let name = format!("{}{now:017}-{random:08x}.jsonl", by.prefix());
+    output::replace(&folder.join(name), bytes, 0o600)?;
+    prune(&folder, by);
+    Ok(())
 }
 
 /// Forgets the oldest runs of a command beyond what is kept. What cannot be removed stays: another run
@@ -242,13 +255,22 @@ pub fn runs(state: &Path) -> anyhow::Result<Vec<(Run, Vec<Case>)>> {
     let mut runs = Vec::new();
     for (path, _) in newest_first(&state.join(FOLDER), "")? {
         let Some(text) = read(&path)? else { continue };
-        let damaged = |error| damaged(&path, &error);
-        let mut lines = text.lines();
-        let run = serde_json::from_str(lines.next().unwrap_or_default()).map_err(damaged)?;
-        let cases: Result<Vec<Case>, _> = lines.map(serde_json::from_str).collect();
-        runs.push((run, cases.map_err(damaged)?));
+        runs.push(run_of(&text).map_err(|error| damaged(&path, &error))?);
     }
     Ok(runs)
+}
+
+/// A run from its text.
+pub fn run_of(text: &str) -> serde_json::Result<(Run, Vec<Case>)> {
+    let mut lines = text.lines();
+    let run = serde_json::from_str(lines.next().unwrap_or_default())?;
+    Ok((run, lines.map(serde_json::from_str).collect::<Result<_, _>>()?))
+}
+
+/// The files of the runs that one command kept, the newest first.
+pub fn files(state: &Path, by: By) -> Vec<PathBuf> {
+    let kept = newest_first(&state.join(FOLDER), by.prefix()).unwrap_or_default();
+    kept.into_iter().map(|(path, _)| path).collect()
 }
 
 /// The newest case whose fingerprint or trace is, or begins with, `id`.
@@ -317,7 +339,7 @@ fn as_written(line: &str) -> serde_json::Result<String> {
 }
 
 /// A run's text; `None` where another run has just removed it.
-fn read(path: &Path) -> anyhow::Result<Option<String>> {
+pub fn read(path: &Path) -> anyhow::Result<Option<String>> {
     if crate::settings::is_missing(path) {
         return Ok(None);
     }

@@ -31,8 +31,15 @@ pub fn path(state: &Path) -> PathBuf {
 /// Reads the log; a missing one is empty.
 pub fn read(state: &Path) -> anyhow::Result<(Log, Unread)> {
     let path = path(state);
+    let Some(bytes) = bytes(state)? else { return Ok(Default::default()) };
+    Log::read(&bytes).map_err(|error| hinted(format!("{}: {error}", path.display()), ""))
+}
+
+/// The log as it stands in its file, if there is one that nobody else could have written.
+pub fn bytes(state: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let path = path(state);
     if is_missing(&path) {
-        return Ok(Default::default());
+        return Ok(None);
     }
     let (bytes, meta) = bounded(&path, LOG_BYTES_MAX as u64, "use sudo, or move it away")?;
     if meta.mode() & 0o022 != 0 {
@@ -41,7 +48,7 @@ pub fn read(state: &Path) -> anyhow::Result<(Log, Unread)> {
             format!("chmod 600 {}, and think about who has written it", path.display()),
         ));
     }
-    Log::read(&bytes).map_err(|error| hinted(format!("{}: {error}", path.display()), ""))
+    Ok(Some(bytes))
 }
 
 /// Appends a click and puts it on the disk; how many older ones were folded for it.

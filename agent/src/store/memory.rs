@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use consensus::Severity;
 
 use crate::pipeline::case::CaseFile;
-use crate::pipeline::case::storm::More;
 
 use super::case_files::InMemory;
-use super::{Alert, Change, Sighting, Source, State, Store, StoreError, change, state, untold};
+use super::{
+    Alert, Brought, Change, Intent, Sighting, Source, State, Store, StoreError, change, intents,
+    state, untold,
+};
 
 /// Keeps alerts in memory.
 pub struct MemoryStore {
@@ -17,12 +19,15 @@ pub struct MemoryStore {
     cases: InMemory,
     most: usize,
     evicted: u64,
+    places: BTreeMap<String, Vec<u8>>,
+    intents: BTreeMap<&'static str, Intent>,
 }
 
 impl MemoryStore {
     /// An empty store of at most `most` alerts.
     pub fn new(most: usize) -> Self {
-        Self { alerts: BTreeMap::new(), cases: InMemory::default(), most, evicted: 0 }
+        let (alerts, cases, places, intents) = Default::default();
+        Self { alerts, cases, most, evicted: 0, places, intents }
     }
 
     fn make_room(&mut self) {
@@ -63,16 +68,36 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
-        Ok(seen.iter().map(|seen| self.upsert_one(seen, now)).collect())
-    }
-
-    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
-        for more in more {
+    fn take(&mut self, brought: &Brought<'_>, now: i64) -> Result<Vec<Change>, StoreError> {
+        let changes = brought.seen.iter().map(|seen| self.upsert_one(seen, now)).collect();
+        for more in brought.more {
             let Some(alert) = self.alerts.get_mut(&more.fingerprint) else { continue };
             alert.seen.count = alert.seen.count.saturating_add(more.count);
             alert.last_seen = alert.last_seen.max(now);
         }
+        self.cases.put(brought.cases, brought.merged);
+        for place in brought.places {
+            self.places.insert(place.name.clone(), place.bytes.clone());
+        }
+        brought.judged(now).map_or(Ok(()), |intent| self.intend(&intent))?;
+        Ok(changes)
+    }
+
+    fn place(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.places.get(name).cloned())
+    }
+
+    fn intend(&mut self, intent: &Intent) -> Result<(), StoreError> {
+        self.intents.insert(intent.sort(), intent.clone());
+        Ok(())
+    }
+
+    fn intents(&self) -> Result<Vec<Intent>, StoreError> {
+        Ok(self.intents.values().cloned().collect())
+    }
+
+    fn forget_intent(&mut self, sort: &str) -> Result<(), StoreError> {
+        self.intents.remove(sort);
         Ok(())
     }
 
@@ -90,7 +115,7 @@ impl Store for MemoryStore {
                 alert.untold = None;
             }
         }
-        Ok(())
+        self.forget_intent(intents::ALERTS)
     }
 
     fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {
@@ -140,9 +165,9 @@ impl Store for MemoryStore {
         self.evicted
     }
 
-    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError> {
-        self.cases.put(files, merged);
-        Ok(())
+    fn cases_told(&mut self, files: &[CaseFile]) -> Result<(), StoreError> {
+        self.cases.put(files, &[]);
+        self.forget_intent(intents::CASES)
     }
 
     fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError> {

@@ -28,6 +28,7 @@ mod case_files;
 pub mod cases;
 mod document;
 pub mod feedback;
+pub mod intents;
 #[cfg(test)]
 pub mod memory;
 mod packed;
@@ -36,6 +37,7 @@ pub mod sqlite;
 pub mod upkeep;
 
 pub use self::document::Document;
+pub use self::intents::{Intent, Told};
 
 /// Most alerts that a store keeps.
 pub const ALERTS_MAX: usize = 100_000;
@@ -199,18 +201,65 @@ pub enum StoreError {
     Value(#[from] serde_json::Error),
 }
 
+/// Where a reader of logs goes on, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Whose it is.
+    pub name: String,
+    /// What it wants back; only it knows what that means.
+    pub bytes: Vec<u8>,
+}
+
+/// What one look brings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Brought<'a> {
+    /// What was seen and judged.
+    pub seen: &'a [Sighting],
+    /// More of what is kept; what is not kept any more is no error.
+    pub more: &'a [More],
+    /// Cases as they are now.
+    pub cases: &'a [CaseFile],
+    /// Numbers of cases that became part of others, and are forgotten.
+    pub merged: &'a [u64],
+    /// Where the look's readers go on.
+    pub places: &'a [Place],
+}
+
+impl Brought<'_> {
+    /// What is to be recorded of it.
+    fn judged(&self, now: i64) -> Option<Intent> {
+        let prints = self.seen.iter().map(|seen| seen.fingerprint.clone()).collect();
+        (!self.seen.is_empty()).then_some(Intent {
+            told: Told::Judged(prints),
+            at: now,
+            file: None,
+        })
+    }
+}
+
 /// Keeps alerts.
 pub trait Store {
-    /// Takes note of sightings, all or none; says of each whether it is news.
-    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError>;
+    /// Takes what a look brings, with the places where the next one goes on: all or none, so that a crash
+    /// neither loses nor doubles anything. That the sightings are to be recorded is kept with them
+    /// ([`Told::Judged`]). Says of each sighting whether it is news.
+    fn take(&mut self, brought: &Brought<'_>, now: i64) -> Result<Vec<Change>, StoreError>;
 
-    /// Adds events to alerts that are kept; those that are not kept any more are no error.
-    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError>;
+    /// The place of this name.
+    fn place(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps that something is about to be told; one of each sort at a time.
+    fn intend(&mut self, intent: &Intent) -> Result<(), StoreError>;
+
+    /// What was about to be told.
+    fn intents(&self) -> Result<Vec<Intent>, StoreError>;
+
+    /// It was, or will be told another time. Not worth a wait for the disk.
+    fn forget_intent(&mut self, sort: &str) -> Result<(), StoreError>;
 
     /// At most `limit` open alerts at this level or above whose news was not told, oldest first.
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError>;
 
-    /// These were told.
+    /// These were told; so is what was intended of alerts.
     fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError>;
 
     /// At most `limit` open alerts: worst first, then the one seen last.
@@ -237,8 +286,8 @@ pub trait Store {
     /// How many alerts had to make room since the store was opened.
     fn evicted(&self) -> u64;
 
-    /// Keeps these cases as they are now, and forgets those that are part of others: all or nothing.
-    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError>;
+    /// These were told, and are kept as they were told; so is what was intended of cases.
+    fn cases_told(&mut self, files: &[CaseFile]) -> Result<(), StoreError>;
 
     /// At most `limit` cases whose last event is not before `since`, the latest first.
     fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError>;
@@ -252,6 +301,30 @@ pub trait Store {
     /// The number that no case has had yet.
     fn next_case(&self) -> Result<u64, StoreError>;
 }
+
+/// Parts of what a look brings, for tests.
+#[cfg(test)]
+pub trait Parts: Store {
+    /// Takes sightings.
+    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
+        let changes = self.take(&Brought { seen, ..Brought::default() }, now)?;
+        self.forget_intent(intents::JUDGED)?;
+        Ok(changes)
+    }
+
+    /// Takes more of what is kept.
+    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
+        self.take(&Brought { more, ..Brought::default() }, now).map(drop)
+    }
+
+    /// Takes cases.
+    fn put_cases(&mut self, cases: &[CaseFile], merged: &[u64]) -> Result<(), StoreError> {
+        self.take(&Brought { cases, merged, ..Brought::default() }, 0).map(drop)
+    }
+}
+
+#[cfg(test)]
+impl<T: Store + ?Sized> Parts for T {}
 
 /// How a sighting changes what was known: the one rule that both stores follow.
 fn change(known: Option<&(State, Severity)>, seen: &Sighting) -> Change {
@@ -462,6 +535,50 @@ mod tests {
         assert_eq!(json!(sources), json!(sources.map(Source::name)));
         let news = [News::New, News::Risen];
         assert_eq!(json!(news), json!(news.map(News::name)));
+    }
+
+    #[test]
+    fn what_a_look_brings_is_kept_with_the_places_where_the_next_one_goes_on() {
+        on_both(|store| {
+            assert_eq!(store.place("logs").unwrap(), None);
+            let place = |bytes: &[u8]| [Place { name: "logs".into(), bytes: bytes.to_vec() }];
+            let (seen, places) = ([seen("a", "x", Severity::High)], place(b"1"));
+            let more = [More { fingerprint: "a".into(), count: 4 }];
+            let brought =
+                Brought { seen: &seen, more: &more, places: &places, ..Brought::default() };
+            store.take(&brought, 5).unwrap();
+            assert_eq!(store.alert("a").unwrap().unwrap().seen.count, 5);
+            assert_eq!(store.place("logs").unwrap().as_deref(), Some(&b"1"[..]));
+            let judged = Intent { told: Told::Judged(vec!["a".into()]), at: 5, file: None };
+            assert_eq!(store.intents().unwrap(), std::slice::from_ref(&judged));
+            // A look that brings nothing changes nothing but the places.
+            let places = place(b"2");
+            store.take(&Brought { places: &places, ..Brought::default() }, 6).unwrap();
+            assert_eq!(store.place("logs").unwrap().as_deref(), Some(&b"2"[..]));
+            assert_eq!(store.intents().unwrap(), [judged]);
+            store.forget_intent("judged").unwrap();
+            assert!(store.intents().unwrap().is_empty());
+        });
+    }
+
+    #[test]
+    fn what_is_about_to_be_told_is_known_until_it_was() {
+        on_both(|store| {
+            store.upsert(&[seen("a", "x", Severity::High)], 5).unwrap();
+            let file = intents::Appended { inode: 7, offset: 9, bytes: 3, digest: "d".into() };
+            let told = Told::Alerts(vec!["a".into()]);
+            let alerts = Intent { told, at: 5, file: Some(file.clone()) };
+            let cases = Intent { told: Told::Cases(vec![1]), at: 5, file: Some(file) };
+            store.intend(&alerts).unwrap();
+            store.intend(&Intent { at: 6, ..alerts.clone() }).unwrap();
+            store.intend(&cases).unwrap();
+            let later = Intent { at: 6, ..alerts };
+            assert_eq!(store.intents().unwrap(), [later, cases.clone()]);
+            store.mark_told(&["a"]).unwrap();
+            assert_eq!(store.intents().unwrap(), [cases]);
+            store.cases_told(&[]).unwrap();
+            assert!(store.intents().unwrap().is_empty());
+        });
     }
 
     #[test]

@@ -18,9 +18,11 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use crate::pipeline::case::CaseFile;
 use crate::pipeline::case::storm::More;
 
-use super::case_files::{self, in_sqlite};
+use super::case_files::{self, in_sqlite as case_rows};
+use super::intents::{self, in_sqlite as rows_of_intents};
 use super::{
-    Alert, Change, Document, News, Sighting, State, Store, StoreError, change, state, untold,
+    Alert, Brought, Change, Document, Intent, News, Sighting, State, Store, StoreError, change,
+    state, untold,
 };
 use super::{packed, responses};
 
@@ -75,6 +77,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX alert_untold ON alert (severity) WHERE untold IS NOT NULL;
 ",
     case_files::MIGRATION_PACKED,
+    intents::MIGRATION,
 ];
 
 const COLUMNS: &str = "fingerprint, source, name, title, severity, worst, state, first_seen, \
@@ -256,47 +259,96 @@ fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     Ok(step.commit()?)
 }
 
-impl Store for SqliteStore {
-    fn upsert(&mut self, seen: &[Sighting], now: i64) -> Result<Vec<Change>, StoreError> {
-        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut rows = match self.rows {
-            Some(rows) => rows,
-            None => count(&step)?,
-        };
-        let mut evicted = 0;
-        let mut changes = Vec::with_capacity(seen.len());
-        for seen in seen {
-            let known = known(&step, &seen.fingerprint)?;
-            if known.is_none() {
-                if rows >= self.most.max(1) {
-                    evicted += make_room(&step, self.most)?;
-                    rows = count(&step)?;
-                }
-                rows += 1;
+fn upsert(
+    step: &Connection,
+    seen: &[Sighting],
+    now: i64,
+    most: usize,
+    rows: &mut Option<usize>,
+) -> Result<(Vec<Change>, u64), StoreError> {
+    let mut count_now = match *rows {
+        Some(rows) => rows,
+        None => count(step)?,
+    };
+    let mut evicted = 0;
+    let mut changes = Vec::with_capacity(seen.len());
+    for seen in seen {
+        let known = known(step, &seen.fingerprint)?;
+        if known.is_none() {
+            if count_now >= most.max(1) {
+                evicted += make_room(step, most)? as u64;
+                count_now = count(step)?;
             }
-            changes.push(put(&step, seen, known.as_ref(), now)?);
+            count_now += 1;
         }
+        changes.push(put(step, seen, known.as_ref(), now)?);
+    }
+    *rows = Some(count_now);
+    Ok((changes, evicted))
+}
+
+fn add(step: &Connection, more: &[More], now: i64) -> Result<(), StoreError> {
+    for more in more {
+        let count = i64::try_from(more.count).unwrap_or(i64::MAX);
+        step.prepare_cached(
+            "UPDATE alert SET count = min(count, 9223372036854775807 - ?2) + ?2,
+                 last_seen = max(last_seen, ?3)
+             WHERE fingerprint = ?1",
+        )?
+        .execute(params![more.fingerprint, count, now])?;
+    }
+    Ok(())
+}
+
+impl SqliteStore {
+    /// Runs a step as one transaction. What it knew of the number of rows counts only when it is committed.
+    fn as_one<T>(
+        &mut self,
+        run: impl FnOnce(&Connection, usize, &mut Option<usize>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut rows = self.rows.take();
+        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = run(&step, self.most, &mut rows)?;
         step.commit()?;
-        self.rows = Some(rows);
-        self.evicted += evicted as u64;
+        self.rows = rows;
+        Ok(done)
+    }
+}
+
+impl Store for SqliteStore {
+    fn take(&mut self, brought: &Brought<'_>, now: i64) -> Result<Vec<Change>, StoreError> {
+        let (changes, evicted) = self.as_one(|step, most, rows| {
+            let done = upsert(step, brought.seen, now, most, rows)?;
+            add(step, brought.more, now)?;
+            case_rows::put(step, brought.cases, brought.merged)?;
+            rows_of_intents::put_places(step, brought.places)?;
+            if let Some(intent) = brought.judged(now) {
+                rows_of_intents::intend(step, &intent)?;
+            }
+            Ok(done)
+        })?;
+        self.evicted += evicted;
         Ok(changes)
     }
 
-    fn add(&mut self, more: &[More], now: i64) -> Result<(), StoreError> {
-        if more.is_empty() {
-            return Ok(());
-        }
-        let step = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for more in more {
-            let count = i64::try_from(more.count).unwrap_or(i64::MAX);
-            step.prepare_cached(
-                "UPDATE alert SET count = min(count, 9223372036854775807 - ?2) + ?2,
-                     last_seen = max(last_seen, ?3)
-                 WHERE fingerprint = ?1",
-            )?
-            .execute(params![more.fingerprint, count, now])?;
-        }
-        Ok(step.commit()?)
+    fn place(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        rows_of_intents::place(&self.database, name)
+    }
+
+    fn intend(&mut self, intent: &Intent) -> Result<(), StoreError> {
+        rows_of_intents::intend(&self.database, intent)
+    }
+
+    fn intents(&self) -> Result<Vec<Intent>, StoreError> {
+        rows_of_intents::all(&self.database)
+    }
+
+    fn forget_intent(&mut self, sort: &str) -> Result<(), StoreError> {
+        // A power cut may bring it back: it is then found done.
+        self.database.pragma_update(None, "synchronous", "OFF")?;
+        let forgotten = rows_of_intents::forget(&self.database, sort);
+        self.database.pragma_update(None, "synchronous", "FULL")?;
+        forgotten
     }
 
     fn untold(&self, from: Severity, limit: usize) -> Result<Vec<Alert>, StoreError> {
@@ -308,13 +360,15 @@ impl Store for SqliteStore {
     }
 
     fn mark_told(&mut self, fingerprints: &[&str]) -> Result<(), StoreError> {
-        self.database
-            .prepare_cached(
+        let names = serde_json::to_string(fingerprints)?;
+        self.as_one(|step, _, _| {
+            step.prepare_cached(
                 "UPDATE alert SET untold = NULL
                  WHERE fingerprint IN (SELECT value FROM json_each(?))",
             )?
-            .execute([serde_json::to_string(fingerprints)?])?;
-        Ok(())
+            .execute([names])?;
+            rows_of_intents::forget(step, intents::ALERTS)
+        })
     }
 
     fn open_alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {
@@ -358,7 +412,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&mut self, older: i64) -> Result<usize, StoreError> {
-        in_sqlite::prune(&self.database, older)?;
+        case_rows::prune(&self.database, older)?;
         self.rows = None;
         Ok(self
             .database
@@ -372,24 +426,27 @@ impl Store for SqliteStore {
         self.evicted
     }
 
-    fn put_cases(&mut self, files: &[CaseFile], merged: &[u64]) -> Result<(), StoreError> {
-        in_sqlite::put(&mut self.database, files, merged)
+    fn cases_told(&mut self, files: &[CaseFile]) -> Result<(), StoreError> {
+        self.as_one(|step, _, _| {
+            case_rows::put(step, files, &[])?;
+            rows_of_intents::forget(step, intents::CASES)
+        })
     }
 
     fn cases(&self, since: i64, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
-        in_sqlite::latest(&self.database, since, limit)
+        case_rows::latest(&self.database, since, limit)
     }
 
     fn untold_cases(&self, from: Severity, limit: usize) -> Result<Vec<CaseFile>, StoreError> {
-        in_sqlite::untold(&self.database, from, limit)
+        case_rows::untold(&self.database, from, limit)
     }
 
     fn case(&self, id: u64) -> Result<Option<CaseFile>, StoreError> {
-        in_sqlite::one(&self.database, id)
+        case_rows::one(&self.database, id)
     }
 
     fn next_case(&self) -> Result<u64, StoreError> {
-        in_sqlite::next(&self.database)
+        case_rows::next(&self.database)
     }
 }
 
@@ -446,6 +503,7 @@ pub(super) fn sql_count(count: usize) -> i64 {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use super::super::Parts as _;
     use super::super::Source;
     use super::*;
 

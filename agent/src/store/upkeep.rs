@@ -104,7 +104,7 @@ fn each_case(
 #[cfg(test)]
 mod tests {
     use super::super::bench::sightings;
-    use super::super::{ALERTS_MAX, Store};
+    use super::super::{ALERTS_MAX, Parts as _, Store};
     use super::*;
     use crate::pipeline::case::samples::{NOW, evidence};
 

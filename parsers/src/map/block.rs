@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::LINE_BYTES_MAX;
@@ -219,9 +218,9 @@ impl Source {
 
 /// Whether only root and this process's user may write a file.
 fn is_ours(file: &File) -> io::Result<bool> {
-    let facts = file.metadata()?;
+    let facts = rustix::fs::fstat(file)?;
     let user = rustix::process::geteuid().as_raw();
-    Ok([0, user].contains(&facts.uid()) && facts.mode() & 0o022 == 0)
+    Ok([0, user].contains(&facts.st_uid) && facts.st_mode & 0o022 == 0)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -81,7 +81,7 @@ pub(super) fn is_warm(file: &File, end: u64) -> bool {
         return true;
     }
     let user = rustix::process::geteuid().as_raw();
-    let told = user == 0 || file.metadata().is_ok_and(|facts| facts.uid() == user);
+    let told = user == 0 || rustix::fs::fstat(file).is_ok_and(|facts| facts.st_uid == user);
     let length = usize::try_from(end).unwrap_or(usize::MAX);
     told && sys::resident(file, length).is_some_and(|(pages, _)| pages.iter().all(|page| *page))
 }

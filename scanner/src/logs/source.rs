@@ -154,7 +154,7 @@ impl LogFile {
     /// A log that is open already and has no name in the tree: what came through stdin.
     pub fn opened(name: &str, file: File) -> Result<Self, LookError> {
         let path = PathBuf::from(name);
-        let stat = facts(&path, &file)?;
+        let stat = crate::root::facts_of(&path, &file)?;
         Ok(Self { path, stat, handle: Some(Arc::new(file)) })
     }
 
@@ -167,11 +167,7 @@ impl LogFile {
             return Ok((file, self.stat.clone()));
         }
         let wanted = (self.stat.device, self.stat.inode);
-        let open = |path: &Path| -> Result<(File, Stat), LookError> {
-            let file = tree.open_file(path)?;
-            let stat = facts(path, &file)?;
-            Ok((file, stat))
-        };
+        let open = |path: &Path| tree.open_known(path);
         match open(&self.path) {
             Ok((file, stat)) if (stat.device, stat.inode) == wanted => return Ok((file, stat)),
             Err(error) if !error.not_found() => return Err(error),
@@ -191,29 +187,6 @@ impl LogFile {
         }
         Err(LookError::new(&self.path, Why::Io("rotated away before it was read".into())))
     }
-}
-
-/// Facts about an open file, with its birth time where the file system keeps one.
-fn facts(path: &Path, file: &File) -> Result<Stat, LookError> {
-    use std::os::unix::fs::MetadataExt;
-
-    let io = |error: std::io::Error| LookError::new(path, Why::Io(error.to_string()));
-    let meta = file.metadata().map_err(io)?;
-    let born = meta.created().ok().and_then(|at| {
-        let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
-        i64::try_from(since.as_nanos()).ok()
-    });
-    Ok(Stat {
-        kind: FileKind::Regular,
-        mode: meta.mode() & 0o7777,
-        uid: meta.uid(),
-        gid: meta.gid(),
-        size_bytes: meta.size(),
-        modified: meta.mtime(),
-        device: meta.dev(),
-        inode: meta.ino(),
-        born,
-    })
 }
 
 #[derive(Default)]
@@ -259,7 +232,7 @@ impl Gather {
             return;
         }
         // Opening tells what `stat` cannot: whether this process may read it.
-        match tree.open_file(path).and_then(|file| facts(path, &file)) {
+        match tree.open_known(path).map(|(_, stat)| stat) {
             Ok(stat) => {
                 if self.taken.insert((stat.device, stat.inode)) {
                     let (name, age) = family(path);

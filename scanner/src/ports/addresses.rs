@@ -10,10 +10,11 @@ use std::path::Path;
 use parsers::config::lines;
 use parsers::tree::Tree;
 
-use super::netlink::{attributes, dump, u32_at};
+use serde::{Deserialize, Serialize};
 
-const RTM_NEWADDR: u16 = 20;
-const RTM_GETADDR: u16 = 22;
+use super::netlink::{ask, attributes, u32_at};
+use crate::gate::Table;
+
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFADDRMSG_BYTES: usize = 8;
@@ -35,7 +36,7 @@ pub enum Reach {
 }
 
 /// An address of this host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OwnAddress {
     /// The address.
     pub address: IpAddr,
@@ -44,7 +45,7 @@ pub struct OwnAddress {
 }
 
 /// The host's addresses; `None` where they could not be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnAddresses(pub Option<Vec<OwnAddress>>);
 
 impl OwnAddresses {
@@ -118,7 +119,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
 
 /// The host's addresses, and what could not be looked at.
 pub fn own(tree: &dyn Tree) -> (OwnAddresses, Vec<String>) {
-    let answers = match dump(None, RTM_GETADDR, &[0; IFADDRMSG_BYTES], RTM_NEWADDR) {
+    let answers = match ask(Table::Addresses) {
         Ok(answers) => answers,
         Err(error) => return from_tables(tree, &error.to_string()),
     };

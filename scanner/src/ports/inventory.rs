@@ -9,11 +9,11 @@ use std::path::Path;
 
 use parsers::config::lines;
 use parsers::tree::Tree;
-use rustix::net::netlink;
+use serde::{Deserialize, Serialize};
 
-use super::netlink::{NetlinkError, attributes, dump, u32_at};
+use super::netlink::{NetlinkError, ask, attributes, u32_at};
+use crate::gate::Table;
 
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
@@ -35,7 +35,7 @@ const NO_COOKIE: u64 = u64::MAX;
 const TABLE_BYTES_MAX: usize = 32 << 20;
 
 /// Transport of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Transport {
     /// TCP.
     Tcp,
@@ -68,7 +68,7 @@ impl Transport {
 }
 
 /// One listening socket before anybody asked who holds it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Socket {
     /// Transport.
     pub transport: Transport,
@@ -168,9 +168,7 @@ pub fn not_listening() -> Result<Vec<(IpAddr, u16, u8)>, NetlinkError> {
     let mut found = Vec::new();
     for family in [AF_INET, AF_INET6] {
         let states = !(1_u32 << TCP_LISTEN);
-        let request = request_states(Transport::Tcp, family, states);
-        let answers =
-            dump(Some(netlink::SOCK_DIAG), SOCK_DIAG_BY_FAMILY, &request, SOCK_DIAG_BY_FAMILY)?;
+        let answers = ask(Table::Sockets { family, protocol: IPPROTO_TCP, states })?;
         found.extend(answers.iter().filter_map(|answer| place(answer)));
     }
     Ok(found)
@@ -218,9 +216,8 @@ fn local_address(fixed: &[u8]) -> Option<IpAddr> {
 }
 
 fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkError> {
-    let request = request(transport, family);
-    let answers =
-        dump(Some(netlink::SOCK_DIAG), SOCK_DIAG_BY_FAMILY, &request, SOCK_DIAG_BY_FAMILY)?;
+    let states = 1 << transport.state();
+    let answers = ask(Table::Sockets { family, protocol: transport.number(), states })?;
     let mut sockets = Vec::with_capacity(answers.len());
     for answer in answers {
         match decode(transport, &answer) {
@@ -230,20 +227,6 @@ fn from_kernel(transport: Transport, family: u8) -> Result<Vec<Socket>, NetlinkE
         }
     }
     Ok(sockets)
-}
-
-/// `struct inet_diag_req_v2` for all sockets of one state.
-fn request(transport: Transport, family: u8) -> [u8; 56] {
-    request_states(transport, family, 1 << transport.state())
-}
-
-/// The same for a set of states, one bit each.
-fn request_states(transport: Transport, family: u8, states: u32) -> [u8; 56] {
-    let mut request = [0; 56];
-    request[0] = family;
-    request[1] = transport.number();
-    request[4..8].copy_from_slice(&states.to_ne_bytes());
-    request
 }
 
 /// What one answer is.

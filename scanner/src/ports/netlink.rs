@@ -4,12 +4,21 @@
 //! them. A dump that the kernel says changed while it was made (`NLM_F_DUMP_INTR`) is made again; a
 //! dump without an end, an error message or a cut datagram is an error, never a short list.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::gate::{Asked, Table};
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const INET_DIAG_REQ_BYTES: usize = 56;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
+const IFADDRMSG_BYTES: usize = 8;
 
 /// Most bytes of one datagram; the kernel fills at most 32 KiB.
 const DATAGRAM_BYTES_MAX: usize = 64 << 10;
@@ -100,6 +109,36 @@ impl Dump {
         }
         Ok(Progress::More)
     }
+}
+
+/// Asks the kernel for a table, or whoever asks it for this process. Payloads of its messages come back.
+pub fn ask(table: Table) -> Result<Vec<Vec<u8>>, NetlinkError> {
+    if let Some(asked) = asked() {
+        return asked.dump(table);
+    }
+    match table {
+        Table::Sockets { family, protocol, states } => {
+            // `struct inet_diag_req_v2`.
+            let mut request = [0; INET_DIAG_REQ_BYTES];
+            (request[0], request[1]) = (family, protocol);
+            request[4..8].copy_from_slice(&states.to_ne_bytes());
+            dump(Some(SOCK_DIAG), SOCK_DIAG_BY_FAMILY, &request, SOCK_DIAG_BY_FAMILY)
+        }
+        Table::Addresses => dump(None, RTM_GETADDR, &[0; IFADDRMSG_BYTES], RTM_NEWADDR),
+    }
+}
+
+static ASKED: OnceLock<Asked> = OnceLock::new();
+
+/// From now on this process asks another one for the kernel's tables, because its sandbox lets it make no
+/// socket. For the whole process, as the sandbox is; `false` where somebody had said so before.
+pub fn ask_through(asked: Asked) -> bool {
+    ASKED.set(asked).is_ok()
+}
+
+/// Who is asked instead of the kernel.
+pub(super) fn asked() -> Option<&'static Asked> {
+    ASKED.get()
 }
 
 /// Asks the kernel for a dump: `protocol` is `None` for NETLINK_ROUTE; payloads of messages of type

@@ -52,7 +52,7 @@ pub struct Similar {
 }
 
 /// One remembered case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Past {
     fingerprint: String,
     /// Sorted features with their weights.
@@ -94,6 +94,37 @@ impl Memory {
             }
             false => self.replace_quietest(past),
         };
+        self.list(fingerprint, place);
+    }
+
+    /// The memory as bytes for a later process.
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        postcard::to_stdvec(&self.cases).ok()
+    }
+
+    /// A memory from such bytes; `None` where they are none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let cases: Vec<Past> = postcard::from_bytes(bytes).ok()?;
+        let sound = |past: &Past| {
+            !past.times.is_empty()
+                && past.times.len() <= TIMES
+                && past.features.len() <= FEATURES_MAX
+        };
+        if cases.len() > CASES_MAX || !cases.iter().all(sound) {
+            return None;
+        }
+        let mut memory = Self { cases, ..Self::default() };
+        let mut order: Vec<usize> = (0..memory.cases.len()).collect();
+        order.sort_by_key(|&place| memory.cases[place].last());
+        for place in order {
+            let fingerprint = memory.cases[place].fingerprint.clone();
+            memory.list(&fingerprint, place);
+        }
+        Some(memory)
+    }
+
+    /// Lists a case under its fingerprint and its features.
+    fn list(&mut self, fingerprint: &str, place: usize) {
         let number = u32::try_from(place).expect("fewer than CASES_MAX");
         self.by_fingerprint.insert(fingerprint.to_string(), number);
         for (feature, _) in &self.cases[place].features {

@@ -83,6 +83,17 @@ impl Timings {
         sum.most_ns = sum.most_ns.max(nanos);
     }
 
+    /// The same and what another process took.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (sum, more) in self.0.iter_mut().zip(&other.0) {
+            sum.count = sum.count.saturating_add(more.count);
+            sum.total_ns = sum.total_ns.saturating_add(more.total_ns);
+            sum.most_ns = sum.most_ns.max(more.most_ns);
+        }
+        self
+    }
+
     /// Each stage with what it took.
     pub fn stages(&self) -> impl Iterator<Item = (Stage, Took)> + use<> {
         Stage::ALL.into_iter().zip(self.0)
