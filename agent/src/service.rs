@@ -207,9 +207,9 @@ impl Service {
         self.write_down();
         self.parts.shared.write_settings(self.parts.settings.clone());
         self.open_desk();
-        self.open_doors();
         let unfinished = self.finish();
         self.note(unfinished.err());
+        self.open_doors();
         self.parts.notifier.ready();
         self.parts.recorder.lock().started();
         let version = env!("CARGO_PKG_VERSION");

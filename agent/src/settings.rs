@@ -108,6 +108,9 @@ pub struct AgentSettings {
     pub alert_from: Severity,
     /// How long a fixed alert is remembered.
     pub keep: Span,
+    /// Whether logs and configuration are read in a child process without rights; holds from the next start on.
+    #[serde(skip_serializing_if = "SandboxSetting::is_auto")]
+    pub sandbox: SandboxSetting,
     /// The same over HTTP on a unix socket (`GET /metrics`); relative to the state directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_socket: Option<PathBuf>,
@@ -118,8 +121,6 @@ pub struct AgentSettings {
     /// without being root.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operators: Vec<String>,
-    /// Whether logs and configuration are read in a child process without rights.
-    pub sandbox: SandboxSetting,
     /// Who delivers to targets over the network.
     #[serde(skip_serializing_if = "Deliver::is_auto")]
     pub deliver: Deliver,
@@ -139,6 +140,12 @@ pub enum SandboxSetting {
     Required,
     /// The service reads everything itself.
     Off,
+}
+
+impl SandboxSetting {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// Who delivers to targets over the network.

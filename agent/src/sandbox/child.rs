@@ -109,7 +109,9 @@ impl Looking {
         }
     }
 
-    fn gave(&mut self, looked: Looked, answers: bool) -> anyhow::Result<Gave> {
+    fn gave(&mut self, mut looked: Looked, answers: bool) -> anyhow::Result<Gave> {
+        // They go beside it, as texts.
+        looked.places = Vec::new();
         let carried = serde_json::to_string(&self.host.carried())?;
         let (place, journal_place) = self.host.places();
         Ok(Gave {

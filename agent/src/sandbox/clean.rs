@@ -19,7 +19,7 @@ const AHEAD_MAX_S: i64 = 86_400;
 
 /// Brings into range what came; why it is refused.
 pub fn clean(gave: &mut Gave, next: u64, now: i64) -> Result<(), String> {
-    let Looked { seen, more, cases, merged, checks, stale, .. } = &mut gave.looked;
+    let Looked { seen, more, cases, merged, checks, stale, places, .. } = &mut gave.looked;
     if seen.len() > SEEN_MAX || cases.len() > SEEN_MAX || gave.judged.len() > SEEN_MAX {
         return Err("more findings than there can be".into());
     }
@@ -39,8 +39,9 @@ pub fn clean(gave: &mut Gave, next: u64, now: i64) -> Result<(), String> {
     if !checks.iter().all(|check| is_line(check)) || merged.len() > SEEN_MAX {
         return Err("a name that is none".into());
     }
-    // Only the broker watches.
+    // Only the broker watches, and makes places of what came beside this.
     *stale = None;
+    places.clear();
     Ok(())
 }
 

@@ -365,8 +365,7 @@ impl Look for Proxy {
         let order = Order::Sweep { now, settings: Box::new(for_child(settings)) };
         let done = self.have_done(&order, &settings.experts, LOOK_WITHIN)?;
         self.looked_at = std::mem::take(&mut self.broker.changes);
-        let gave = self.gave(done)?;
-        let mut gave = gave;
+        let mut gave = self.gave(done)?;
         gave.looked.places = places(&gave);
         let mut looked = gave.looked.clone();
         (looked.tally, looked.timings) = self.total((looked.tally, looked.timings));
