@@ -50,6 +50,10 @@ children! {
         gave.looked.merged = vec![u64::MAX];
         answering(&Done::Gave(Box::new(gave)).to_bytes().unwrap())
     };
+    hanging: {
+        socket().send(&Done::Closed(Level::default()).to_bytes().unwrap(), &[]).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    };
     writing: answering(&Ask::Replace(StateFile::Place, b"{}").to_bytes().unwrap());
     flooding: {
         let socket = socket();
@@ -82,6 +86,17 @@ fn a_broken_child_makes_its_look_fail_and_the_next_one_works() {
         look.use_program(program("child"));
         assert!(!look.sweep(&Settings::default()).unwrap().seen.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn a_child_that_takes_too_long_is_ended() {
+    let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    append(root.path(), &failures(0, 20, "192.0.2.7"));
+    let open = Proxy::open(root.path().into(), state.path(), NOW, program("broken::hanging"));
+    let mut look = open.unwrap().within(Some(std::time::Duration::from_millis(200)));
+    let error = format!("{:#}", look.sweep(&Settings::default()).unwrap_err());
+    assert!(error.contains("it took too long"), "{error}");
+    assert_eq!(look.child(), None);
 }
 
 #[test]
