@@ -112,7 +112,7 @@ fn a_child_that_does_not_even_begin_is_an_error() {
 fn what_a_child_may_have_done_is_bounded_and_listed() {
     let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut broker = broker::Broker::new(root.path(), state.path()).unwrap();
-    broker.begin();
+    broker.begin(false);
     let told = |reply: broker::Reply| postcard::from_bytes::<Result<(), String>>(&reply.0).unwrap();
     for file in [StateFile::Place, StateFile::JournalPlace] {
         assert!(told(broker.answer(Ask::Replace(file, b"x"), &[]).unwrap()).is_err());
@@ -125,7 +125,7 @@ fn what_a_child_may_have_done_is_bounded_and_listed() {
     assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 2, "the folder of runs, the past");
     let end = (0..1_000).find(|_| broker.answer(Ask::Feedback, &[]).is_err());
     assert!(end.is_some_and(|asked| asked < 64), "{end:?}");
-    broker.begin();
+    broker.begin(false);
     assert!(broker.answer(Ask::Feedback, &[]).is_ok(), "an order later it may go on");
 }
 
