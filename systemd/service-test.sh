@@ -22,7 +22,6 @@ state="$root/var/lib/wardmote"
 case_line() { grep -hs "$1" "$state/cases.jsonl" | tail -n 1; }
 blocked() { inside nft list table inet wardmote 2>/dev/null | grep -qw "$1"; }
 nobody() { inside setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
-as_service() { inside setpriv --reuid=wardmote --regid=wardmote --clear-groups "$@"; }
 attack() { # ADDRESS
     for port in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         echo "<38>Failed password for root from $1 port $port ssh2"
@@ -33,8 +32,8 @@ millis() { date +%s%3N; }
 # --- installed, configured -------------------------------------------------------------------------------------
 holds "it installs" inside env DEBIAN_FRONTEND=noninteractive dpkg --install /var/wardmote.deb
 etc=$root/etc/wardmote
-echo "whsec_$(head -c 32 /dev/urandom | base64 -w 0)" >"$etc/credentials/hook"
-chmod 600 "$etc/credentials/hook"
+secret=/etc/wardmote/credentials-send/hook
+(umask 077 && echo "whsec_$(head -c 32 /dev/urandom | base64 -w 0)" >"$root$secret")
 cat >"$etc/wardmote.yaml" <<YAML
 agent: {sweep_every: 1s}
 notify:
@@ -45,7 +44,7 @@ responses:
   block: {enabled: true, from: high, for: 10m, confirm_within: 60s}
 YAML
 dropins=$root/etc/systemd/system/wardmote.service.d
-install -D -m 644 "$root/usr/share/doc/wardmote/examples/notify.conf" "$dropins/notify.conf"
+mkdir "$dropins"
 printf '[Service]\nWatchdogSec=15\nRestartSec=100ms\n' >"$dropins/test.conf"
 install -D -m 644 /dev/stdin "$root/etc/systemd/system/wardmote-block.service.d/test.conf" <<UNIT
 [Service]
@@ -53,11 +52,12 @@ ExecStart=
 ExecStart=/usr/bin/wardmote helper block --idle 2
 UNIT
 inside nft add table inet somebodys_own
-inside systemd-run -q --unit=hook python3 /var/hook.py 8099 /etc/wardmote/credentials/hook /var/hook.lines
+inside systemd-run -q --unit=hook python3 /var/hook.py 8099 "$secret" /var/hook.lines
 inside systemctl daemon-reload
 
 # --- start -----------------------------------------------------------------------------------------------------
 holds "the way to have addresses blocked is enabled by itself" inside systemctl enable --now wardmote-block.socket
+holds "who delivers is enabled by itself" inside systemctl enable --now wardmote-send
 holds "it says when it is ready" inside systemctl enable --now wardmote
 holds "it audits and says how things are" within 40 sh -c "nsenter -t $pid -m -u -i -n -p -C systemctl show -P StatusText wardmote | grep -q 'last audit'"
 holds "that it started is in the journal with its number" said 10 '"WARDMOTE_VERSION"'
@@ -72,9 +72,14 @@ holds "by root, for nobody else" sh -c "[ \"\$(nsenter -t $pid -m -u -i -n -p -C
 holds "and the service did not miss them" not grep -q '"what": *"[^"]*\(nft\|iptables\|firewall\)' "$state/last-audit.json"
 holds "they are written again by a timer" is ActiveState active wardmote-firewall.timer
 holds "the service cannot change rules" not inside grep -q '^CapEff:.*[1-9a-f].\{3\}$' "/proc/$(show MainPID)/status"
-holds "the secret's file is not for the service's user" not as_service cat /etc/wardmote/credentials/hook
-holds "the credential is" as_service test -r /run/credentials/wardmote.service/wardmote_hook
-holds "and for nobody else" not nobody cat /run/credentials/wardmote.service/wardmote_hook
+as() { inside setpriv "--reuid=$1" --regid=nogroup --clear-groups sh -c "cat $2"; } # USER FILE
+given=/run/credentials/wardmote-send.service/wardmote_hook
+for user in wardmote wardmote-send; do
+    holds "the secret's file is not for $user" not as "$user" "$secret"
+done
+holds "the credential is for who delivers" as wardmote-send "$given"
+holds "and not for the service's user" not as wardmote "$given"
+holds "nor for nobody" not as nobody "$given"
 
 # --- an attack -------------------------------------------------------------------------------------------------
 attack 192.0.2.77
@@ -159,7 +164,10 @@ holds "and says so" said 11
 holds "the firewall's timer ends with it" within 5 is ActiveState inactive wardmote-firewall.timer
 holds "who blocks ends when nobody asks" within 10 is ActiveState inactive wardmote-block
 holds "and what is blocked outlives them" blocked 192.0.2.88
-rm -r "$etc/credentials"
-holds "without credentials it starts all the same" inside systemctl start wardmote
-holds "and says what is missing" within 20 said 14 'the credential hook: there is no such'
+rm -r "$etc/credentials" "$etc/credentials-send"
+for unit in wardmote wardmote-send; do
+    holds "without credentials $unit starts all the same" inside systemctl restart "$unit"
+done
+attack 192.0.2.99
+holds "and what is missing is said when it is needed" within 20 sh -c "nsenter -t $pid -m -u -i -n -p -C journalctl -q -u wardmote-send | grep -q 'the credential hook: there is no such'"
 exit "$failed"
