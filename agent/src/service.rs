@@ -28,6 +28,7 @@ use crate::exit::{Exit, failed};
 use crate::notices::{Notice, tell};
 use crate::notify::Desk;
 use crate::notify::handover::Handover;
+use crate::notify::summary::Summaries;
 use crate::output;
 use crate::pipeline::case::storm::More;
 use crate::pipeline::case::{CaseFile, Stage, Timings};
@@ -45,6 +46,7 @@ mod past;
 pub mod record;
 #[cfg(test)]
 mod storm_tests;
+mod summary;
 pub mod tell;
 #[cfg(test)]
 mod tests;
@@ -161,6 +163,7 @@ pub struct Service {
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
     lately: Lately,
+    summaries: Summaries,
 }
 
 impl Service {
@@ -169,6 +172,7 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
+        let summaries = Summaries::open(&parts.state_directory);
         let sandbox = look.sandbox();
         Self {
             parts,
@@ -193,6 +197,7 @@ impl Service {
             wrote_metrics: None,
             metrics_failed: false,
             lately: Lately::default(),
+            summaries,
         }
     }
 
@@ -438,6 +443,7 @@ impl Service {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
+        self.summarize();
         self.parts.notifier.status(&line);
         self.parts.notifier.feed_watchdog();
     }
