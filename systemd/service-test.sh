@@ -64,6 +64,13 @@ holds "that it started is in the journal with its number" said 10 '"WARDMOTE_VER
 holds "and the catalog explains it" sh -c "nsenter -t $pid -m -u -i -n -p -C journalctl -q -x -u wardmote | grep -q 'Nobody\|The service has started'"
 holds "the catalog knows the package's events" sh -c "[ \"\$(nsenter -t $pid -m -u -i -n -p -C journalctl --list-catalog | grep -c 6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e)\" = 18 ]"
 
+# --- what it sees ----------------------------------------------------------------------------------------------
+inside wardmote --quiet --state-dir /var/root-state audit --format json --output /var/outside.json
+inside systemctl start wardmote-audit
+cp "$here/same-findings.py" "$root/var/"
+holds "its sandbox hides nothing that is not said" inside python3 /var/same-findings.py /var/outside.json /var/lib/wardmote/last-audit.json
+cat "$scratch/said"
+
 # --- powers ----------------------------------------------------------------------------------------------------
 rules="$root/run/wardmote/firewall/nft.json"
 inside cat /run/wardmote/firewall/nft.json >"$scratch/rules"

@@ -31,6 +31,7 @@ mod secrets;
 mod service;
 mod settings;
 mod store;
+mod sys;
 mod systemd;
 
 use std::process::ExitCode;

@@ -73,7 +73,8 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let responder = Responder::start(&state, &settings, Box::new(recorder.clone()), clock)?;
     restore_places(&store, &state)?;
     let carried = store.place(CARRIED)?;
-    let look = look(&settings, &state, (open, next, carried), responder)?;
+    let patience = notifier.feed_every().map(|half| half + half / 2);
+    let look = look(&settings, &state, (open, next, carried), (responder, patience))?;
     let parts = Parts {
         store: Box::new(store),
         settings,
@@ -112,18 +113,19 @@ fn look(
     settings: &Settings,
     state: &Path,
     (open, next, carried): (Vec<CaseFile>, u64, Option<Vec<u8>>),
-    responder: Responder,
+    (responder, patience): (Responder, Option<Duration>),
 ) -> anyhow::Result<Box<dyn Look>> {
     let (root, wanted) = (PathBuf::from("/"), settings.agent.sandbox);
     if wanted == SandboxSetting::Off {
         tell(Notice::SandboxIncomplete, None, &[], "sandbox: off");
         let mut host = Host::new(root, state, clock)?;
-        if let Some(carried) = carried {
-            host.resume(serde_json::from_slice(&carried)?);
+        // What another version left is as good as nothing: it is learnt anew.
+        if let Some(carried) = carried.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            host.resume(carried);
         }
         return Ok(Box::new(host.with_cases(open, next).with_responses(responder)));
     }
-    let proxy = Proxy::open(root, state, clock, Box::new(this_program))?;
+    let proxy = Proxy::open(root, state, clock, Box::new(this_program))?.within(patience);
     match proxy.level() {
         whole if whole.is_whole() => say!("wardmote: sandbox: {whole}"),
         less => tell(Notice::SandboxIncomplete, None, &[], &format!("sandbox: {less}")),

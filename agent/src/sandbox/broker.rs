@@ -43,8 +43,9 @@ pub struct Broker {
     experts: BTreeMap<u32, Hold>,
     journal: Option<Running>,
     judged: Option<Vec<PathBuf>>,
-    /// What this order looked at.
+    /// What this order looked at, where it is a look at the logs.
     pub changes: Changes,
+    watches: bool,
 }
 
 /// An answer's bytes and descriptors.
@@ -68,11 +69,13 @@ impl Broker {
             journal: None,
             judged: None,
             changes: Changes::default(),
+            watches: false,
         })
     }
 
-    /// A new order begins.
-    pub fn begin(&mut self) {
+    /// A new order begins; what it looks at is noted where the next look may be spared.
+    pub fn begin(&mut self, watches: bool) {
+        self.watches = watches;
         (self.questions, self.deeds) = (QUESTIONS_MAX, DEEDS_MAX);
         self.changes = Changes::default();
         self.judged = None;
@@ -121,7 +124,9 @@ impl Broker {
     }
 
     fn about_tree(&mut self, question: Question<'_>) -> Reply {
-        self.changes.note(&self.tree, question);
+        if self.watches {
+            self.changes.note(&self.tree, question);
+        }
         let (bytes, file) = gate::answer(&self.tree, &self.closed, question);
         (bytes, file.into_iter().collect())
     }

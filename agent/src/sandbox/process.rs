@@ -64,7 +64,7 @@ impl Child {
         let by = Instant::now() + within;
         let bytes = serde_json::to_vec(order).map_err(|error| error.to_string())?;
         self.socket.send(&bytes, &[]).map_err(|error| self.why(&error))?;
-        broker.begin();
+        broker.begin(matches!(order, Order::Sweep { .. }));
         loop {
             let bytes = self.receive(by)?;
             match FromChild::of(&bytes).ok_or("it says what makes no sense")? {

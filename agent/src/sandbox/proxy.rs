@@ -34,7 +34,7 @@ use crate::store::Place;
 pub const REST_AFTER: Duration = Duration::from_secs(60);
 /// Where nothing changes a look comes this often all the same, in seconds: silence means something, too.
 pub const QUIET_MAX: i64 = 600;
-/// How long a look may take.
+/// How long a look may take, unless the service's own watchdog is less patient.
 const LOOK_WITHIN: Duration = Duration::from_secs(1_800);
 /// How long everything else may.
 const ORDER_WITHIN: Duration = Duration::from_secs(60);
@@ -59,6 +59,8 @@ pub struct Proxy {
     responses: Option<Responder>,
     failures: u32,
     not_before: Option<Instant>,
+    /// How long a look may take.
+    within: Duration,
     /// What the next child begins with.
     cases: BTreeMap<u64, CaseFile>,
     next: u64,
@@ -115,6 +117,7 @@ impl Proxy {
             watch,
             responses: None,
             failures: 0,
+            within: LOOK_WITHIN,
             not_before: None,
             cases: BTreeMap::new(),
             next: 1,
@@ -135,6 +138,13 @@ impl Proxy {
         })?;
         (proxy.child, proxy.level) = (Some(child), level);
         Ok(proxy)
+    }
+
+    /// The same with less patience, where that is so: a look that takes too long ends its child, before
+    /// the whole service is taken for dead.
+    #[must_use]
+    pub fn within(self, patience: Option<Duration>) -> Self {
+        Self { within: patience.unwrap_or(LOOK_WITHIN).min(LOOK_WITHIN), ..self }
     }
 
     /// The same, with somebody who answers its cases.
@@ -226,7 +236,12 @@ impl Proxy {
         let Some(child) = self.child.as_mut().filter(|child| !child.has_begun()) else {
             return Ok(());
         };
-        match child.obey(&Order::Begin(Box::new(begin)), &mut self.broker, &[], ORDER_WITHIN) {
+        match child.obey(
+            &Order::Begin(Box::new(begin)),
+            &mut self.broker,
+            &[],
+            self.within.min(ORDER_WITHIN),
+        ) {
             Ok(Done::Yes) => Ok(()),
             Ok(Done::Failed(why)) => {
                 self.end();
@@ -284,6 +299,7 @@ impl Proxy {
             self.carried = Some(carried);
         }
         self.end();
+        crate::sys::give_back_program();
     }
 
     fn gave(&mut self, done: Done) -> anyhow::Result<Box<Gave>> {
@@ -342,7 +358,7 @@ impl Look for Proxy {
         let now = (self.clock)();
         let accepted = accept::read(&settings.audit.accept, false)?;
         let order = Order::Audit { now, settings: Box::new(for_child(settings)), accepted };
-        let done = self.have_done(&order, &settings.experts, LOOK_WITHIN)?;
+        let done = self.have_done(&order, &settings.experts, self.within)?;
         let gave = self.gave(done)?;
         if let Some(carried) = gave.carried {
             self.carried = Some(carried);
@@ -363,7 +379,7 @@ impl Look for Proxy {
         self.quiet = None;
         self.given = None;
         let order = Order::Sweep { now, settings: Box::new(for_child(settings)) };
-        let done = self.have_done(&order, &settings.experts, LOOK_WITHIN)?;
+        let done = self.have_done(&order, &settings.experts, self.within)?;
         self.looked_at = std::mem::take(&mut self.broker.changes);
         let mut gave = self.gave(done)?;
         gave.looked.places = places(&gave);

@@ -50,6 +50,10 @@ children! {
         gave.looked.merged = vec![u64::MAX];
         answering(&Done::Gave(Box::new(gave)).to_bytes().unwrap())
     };
+    hanging: {
+        socket().send(&Done::Closed(Level::default()).to_bytes().unwrap(), &[]).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    };
     writing: answering(&Ask::Replace(StateFile::Place, b"{}").to_bytes().unwrap());
     flooding: {
         let socket = socket();
@@ -85,6 +89,17 @@ fn a_broken_child_makes_its_look_fail_and_the_next_one_works() {
 }
 
 #[test]
+fn a_child_that_takes_too_long_is_ended() {
+    let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    append(root.path(), &failures(0, 20, "192.0.2.7"));
+    let open = Proxy::open(root.path().into(), state.path(), NOW, program("broken::hanging"));
+    let mut look = open.unwrap().within(Some(std::time::Duration::from_millis(200)));
+    let error = format!("{:#}", look.sweep(&Settings::default()).unwrap_err());
+    assert!(error.contains("it took too long"), "{error}");
+    assert_eq!(look.child(), None);
+}
+
+#[test]
 fn a_child_that_does_not_even_begin_is_an_error() {
     let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for name in ["broken::silent", "there::is::no::such::test"] {
@@ -97,7 +112,7 @@ fn a_child_that_does_not_even_begin_is_an_error() {
 fn what_a_child_may_have_done_is_bounded_and_listed() {
     let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut broker = broker::Broker::new(root.path(), state.path()).unwrap();
-    broker.begin();
+    broker.begin(false);
     let told = |reply: broker::Reply| postcard::from_bytes::<Result<(), String>>(&reply.0).unwrap();
     for file in [StateFile::Place, StateFile::JournalPlace] {
         assert!(told(broker.answer(Ask::Replace(file, b"x"), &[]).unwrap()).is_err());
@@ -110,7 +125,7 @@ fn what_a_child_may_have_done_is_bounded_and_listed() {
     assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 2, "the folder of runs, the past");
     let end = (0..1_000).find(|_| broker.answer(Ask::Feedback, &[]).is_err());
     assert!(end.is_some_and(|asked| asked < 64), "{end:?}");
-    broker.begin();
+    broker.begin(false);
     assert!(broker.answer(Ask::Feedback, &[]).is_ok(), "an order later it may go on");
 }
 
