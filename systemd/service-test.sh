@@ -175,6 +175,8 @@ holds "and says so" within 5 said 11
 holds "the firewall's timer ends with it" within 5 is ActiveState inactive wardmote-firewall.timer
 holds "who blocks ends when nobody asks" within 20 is ActiveState inactive wardmote-block
 holds "and what is blocked outlives them" blocked 192.0.2.88
+inside rm -r /run/wardmote/firewall
+holds "the audit's unit alone has the rules written down" inside sh -c 'systemctl start wardmote-audit && test -s /run/wardmote/firewall/nft.json'
 rm -r "$etc/credentials" "$etc/credentials-send"
 for unit in wardmote wardmote-send; do
     holds "without credentials $unit starts all the same" inside systemctl restart "$unit"

@@ -175,6 +175,21 @@ fn the_sweep_leaves_the_logs_to_the_service_while_it_runs() {
     assert!(value(&unit("wardmote-sweep"), "ExecStart=").unwrap().contains("--only-new"));
 }
 
+/// Nobody who may not ask for the firewall's rules examines the host before they are written down.
+#[test]
+fn the_firewalls_rules_are_written_down_before_anybody_examines_the_host() {
+    for name in ["wardmote", "wardmote-audit"] {
+        let text = std::fs::read_to_string(format!("{UNITS}/{name}.service")).unwrap();
+        for key in ["Wants=", "After="] {
+            let mut lines = text.lines().filter(|line| line.starts_with(key));
+            assert!(lines.any(|line| line.contains("wardmote-firewall.service")), "{name} {key}");
+        }
+    }
+    let timer = std::fs::read_to_string(format!("{UNITS}/wardmote-firewall.timer")).unwrap();
+    assert!(timer.contains("OnUnitActiveSec=5min"), "half of what the service believes at most");
+    assert!(timer.contains("PartOf=wardmote.service"), "it ends with the service");
+}
+
 /// What holds a right of its own holds that one alone, and no unit but the service reads secrets.
 #[test]
 fn a_right_of_its_own_is_the_only_one() {
