@@ -41,6 +41,8 @@ use crate::systemd::Notifier;
 mod aloud;
 pub mod host;
 mod journal;
+#[cfg(test)]
+mod long_tests;
 mod past;
 pub mod record;
 #[cfg(test)]

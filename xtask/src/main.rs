@@ -37,7 +37,7 @@ fn main() -> Result<()> {
 }
 
 /// Kills the whole service a thousand times, lets each of its writing calls fail in two ways, and sends it a
-/// storm of a million alerts; in a release build, as root, and it takes half an hour.
+/// storm of a million alerts and through two days of a log; in a release build, as root, and it takes half an hour.
 fn service_torture() -> Result<()> {
     let cargo = |words: &[&str]| -> Result<()> {
         let status = Command::new("cargo")
@@ -53,6 +53,7 @@ fn service_torture() -> Result<()> {
         Ok(())
     };
     cargo(&["--bin", "wardmote", "--", "storm_tests", "--ignored"])?;
+    cargo(&["--bin", "wardmote", "--", "long_tests", "--ignored"])?;
     cargo(&["--test", "service", "--"])
 }
 

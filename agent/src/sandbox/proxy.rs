@@ -299,6 +299,7 @@ impl Proxy {
             self.carried = Some(carried);
         }
         self.end();
+        // From now on this process waits, and little of what it has run so far.
         crate::sys::give_back_program();
     }
 
