@@ -27,7 +27,6 @@ use crate::events::{Bus, Event, Lately, Wish};
 use crate::exit::{Exit, failed};
 use crate::notices::{Notice, tell};
 use crate::notify::Desk;
-use crate::notify::handover::Handover;
 use crate::notify::summary::Summaries;
 use crate::output;
 use crate::pipeline::case::storm::More;
@@ -35,7 +34,7 @@ use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
 use crate::service::tell::Teller;
-use crate::settings::{AgentSettings, Settings, Way};
+use crate::settings::{Settings, Way};
 use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
 
@@ -53,6 +52,7 @@ pub mod tell;
 #[cfg(test)]
 mod tests;
 pub mod watch;
+mod ways_out;
 
 /// How soon a failed audit is tried again.
 const RETRY_AUDIT: Duration = Duration::from_secs(60);
@@ -497,26 +497,6 @@ impl Service {
         self.metrics_failed = written.is_err();
     }
 
-    /// Opens the ways out that the configuration names; the old ones stay when that fails, and it is said.
-    fn open_desk(&mut self) {
-        let Parts { settings, state_directory, clock, .. } = &self.parts;
-        let opened = Handover::find(&settings.agent).map_err(anyhow::Error::from);
-        let opened = opened.and_then(|handover| {
-            Desk::open(&settings.notify, state_directory, handover.as_ref(), *clock)
-        });
-        match opened {
-            Ok(desk) => {
-                self.desk = desk;
-                self.no_desk = None;
-            }
-            Err(error) => {
-                let trouble = scanner::redact::line(&format!("no notifications: {error:#}"));
-                tell(Notice::Trouble, None, &[], &format!("error: {trouble}"));
-                self.no_desk = Some(trouble);
-            }
-        }
-    }
-
     /// Takes a new configuration, or keeps the old one and says why.
     fn reload(&mut self) {
         self.parts.notifier.reloading();
@@ -546,31 +526,6 @@ impl Service {
             }
         }
         self.parts.notifier.ready();
-    }
-
-    /// Opens the doors to the metrics; what could not be opened is said and stops nothing.
-    fn open_doors(&mut self) {
-        let Parts { settings, state_directory, shared, .. } = &self.parts;
-        // The old ones first: the new ones may be at the same place.
-        self.doors = Doors::default();
-        let (doors, trouble) = Doors::open(&settings.agent, state_directory, shared);
-        if let Some(trouble) = &trouble {
-            say!("wardmote: error: {trouble}");
-        }
-        (self.doors, self.no_doors) = (doors, trouble);
-    }
-
-    fn wants_other_doors(&self, before: &AgentSettings) -> bool {
-        let now = &self.parts.settings.agent;
-        let same = before.metrics_socket == now.metrics_socket
-            && before.metrics_listen == now.metrics_listen;
-        !same || self.no_doors.is_some()
-    }
-
-    fn wants_other_desk(&self, before: &Settings) -> bool {
-        let place = |settings: &Settings| (settings.agent.deliver, settings.agent.spool.clone());
-        let now = &self.parts.settings;
-        before.notify != now.notify || place(before) != place(now) || self.no_desk.is_some()
     }
 
     /// Ends: a step that is under way may finish, so that what it saw is stored.

@@ -25,6 +25,7 @@ mod loopback;
 mod notify;
 mod responses;
 mod site;
+mod smtp;
 mod span;
 mod time_of_day;
 
@@ -33,11 +34,12 @@ pub use journal::JournalSettings;
 pub use loopback::Loopback;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SummarySettings, SyslogSettings,
-    SyslogTarget, Way, WebhookSettings,
+    NotifySettings, OtlpSettings, SummarySettings, SyslogSettings, SyslogTarget, Way,
+    WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
+pub use smtp::{SmtpSecurity, SmtpSettings};
 pub use span::Span;
 #[cfg(test)]
 pub use time_of_day::TimeOfDay;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::Secret;
 use super::expert::Patience;
+use super::smtp::SmtpSettings;
 use super::time_of_day::TimeOfDay;
 use crate::exit::hinted;
 
@@ -232,46 +233,6 @@ pub struct EmailSettings {
     pub smtp: Option<SmtpSettings>,
 }
 
-/// A mail server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SmtpSettings {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    #[serde(default = "submission")]
-    pub port: u16,
-    /// How the connection is protected.
-    #[serde(default)]
-    pub security: SmtpSecurity,
-    /// Account, if it wants one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// Its password: a file of mode 0600, or `credential:NAME`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_file: Option<Secret>,
-    /// Certificates to trust instead of the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-}
-
-/// How a connection to a mail server is protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SmtpSecurity {
-    /// TLS from the answer to STARTTLS on; never without.
-    #[default]
-    Starttls,
-    /// TLS from the first byte on (port 465).
-    Tls,
-    /// Only to a loopback address.
-    None,
-}
-
-fn submission() -> u16 {
-    587
-}
-
 fn sendmail() -> PathBuf {
     "/usr/sbin/sendmail".into()
 }
@@ -440,27 +401,7 @@ fn mailboxes(way: &EmailSettings) -> Result<(), String> {
     if way.from.is_none() {
         return Err("smtp needs a sender: from".into());
     }
-    mail_server(smtp)
-}
-
-fn mail_server(smtp: &SmtpSettings) -> Result<(), String> {
-    let host = &smtp.host;
-    let loopback = host == "localhost"
-        || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    let plain = |c: u8| c.is_ascii_alphanumeric() || b".-:_".contains(&c);
-    if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
-        return Err("smtp: host is a name or an address".into());
-    }
-    if smtp.security == SmtpSecurity::None && !loopback {
-        return Err("smtp: security is none only to a loopback address".into());
-    }
-    let bad =
-        |user: &String| user.is_empty() || user.len() > 254 || user.contains(char::is_control);
-    match (&smtp.user, &smtp.password_file) {
-        (None, None) => Ok(()),
-        (Some(user), Some(_)) if !bad(user) => Ok(()),
-        _ => Err("smtp: user and password_file come together".into()),
-    }
+    smtp.check()
 }
 
 /// Refuses too many targets, and two of one name.
