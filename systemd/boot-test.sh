@@ -72,6 +72,9 @@ done
 # Notifications over the network: from the sender alone.
 mkdir -p "$root/etc/wardmote"
 cat >"$root/etc/wardmote/wardmote.yaml" <<'END'
+agent:
+  operators: [daemon]
+  metrics_socket: /run/wardmote/agent/metrics.sock
 notify:
 - {name: ops, from: low, webhook: {url: "http://127.0.0.1:8099/in", secret_file: "credential:ops"}}
 END
@@ -99,6 +102,11 @@ for port in 1 2 3 4 5 6 7 8 9 10 11 12; do
 done
 holds "a webhook arrives signed" within 20 grep -q '^v1,.*192.0.2.78' "$root/received"
 holds "the service counts it" within 10 sh -c "nsenter -t $pid -m -u -i -n -p -C wardmote status | grep -q 'ops: [1-9][0-9]* taken, 0 waiting$'"
+as() { user=$1; shift; inside setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; }
+holds "an operator who is not root is answered" sh -c "nsenter -t $pid -m -u -i -n -p -C setpriv --reuid daemon --regid daemon --clear-groups wardmote status | grep -q 'is running'"
+holds "and decides" as daemon wardmote respond list
+holds "somebody else is not" sh -c "nsenter -t $pid -m -u -i -n -p -C setpriv --reuid games --regid games --clear-groups wardmote respond list 2>&1 | grep -q 'no operator'"
+! command -v curl >/dev/null || holds "metrics are given to whoever scrapes" sh -c "nsenter -t $pid -m -u -i -n -p -C setpriv --reuid games --regid games --clear-groups curl -s --unix-socket /run/wardmote/agent/metrics.sock http://localhost/metrics | grep -q '^wardmote_start_time_seconds [1-9]'"
 sender=$(show MainPID wardmote-send)
 of_sender() { inside cat "/proc/$sender/status" | grep -Eq "$1"; }
 holds "the sender is a user of its own" of_sender '^Uid:[[:space:]]+[1-9]'

@@ -29,6 +29,8 @@ pub enum Notice {
     CaseFurther,
     /// Notifications had to make room.
     NotesLost,
+    /// How the day was.
+    Summary,
     /// An alert was opened.
     AlertNew,
     /// An alert is worse than what was told.
@@ -60,11 +62,12 @@ pub enum Notice {
 impl Notice {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::CaseNew,
         Self::CaseRisen,
         Self::CaseFurther,
         Self::NotesLost,
+        Self::Summary,
         Self::AlertNew,
         Self::AlertRisen,
         Self::Started,
@@ -87,6 +90,7 @@ impl Notice {
             Self::CaseRisen => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e02",
             Self::CaseFurther => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e03",
             Self::NotesLost => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e04",
+            Self::Summary => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e07",
             Self::AlertNew => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e05",
             Self::AlertRisen => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e06",
             Self::Started => "6f3b1d0e1f0a4b8d9d0a6a0c5b7c1e10",

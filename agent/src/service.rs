@@ -28,6 +28,7 @@ use crate::exit::{Exit, failed};
 use crate::notices::{Notice, tell};
 use crate::notify::Desk;
 use crate::notify::handover::Handover;
+use crate::notify::summary::Summaries;
 use crate::output;
 use crate::pipeline::case::storm::More;
 use crate::pipeline::case::{CaseFile, Stage, Timings};
@@ -41,10 +42,13 @@ use crate::systemd::Notifier;
 mod aloud;
 pub mod host;
 mod journal;
+#[cfg(test)]
+mod long_tests;
 mod past;
 pub mod record;
 #[cfg(test)]
 mod storm_tests;
+mod summary;
 pub mod tell;
 #[cfg(test)]
 mod tests;
@@ -161,6 +165,7 @@ pub struct Service {
     wrote_metrics: Option<Instant>,
     metrics_failed: bool,
     lately: Lately,
+    summaries: Summaries,
 }
 
 impl Service {
@@ -169,6 +174,7 @@ impl Service {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
+        let summaries = Summaries::open(&parts.state_directory);
         let sandbox = look.sandbox();
         Self {
             parts,
@@ -193,6 +199,7 @@ impl Service {
             wrote_metrics: None,
             metrics_failed: false,
             lately: Lately::default(),
+            summaries,
         }
     }
 
@@ -438,6 +445,7 @@ impl Service {
             line.push_str(&format!("; TROUBLE: {trouble}"));
         }
         self.write_down();
+        self.summarize();
         self.parts.notifier.status(&line);
         self.parts.notifier.feed_watchdog();
     }

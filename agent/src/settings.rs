@@ -26,18 +26,21 @@ mod notify;
 mod responses;
 mod site;
 mod span;
+mod time_of_day;
 
 pub use expert::ExpertSettings;
 pub use journal::JournalSettings;
 pub use loopback::Loopback;
 pub use notify::{
     EmailSettings, FileFormat, FileSettings, JournaldSettings, NotifyCommandSettings,
-    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SyslogSettings, SyslogTarget, Way,
-    WebhookSettings,
+    NotifySettings, OtlpSettings, SmtpSecurity, SmtpSettings, SummarySettings, SyslogSettings,
+    SyslogTarget, Way, WebhookSettings,
 };
 pub use responses::{CommandSettings, ResponseSettings, Restores, Unconfirmed};
 pub use site::SiteSettings;
 pub use span::Span;
+#[cfg(test)]
+pub use time_of_day::TimeOfDay;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/wardmote/wardmote.yaml";

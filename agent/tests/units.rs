@@ -204,6 +204,34 @@ fn the_cron_example_does_nothing_until_it_is_edited() {
     assert!(cron().lines().all(|line| line.starts_with('#')));
 }
 
+/// Copied as it is the example does nothing; with the comment signs off it is a configuration that holds.
+#[test]
+fn the_example_of_outputs_does_nothing_until_it_is_edited_and_holds_then() {
+    let example = std::fs::read_to_string(format!("{UNITS}/conf.d/outputs.yaml")).unwrap();
+    assert!(example.lines().all(|line| line.starts_with('#')));
+    // A blank after the sign is prose; a setting that is indented begins with two.
+    let settings = example.lines().filter_map(|line| line.strip_prefix('#'));
+    let settings = settings.filter(|line| !line.starts_with(' ') || line.starts_with("  "));
+    let settings: Vec<&str> = settings.collect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("wardmote.yaml");
+    std::fs::write(&file, settings.join("\n")).unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_wardmote"))
+        .args(["config", "show", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{}", text(&said));
+    let said = text(&said);
+    for way in ["webhook", "smtp", "sendmail", "otlp", "syslog", "journald", "file", "command"] {
+        assert!(said.contains(&format!("{way}:")), "{way}: {said}");
+    }
+    assert!(
+        said.contains("operators:") && said.contains("metrics_listen: 127.0.0.1:9469"),
+        "{said}"
+    );
+}
+
 /// Runs one of the scripts beside the units, which boot a real systemd in a throw-away overlay. Takes up to
 /// a minute and a half and needs root, so only where the peers are required (`.ci/run`).
 fn boots(script: &str, arguments: &[&str]) {

@@ -178,7 +178,9 @@ pub trait Tree: Send + Sync {
     }
 
     /// Calls `each` with the name and the text of every link of a directory, in any order, until it
-    /// breaks. Links that vanish in between are left out.
+    /// breaks. Links that vanish in between are left out; one that may not be read is an error, since
+    /// whoever counts links must know that there are more (links of `/proc/PID/fd` can be listed with
+    /// CAP_DAC_READ_SEARCH and read only with CAP_SYS_PTRACE).
     fn visit_links(
         &self,
         directory: &Path,
@@ -188,7 +190,11 @@ pub trait Tree: Send + Sync {
             if entry.kind != FileKind::Link {
                 continue;
             }
-            let Ok(to) = self.read_link(&entry.path) else { continue };
+            let to = match self.read_link(&entry.path) {
+                Err(error) if error.why == Why::Denied => return Err(error),
+                Err(_) => continue,
+                Ok(to) => to,
+            };
             let name = entry.path.file_name().unwrap_or_default();
             if each(name, to.as_os_str().as_encoded_bytes()).is_break() {
                 break;

@@ -32,6 +32,7 @@ put 644 "$units/tmpfiles.d/wardmote.conf" usr/lib/tmpfiles.d
 put 644 "$units/catalog/wardmote.catalog" usr/lib/systemd/catalog
 # What is not for everybody is an example.
 put 644 "$units"/wardmote.service.d/*.conf usr/share/doc/wardmote/examples
+put 644 "$units"/conf.d/*.yaml usr/share/doc/wardmote/examples/conf.d
 put 644 "$units/cron.d/wardmote" usr/share/doc/wardmote/examples
 mv "$stage/usr/share/doc/wardmote/examples/wardmote" "$stage/usr/share/doc/wardmote/examples/cron"
 put 644 "$tree/README.md" "$tree/CHANGELOG.md" usr/share/doc/wardmote

@@ -1,7 +1,7 @@
 //! What CI does not run: `cargo xtask figures` measures wardmote beside its peers in one run and prints the
 //! rows of docs/figures.md; `cargo xtask crowd` pools public label sets beside crowd-kit; `cargo xtask fuzz
 //! SECONDS` runs every fuzz target for that long; `cargo xtask journal-torture` kills the journal's writer 1,000
-//! times; `cargo xtask deb` makes the Debian package.
+//! times, and `cargo xtask service-torture` the whole service; `cargo xtask deb` makes the Debian package.
 
 mod crowd;
 mod crypto;
@@ -27,15 +27,37 @@ fn main() -> Result<()> {
         ["figures", name] => figures::one(name),
         ["crowd"] => crowd::all(),
         ["journal-torture"] => journal_torture(),
+        ["service-torture"] => service_torture(),
         ["deb"] => deb::make(),
         ["fuzz", seconds] => fuzz(seconds.parse().context("seconds is a number")?),
         _ => bail!(
-            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | deb | journal-torture | fuzz SECONDS"
+            "usage: cargo xtask figures [NAME | crypto | ports | logs --auth FILE --patterns FILE … | yaml FILE…] | crowd | deb | journal-torture | service-torture | fuzz SECONDS"
         ),
     }
 }
 
-/// Kills of a journal's writer.
+/// Kills the whole service a thousand times, lets each of its writing calls fail in two ways, and sends it a
+/// storm of a million alerts and through two days of a log; in a release build, as root, and it takes half an hour.
+fn service_torture() -> Result<()> {
+    let cargo = |words: &[&str]| -> Result<()> {
+        let status = Command::new("cargo")
+            .args(["test", "--release", "-p", "agent"])
+            .args(words)
+            .args(["--nocapture", "--test-threads", "1"])
+            .env("WARDMOTE_TEST_KILLS", KILLS)
+            .env("WARDMOTE_TEST_FAULTS", "all")
+            .env("WARDMOTE_REQUIRE_PEERS", "1")
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()?;
+        ensure!(status.success(), "the service did not hold");
+        Ok(())
+    };
+    cargo(&["--bin", "wardmote", "--", "storm_tests", "--ignored"])?;
+    cargo(&["--bin", "wardmote", "--", "long_tests", "--ignored"])?;
+    cargo(&["--test", "service", "--"])
+}
+
+/// Kills of a journal's writer, or of the service.
 const KILLS: &str = "1000";
 
 /// Kills the journal's writer a thousand times, and fails each of its calls in two ways; takes minutes.

@@ -36,9 +36,13 @@ enum Format {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let state = state_directory(global.state_dir.as_deref());
     let now = jiff::Timestamp::now().as_second();
-    let running = match client::status(&state)? {
-        None => client::system_status(global)?,
-        running => running,
+    // Whoever is not root has no state of a service, or cannot see it: the host's own may answer.
+    let running = match client::status(&state) {
+        Ok(Some(status)) => Some(status),
+        nobody => match client::system_status(global)? {
+            Some(status) => Some(status),
+            None => nobody?,
+        },
     };
     let exit = if running.is_some() { Exit::Clean } else { Exit::Incomplete };
     let status = match running {

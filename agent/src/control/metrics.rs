@@ -226,6 +226,26 @@ mod tests {
         assert!(!response(b"HEAD /metrics HTTP/1.1\r\n\r\n", || "m 1\n".into()).contains("m 1"));
     }
 
+    #[test]
+    fn whatever_is_asked_is_answered() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |most: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % most).unwrap()
+        };
+        let words = [
+            "GET", " ", "/metrics", "HTTP/1.1", "\r\n", "\r\n\r\n", "Host:", "[::1]", "é", "\0",
+            ":",
+        ];
+        for _ in 0..20_000 {
+            let head: String = (0..random(14)).map(|_| words[random(11)]).collect();
+            let answer = response(head.as_bytes(), || "m 1\n".into());
+            assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("\r\n\r\n"), "{head:?}");
+        }
+    }
+
     fn asked_over(path: &Path) -> String {
         let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();

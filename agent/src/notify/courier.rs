@@ -48,6 +48,32 @@ impl Shared {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Takes a note, or counts that it is over a limit.
+    pub fn take(&self, note: &Note, limited: bool) {
+        let mut state = self.lock();
+        state.tally.received += 1;
+        if limited {
+            state.tally.suppressed += 1;
+            return;
+        }
+        let dropped = state.spool.dropped_in_all();
+        let put = state.spool.put(note);
+        state.tally.suppressed += state.spool.dropped_in_all() - dropped;
+        match put {
+            Ok(put) => {
+                state.tally.merged += put.merged;
+                state.full = None;
+            }
+            Err(error) => {
+                let trouble = format!("its spool takes no note: {error}");
+                say!("wardmote: error: notify {}: {trouble}", self.name);
+                state.full = Some(trouble);
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// Delivers until the desk is gone.
     pub fn run(&self, mut notifier: Box<dyn Notifier>) {
         while let Some((number, note, gap)) = self.next() {

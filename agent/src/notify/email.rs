@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::command::run;
-use super::{Failure, Note, Notifier};
+use super::{Failure, Kind, Note, Notifier};
 use crate::settings::EmailSettings;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,10 +49,13 @@ pub fn message(note: &Note, from: Option<&str>, to: &[String]) -> String {
         .collect();
     let date = jiff::Timestamp::from_second(note.time).unwrap_or_default();
     let date = date.strftime("%a, %d %b %Y %H:%M:%S +0000");
-    let text = format!(
-        "{}\n\nseverity  {}\nhost      {}\nabout     {}\nnote      {}\n\n{:#}\n",
-        note.title, note.severity, note.host, note.key, note.id, note.body
-    );
+    let text = match (note.kind, note.body["text"].as_str()) {
+        (Kind::Summary, Some(text)) => format!("{}\n\n{text}", note.title),
+        _ => format!(
+            "{}\n\nseverity  {}\nhost      {}\nabout     {}\nnote      {}\n\n{:#}\n",
+            note.title, note.severity, note.host, note.key, note.id, note.body
+        ),
+    };
     let mut out = String::new();
     if let Some(from) = from {
         out.push_str(&format!("From: {from}\n"));

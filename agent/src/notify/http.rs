@@ -343,3 +343,88 @@ fn late(error: io::Error) -> io::Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that says this and hangs up.
+    struct Said(io::Cursor<Vec<u8>>);
+
+    impl Read for Said {
+        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+            // In small pieces, as networks do.
+            let most = room.len().min(7);
+            self.0.read(&mut room[..most])
+        }
+    }
+
+    impl Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn answer(said: &[u8]) -> io::Result<Answer> {
+        exchange(Said(io::Cursor::new(said.to_vec())), b"POST", Want::Body)
+    }
+
+    #[test]
+    fn answers_are_read_up_to_their_bounds() {
+        let long = |head: usize| {
+            let line = "HTTP/1.1 200 OK\r\nX: ";
+            format!("{line}{}\r\nRetry-After: 5\r\n\r\n", "x".repeat(head)).into_bytes()
+        };
+        assert_eq!(answer(&long(100)).unwrap().retry_after, Some(Duration::from_secs(5)));
+        assert_eq!(
+            answer(&long(HEAD_BYTES_MAX + 8)).unwrap().retry_after,
+            None,
+            "its status is enough"
+        );
+        let body = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; BODY_BYTES_MAX + 9]].concat();
+        assert_eq!(answer(&body).unwrap().body.len(), BODY_BYTES_MAX);
+        assert!(answer(&vec![b'x'; 4 * HEAD_BYTES_MAX]).is_err());
+        assert_eq!(unchunked(b"ffffffffffffffff\r\nx"), b"", "longer than what is there");
+        assert_eq!(unchunked(b"2;a=b\r\nhi\r\n3\r\n!!!\r\n0\r\n\r\n"), b"hi!!!");
+    }
+
+    #[test]
+    fn no_bytes_at_all_make_it_panic() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let words: [&[u8]; 10] = [
+            b"HTTP/1.1 ",
+            b"200",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"Transfer-Encoding: chunked",
+            b"Content-Length: ",
+            b"99999999999999999999",
+            b"Retry-After: ",
+            b"-1",
+            b"\xff\xc3\xa9",
+        ];
+        for _ in 0..20_000 {
+            let mut said = b"HTTP/1.1 200 OK\r\n".to_vec();
+            said.truncate(usize::try_from(random() % 20).unwrap());
+            for _ in 0..random() % 12 {
+                said.extend_from_slice(words[usize::try_from(random() % 10).unwrap()]);
+                said.extend_from_slice(
+                    &random().to_le_bytes()[..usize::try_from(random() % 4).unwrap()],
+                );
+            }
+            if let Ok(answer) = answer(&said) {
+                assert!(answer.body.len() <= BODY_BYTES_MAX && answer.status < 1_000);
+            }
+        }
+    }
+}

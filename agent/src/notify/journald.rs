@@ -89,6 +89,7 @@ fn event(kind: Kind) -> Notice {
         Kind::Risen => Notice::CaseRisen,
         Kind::Further => Notice::CaseFurther,
         Kind::Gap => Notice::NotesLost,
+        Kind::Summary => Notice::Summary,
     }
 }
 

@@ -35,6 +35,7 @@ mod otlp;
 pub mod sender;
 mod smtp;
 mod spool;
+pub mod summary;
 pub mod syslog;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use handover::Handover;
 use limit::{KeyedLimit, Limit, Rate};
 pub use note::{Kind, Note};
 use spool::{Readers, Spool};
+use summary::{Due, Facts};
 
 /// Notes about one case below high: five at once, then one a minute.
 const PER_CASE_NS: u64 = 60_000_000_000;
@@ -204,28 +206,16 @@ impl Desk {
             // High and critical are never limited.
             let limited = note.severity < Severity::High
                 && !(courier.per_case.allows(&note.key, now_ns) && courier.in_all.allows(now_ns));
-            let mut state = courier.shared.lock();
-            state.tally.received += 1;
-            if limited {
-                state.tally.suppressed += 1;
-                continue;
-            }
-            let dropped = state.spool.dropped_in_all();
-            let put = state.spool.put(note);
-            state.tally.suppressed += state.spool.dropped_in_all() - dropped;
-            match put {
-                Ok(put) => {
-                    state.tally.merged += put.merged;
-                    state.full = None;
-                }
-                Err(error) => {
-                    let trouble = format!("its spool takes no note: {error}");
-                    say!("wardmote: error: notify {}: {trouble}", courier.shared.name);
-                    state.full = Some(trouble);
-                }
-            }
-            drop(state);
-            courier.shared.wake.notify_one();
+            courier.shared.take(note, limited);
+        }
+    }
+
+    /// Takes a summary for the one target that is to have it now, unless there is nothing to say.
+    pub fn summarize(&self, due: &Due, facts: &Facts, now: i64) {
+        let Some(note) = facts.note(due, &self.host, now) else { return };
+        let one = self.couriers.iter().find(|courier| courier.shared.name == due.target);
+        if let Some(courier) = one {
+            courier.shared.take(&note, false);
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     Further,
     /// Notes had to make room while the target was down.
     Gap,
+    /// How the day was.
+    Summary,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Risen => "risen",
             Self::Further => "further",
             Self::Gap => "gap",
+            Self::Summary => "summary",
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             Self::Risen => "case.risen",
             Self::Further => "case.further",
             Self::Gap => "notifications.gap",
+            Self::Summary => "host.summary",
         }
     }
 }
@@ -110,20 +114,24 @@ impl Note {
 
     /// The whole note with its schema, as webhooks, commands and JSON lines give it.
     pub fn json(&self) -> Value {
+        let kind = match self.kind {
+            Kind::Summary => self.kind.type_name().to_string(),
+            kind => format!("case.{}", kind.word()),
+        };
         serde_json::json!({
-            "schema": "wardmote.note/1", "type": format!("case.{}", self.kind.word()),
+            "schema": "wardmote.note/1", "type": kind,
             "id": self.id, "timestamp": self.time_text(), "host": self.host,
             "severity": self.severity, "title": self.title, "key": self.key, "data": self.body,
         })
     }
 }
 
-fn id_of(what: &str) -> String {
+pub(super) fn id_of(what: &str) -> String {
     let digest = Sha256::digest(what.as_bytes());
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("wm-{hex}")
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }

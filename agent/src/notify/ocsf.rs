@@ -11,6 +11,7 @@ pub fn finding(note: &Note) -> Value {
         Kind::New => (1, "Create"),
         Kind::Risen | Kind::Further => (2, "Update"),
         Kind::Gap => (99, "Gap"),
+        Kind::Summary => (99, "Summary"),
     };
     let (severity_id, severity) = match note.severity {
         Severity::Info => (1, "Informational"),

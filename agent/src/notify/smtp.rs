@@ -7,6 +7,9 @@
 //!
 //! A recipient who is refused for good (5xx) does not keep the others from the message. One who is refused for
 //! now (4xx) gets it later, and whoever has it already does not get it again, as long as this process lives.
+//!
+//! Our own, because what is needed is small: `lettre` 0.11 would bring some thirty crates (IDNA's tables among
+//! them) and bounds each read, not the whole talk.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};

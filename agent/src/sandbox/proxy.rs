@@ -29,7 +29,6 @@ use crate::service::watch::Watch;
 use crate::service::{Look, Looked};
 use crate::settings::{ExpertSettings, ResponseSettings, Settings};
 use crate::store::Place;
-use crate::sys;
 
 /// With nothing to do for so long, the child ends.
 pub const REST_AFTER: Duration = Duration::from_secs(60);
@@ -301,7 +300,7 @@ impl Proxy {
         }
         self.end();
         // From now on this process waits, and little of what it has run so far.
-        sys::give_back_code();
+        crate::sys::give_back_program();
     }
 
     fn gave(&mut self, done: Done) -> anyhow::Result<Box<Gave>> {

@@ -94,6 +94,8 @@ pub struct Host {
     cases: Cases,
     /// What was judged last, until it is stored.
     judged: Vec<Case>,
+    /// Why what was judged last could not be kept.
+    unkept_cases: Option<String>,
     /// Whether the pipeline has been told of the past.
     remembers: bool,
     /// What makes an audit stale, where nobody else watches.
@@ -148,6 +150,7 @@ impl Host {
             storm: Storm::default(),
             cases: Cases::new(Vec::new(), 1),
             judged: Vec::new(),
+            unkept_cases: None,
             remembers: false,
             watch: None,
             responses: None,
@@ -256,13 +259,16 @@ impl Host {
     }
 
     /// Keeps what was judged; what is not kept is no reason to stop watching.
-    fn keep(&self, by: By, judges: &Judges, context: Context, cases: Vec<Case>) {
+    fn keep(&mut self, by: By, judges: &Judges, context: Context, cases: Vec<Case>) {
         let of = Of { by, host: &self.host, started: (self.clock)() };
         let keep = |run, cases| self.powers.keep(run, cases);
         let kept = keep::keep_with(keep, "the state directory", &of, judges, context, cases);
-        if let Err(why) = kept {
+        let unkept = kept.err().map(|why| why.to_string());
+        // Once, not with every look.
+        if let Some(why) = unkept.as_ref().filter(|why| self.unkept_cases.as_ref() != Some(*why)) {
             say!("wardmote: {why}");
         }
+        self.unkept_cases = unkept;
     }
 
     fn judge(

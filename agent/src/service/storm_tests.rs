@@ -170,7 +170,7 @@ fn holds(way: &Way, tally: &Tally, sent: &BTreeMap<u32, u64>, alerts: u64) {
 }
 
 /// Resident bytes of this process.
-fn resident_bytes() -> u64 {
+pub(super) fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     // Pages of 4 KiB, as on x86-64.
     let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();

@@ -284,6 +284,48 @@ fn a_case_of_which_there_is_news_reaches_a_target_that_a_reload_has_named() {
 }
 
 #[test]
+fn the_days_summary_is_told_after_an_audit_and_not_again_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let reloaded = |at: &str| {
+        let text = format!(
+            "{{name: ops, from: critical, summary: {{at: '{at}'}}, file: {{path: notes.jsonl}}}}"
+        );
+        let mut settings = settings();
+        settings.notify = vec![serde_yaml::from_str(&text).unwrap()];
+        settings
+    };
+    // Told yesterday, as far as anybody knows: the clock of these tests stands in January 1970.
+    let last = r#"{"ops":{"day":"1970-01-10","time":900000}}"#;
+    std::fs::write(dir.path().join("summaries.json"), last).unwrap();
+    let script = || {
+        Arc::new(Mutex::new(Script {
+            audit: looked(vec![seen("posture", Severity::High)]),
+            ..Script::default()
+        }))
+    };
+    for _ in 0..2 {
+        let script = script();
+        run(dir.path(), &script, Box::new(move || Ok(reloaded("00:00"))), async |bus| {
+            wait_for(&script, "keep", 1).await;
+            bus.emit(Event::Wish(Wish::Reload));
+            wait_for(&script, "audit", 2).await;
+            wait_for(&script, "keep", 20).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            bus.emit(Event::Wish(Wish::Stop));
+        });
+    }
+    let text = std::fs::read_to_string(dir.path().join("notes.jsonl")).unwrap();
+    let notes: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(notes.len(), 1, "{text}");
+    assert_eq!(notes[0]["type"], "host.summary");
+    let data = &notes[0]["data"];
+    assert_eq!((&data["open"]["high"], &data["new_findings"]["high"]), (&1.into(), &1.into()));
+    assert_eq!(data["findings"][0]["id"], "posture");
+    assert_eq!(data["responses_waiting"], 0);
+}
+
+#[test]
 fn a_flooded_bus_is_said_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let bus = Bus::default();

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::Secret;
 use super::expert::Patience;
+use super::time_of_day::TimeOfDay;
 use crate::exit::hinted;
 
 /// Most targets.
@@ -36,6 +37,8 @@ pub struct NotifySettings {
     pub from: Severity,
     /// Bytes that wait on the disk at most while it is down.
     pub spool_bytes: u64,
+    /// When it is told how the day was, if at all.
+    pub summary: Option<SummarySettings>,
     /// How it is told.
     pub way: Way,
 }
@@ -71,6 +74,9 @@ struct Given {
     /// Bytes that wait on the disk at most while it is down.
     #[serde(default = "spool_bytes")]
     spool_bytes: u64,
+    /// A summary every day, whatever `from` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<SummarySettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     webhook: Option<WebhookSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +91,16 @@ struct Given {
     command: Option<NotifyCommandSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<FileSettings>,
+}
+
+/// A summary every day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SummarySettings {
+    /// Local time, `HH:MM`.
+    pub at: TimeOfDay,
+    /// Nothing is said when nothing is new, waits or goes wrong.
+    pub quiet: bool,
 }
 
 fn medium() -> Severity {
@@ -316,7 +332,7 @@ impl TryFrom<Given> for NotifySettings {
 
     fn try_from(given: Given) -> Result<Self, String> {
         let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-        let Given { name, from, spool_bytes, .. } = given;
+        let Given { name, from, spool_bytes, summary, .. } = given;
         if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
             return Err(format!(
                 "a target's name is 1 to {NAME_MAX} letters, digits, hyphens and underscores"
@@ -339,17 +355,18 @@ impl TryFrom<Given> for NotifySettings {
             "a target has exactly one of webhook, otlp, syslog, journald, email, command and file";
         let (Some(way), None) = (ways.next(), ways.next()) else { return Err(one.into()) };
         way.check()?;
-        Ok(Self { name, from, spool_bytes, way })
+        Ok(Self { name, from, spool_bytes, summary, way })
     }
 }
 
 impl From<NotifySettings> for Given {
     fn from(settings: NotifySettings) -> Self {
-        let NotifySettings { name, from, spool_bytes, way } = settings;
+        let NotifySettings { name, from, spool_bytes, summary, way } = settings;
         let mut given = Self {
             name,
             from,
             spool_bytes,
+            summary,
             webhook: None,
             otlp: None,
             syslog: None,
@@ -491,6 +508,8 @@ mod tests {
             "{name: ops, webhook: {url: 'https://example.org/x', secret_file: 'credential:ops'}}",
             "{name: otel, otlp: {url: 'http://127.0.0.1:4318', headers_file: 'credential:otel'}}",
             "{name: a-b_1, from: high, syslog: {}}",
+            "{name: s, summary: {}, syslog: {}}",
+            "{name: s, summary: {at: '07:30', quiet: true}, syslog: {}}",
             "{name: s, syslog: {address: 'udp:127.0.0.1:514'}}",
             "{name: s, syslog: {address: 'tcp:[::1]:601'}}",
             "{name: j, journald: {}}",
@@ -511,6 +530,7 @@ mod tests {
             ("{name: '', journald: {}}", "a target's name"),
             ("{name: ../x, journald: {}}", "a target's name"),
             ("{name: x, journal: {}}", "unknown field"),
+            ("{name: x, summary: {at: '7:30'}, journald: {}}", "HH:MM"),
             ("{name: x, spool_bytes: 65535, journald: {}}", "spool_bytes"),
             ("{name: x, syslog: {address: dev}}", "a syslog is"),
             ("{name: x, syslog: {address: 'udp:localhost:514'}}", "a syslog is"),

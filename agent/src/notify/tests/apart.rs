@@ -23,8 +23,13 @@ impl Stage {
         let url = format!("http://127.0.0.1:{port}/");
         let secret_file = secret_file(dir.path()).into();
         let way = Way::Webhook(WebhookSettings { url, secret_file, ca_file: None });
-        let target =
-            NotifySettings { name: "ops".into(), from: Severity::Low, spool_bytes: 1 << 20, way };
+        let target = NotifySettings {
+            name: "ops".into(),
+            from: Severity::Low,
+            spool_bytes: 1 << 20,
+            summary: None,
+            way,
+        };
         Self { handover: Handover::at(&dir.path().join("spool")), dir, target }
     }
 

@@ -32,7 +32,13 @@ impl Stage {
         let (answers, taken) = (Arc::new(Mutex::new(answer)), Arc::default());
         let mut desk = Desk::empty(|| 1_700_000_000);
         let way = Way::Journald(JournaldSettings::default());
-        let target = NotifySettings { name: "t".into(), from: Severity::Low, spool_bytes, way };
+        let target = NotifySettings {
+            name: "t".into(),
+            from: Severity::Low,
+            spool_bytes,
+            summary: None,
+            way,
+        };
         let scripted = Scripted { answers: Arc::clone(&answers), taken: Arc::clone(&taken) };
         desk.add(&target, Box::new(scripted), dir).unwrap();
         Self { desk, answers, taken }

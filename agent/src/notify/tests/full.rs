@@ -30,7 +30,8 @@ fn fills_a_disk() {
     let mut desk = Desk::empty(|| 1_700_000_000);
     let way = Way::Journald(crate::settings::JournaldSettings::default());
     let spool_bytes = 64 << 20;
-    let target = NotifySettings { name: "t".into(), from: Severity::Low, spool_bytes, way };
+    let target =
+        NotifySettings { name: "t".into(), from: Severity::Low, spool_bytes, summary: None, way };
     desk.add(&target, Box::new(Gate(Arc::clone(&up), Arc::clone(&taken))), place).unwrap();
     let big = |number: usize, severity| Note {
         body: "x".repeat(30_000).into(),

@@ -180,6 +180,11 @@ fn a_message_is_handed_over_as_it_is_and_no_title_makes_another_command_or_heade
         ..note("a", Severity::High)
     };
     plain(port, &["root@example.org", "ops@example.org"]).send(&hostile).unwrap();
+    // Nobody waits for what becomes of the last word.
+    let until = Instant::now() + Duration::from_secs(5);
+    while commands(&heard).last().is_none_or(|last| last != "QUIT") && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let said = commands(&heard);
     let wanted = [
         "MAIL FROM:<wardmote@host7.example>",
@@ -289,6 +294,45 @@ fn a_server_that_drips_or_never_ends_a_reply_ends_in_time() {
     let sent = { way }.send(&note("a", Severity::High));
     assert!(matches!(sent, Err(Failure::Later(_))), "{sent:?}");
     assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn servers_that_say_anything_at_all_make_nothing_panic() {
+    const TALKS: u64 = 400;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = |most: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % most).unwrap()
+        };
+        let words: [&[u8]; 10] = [
+            b"220 ",
+            b"250 ",
+            b"250-",
+            b"354 ",
+            b"\r\n",
+            b"\n",
+            b"STARTTLS",
+            b"5",
+            b"\xff\xc3",
+            b"25\xc3\xa9 ",
+        ];
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut said = if random(2) == 0 { Vec::new() } else { b"220 x\r\n250 y\r\n".to_vec() };
+            (0..random(40)).for_each(|_| said.extend_from_slice(words[random(10)]));
+            let _ = stream.write_all(&said);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    let mut way = plain(port, &["root@example.org", "ops@example.org"]);
+    let delivered = (0..TALKS).filter(|_| way.send(&note("a", Severity::High)).is_ok()).count();
+    assert!(delivered < 40, "junk is no delivery: {delivered}");
 }
 
 #[test]

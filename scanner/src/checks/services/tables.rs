@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use consensus::{Exposure, Severity, SourceLine};
 use parsers::tree::Links;
 
-use super::{SUMMARY_LINES_MAX, is_transient, line, observation, shown, with};
+use super::{SUMMARY_LINES_MAX, is_transient, line, observation, shown, unseen_owners, with};
 use crate::Facts;
 use crate::checks::{Observation, Outcome};
 use crate::packages::{Installed, STATUS};
@@ -135,8 +135,12 @@ pub(super) fn unpackaged(facts: &Facts<'_>) -> Outcome {
                 }
             }
         }
+        let hidden = unseen_owners(inventory);
         if found.is_empty() {
-            return Outcome::passed("a package owns every listening executable");
+            return match hidden {
+                Some(hidden) => Outcome::not_run(hidden),
+                None => Outcome::passed("a package owns every listening executable"),
+            };
         }
         let usual = |exe: &&&str| UNPACKAGED.iter().any(|place| exe.starts_with(place));
         let count = found.len();
@@ -152,6 +156,7 @@ pub(super) fn unpackaged(facts: &Facts<'_>) -> Outcome {
             .into(),
             ..Observation::default()
         })
+        .unseen(hidden)
     })
 }
 

@@ -141,6 +141,10 @@ fn what_could_not_be_seen_is_never_a_pass() {
     ] {
         assert_eq!(result(&all, id).result, CheckResult::NotRun, "{id}");
     }
+    // Nobody knows what listens, so nobody knows whether a package owns it.
+    let status = "Package: base\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n";
+    let tree = tree.file("/var/lib/dpkg/status", status);
+    assert_eq!(result_of("services-unpackaged", &tree, &found).0, CheckResult::NotRun);
 }
 
 /// The result of one check on this inventory.

@@ -1,0 +1,148 @@
+//! A disk that is full, and calls that fail: no panic, nothing corrupt, visible in `status`, and over when space
+//! returns. `WARDMOTE_TEST_FAULTS=all` lets every call fail in turn instead of some (`cargo xtask
+//! service-torture`).
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::stage::{Stage, attack, can_unshare, holds};
+
+/// Waits until `status` says so.
+fn status_says(stage: &Stage, what: impl Fn(&str) -> bool) -> Result<(), String> {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = stage.wardmote(&["status"]);
+        if what(&status) {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(format!("{status}\n{}", stage.said()));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_came_meanwhile_is_kept_when_space_returns() {
+    if !can_unshare() {
+        return;
+    }
+    let mut stage = Stage::new(1);
+    let state = stage.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs"])
+        .arg(&state)
+        .status();
+    assert!(mounted.unwrap().success());
+    let unmount = scopeguard(&state);
+    let child = stage.start();
+    attack(&stage.path("log/auth.log"), 0);
+    stage.wait_for_cases(1);
+    let filler = state.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    for number in 1..4 {
+        attack(&stage.path("log/auth.log"), number);
+    }
+    status_says(&stage, |status| status.contains("TROUBLE") && status.contains("is running"))
+        .unwrap();
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    stage.wait_for_cases(4);
+    status_says(&stage, |status| !status.contains("TROUBLE")).unwrap();
+    stage.stop(child);
+    holds(&stage, 4);
+    assert!(!stage.said().contains("panicked"), "{}", stage.said());
+    drop(unmount);
+}
+
+/// Unmounts when the test ends, however it does.
+struct Unmount<'a>(&'a std::path::Path);
+
+fn scopeguard(path: &std::path::Path) -> Unmount<'_> {
+    Unmount(path)
+}
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+/// Calls that write.
+const CALLS: [&str; 6] = ["write", "pwrite64", "fdatasync", "fsync", "rename", "ftruncate"];
+/// Which of a thread's calls fails where only some do.
+const SOME: [u32; 2] = [3, 9];
+/// The same where all do; no thread makes more in so short a life.
+const ALL_MAX: u32 = 60;
+
+#[test]
+fn whatever_call_fails_the_service_goes_on_or_starts_again_and_nothing_is_lost() {
+    if !can_unshare() || !has_strace() {
+        return;
+    }
+    let all = std::env::var("WARDMOTE_TEST_FAULTS").is_ok_and(|value| value == "all");
+    let places: Vec<u32> = if all { (1..=ALL_MAX).collect() } else { SOME.to_vec() };
+    let calls = if all { &CALLS[..] } else { &CALLS[1..3] };
+    let mut failed = 0;
+    for call in calls {
+        for error in ["ENOSPC", "EIO"] {
+            for place in &places {
+                failed += u32::from(one_fault(call, error, *place));
+            }
+        }
+    }
+    println!("{failed} calls failed");
+    assert!(failed > 0);
+}
+
+fn has_strace() -> bool {
+    let has = Command::new("strace").arg("-V").output().is_ok();
+    let required = std::env::var_os("WARDMOTE_REQUIRE_PEERS").is_some_and(|value| value == "1");
+    assert!(has || !required, "strace is needed");
+    if !has {
+        eprintln!("SKIPPED: strace is not installed");
+    }
+    has
+}
+
+/// One life in which a thread's call of this number fails, and one in which nothing does; whether any did.
+fn one_fault(call: &str, error: &str, place: u32) -> bool {
+    let mut stage = Stage::new(1);
+    let log = stage.path("strace");
+    let inject = format!("inject={call}:error={error}:when={place}");
+    stage.under = [
+        "strace",
+        "-f",
+        "--quiet=all",
+        "-o",
+        log.to_str().unwrap(),
+        "-e",
+        &format!("trace={call}"),
+        "-e",
+        &inject,
+    ]
+    .map(str::to_string)
+    .to_vec();
+    let begun = stage.try_start();
+    attack(&stage.path("log/auth.log"), 0);
+    if let Some(mut child) = begun {
+        std::thread::sleep(Duration::from_millis(4_500));
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    // strace leaves what it traced running when it is killed.
+    stage.kill_all();
+    let said = stage.said();
+    assert!(!said.contains("panicked") && !said.contains("internal error"), "{inject}: {said}");
+    let injected = std::fs::read_to_string(&log).unwrap_or_default().contains("(INJECTED)");
+    stage.under.clear();
+    let child = stage.start();
+    stage.wait_for_cases(1);
+    stage.stop(child);
+    holds(&stage, 1);
+    injected
+}
