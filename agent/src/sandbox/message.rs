@@ -12,8 +12,9 @@ use crate::service::Looked;
 use crate::settings::Settings;
 use crate::store::cases::{By, Case};
 
-/// Most bytes of a message from the child.
-pub const FROM_CHILD_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of a message from the child: a storm of tens of thousands of addresses at the first look, each with
+/// its verdict and its case. Memory is taken only as it comes.
+pub const FROM_CHILD_BYTES_MAX: usize = 256 << 20;
 /// Most bytes of a message to the child: answers of three programs at most.
 pub const TO_CHILD_BYTES_MAX: usize = 512 << 20;
 

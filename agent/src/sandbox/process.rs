@@ -1,6 +1,7 @@
 //! One child: started, told what to do, answered meanwhile, and ended.
 
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,9 @@ impl Child {
                 command.env(name, value);
             }
         }
-        command.current_dir("/").stdin(Stdio::from(other)).stdout(Stdio::null());
+        // A group of its own: who ends the service at a terminal does not end a look before it is stored.
+        command.current_dir("/").process_group(0);
+        command.stdin(Stdio::from(other)).stdout(Stdio::null());
         let process = nursery::start(command).map_err(|error| error.to_string())?;
         let child = Self { process, socket, begun: false };
         match child.hear(Instant::now() + START_WITHIN)? {
