@@ -2,9 +2,9 @@
 //!
 //! One step at a time: a sweep of the logs every few seconds, an audit of the host at the start and then
 //! on its timer. Looking blocks, so it runs on a thread of its own while the loop listens for signals;
-//! storing and telling happen in the loop. The order is the promise: what was seen is stored, then told
-//! (appended as JSON lines), and only then is the sweep's place in the logs kept. A crash or a full disk
-//! anywhere repeats work, and loses nothing.
+//! storing and telling happen in the loop. The order is the promise: what was seen is stored together with
+//! the sweep's place in the logs, and then told (appended as JSON lines). What is not stored is seen again,
+//! what is stored and not told is told later: a crash or a full disk anywhere loses nothing and doubles nothing.
 //!
 //! What was told is also recorded in the journal; one that fails is told and stops nothing.
 //!
@@ -319,7 +319,7 @@ impl Service {
         let settled = looked.and_then(|looked| {
             self.audit_sooner(looked.stale.as_deref(), now);
             let began = std::time::Instant::now();
-            self.store(step, &looked)?;
+            let kept = self.store(step, &looked, &mut *look)?;
             let stored = std::time::Instant::now();
             let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
             let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
@@ -344,10 +344,7 @@ impl Service {
                 self.own_timings.add(Stage::Record, stored - began);
                 self.own_timings.add(Stage::Respond, stored.elapsed());
             }
-            if step == Step::Sweep {
-                look.keep_place().context("the place in the logs is not kept")?;
-            }
-            Ok(())
+            kept
         });
         if let (Err(_), Step::Audit) = (&settled, step) {
             // Not a whole day later.
@@ -371,12 +368,23 @@ impl Service {
         }
     }
 
-    fn store(&mut self, step: Step, looked: &Looked) -> anyhow::Result<()> {
+    /// Stores what a look gave. Where that is done, gives whether the look's own place could be written down.
+    fn store(
+        &mut self,
+        step: Step,
+        looked: &Looked,
+        look: &mut dyn Look,
+    ) -> anyhow::Result<anyhow::Result<()>> {
         let now = (self.parts.clock)();
         let store = &mut self.parts.store;
         let Looked { seen, more, cases, merged, places, .. } = looked;
         let brought = Brought { seen, more, cases, merged, places };
         store.take(&brought, now).context("the store does not take what was seen")?;
+        // It is stored: whatever fails from here on, the next look goes on behind it.
+        let kept = match step {
+            Step::Sweep => look.keep_place().context("the place in the logs is not kept"),
+            Step::Audit => Ok(()),
+        };
         if !seen.is_empty() {
             self.parts.recorder.lock().judged(seen);
             store.forget_intent(intents::JUDGED)?;
@@ -396,7 +404,7 @@ impl Service {
             self.last_sweep = Some(now);
             (self.tally, self.timings) = (looked.tally, looked.timings);
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// New trouble goes to stderr (the journal) once, not with every step.

@@ -8,9 +8,12 @@ const MAPS_BYTES_MAX: usize = 1 << 20;
 
 /// Gives back the program's own code and constants, as far as they are mapped read-only from its file: what is
 /// used again comes from the page cache, a few pages at a time. An audit runs through most of the program once a
-/// day, and the rest of the day needs little of it. Gives the number of bytes that were looked at.
+/// day, and the rest of the day needs little of it. Gives the number of bytes that were given back; none where
+/// the memory is locked.
 pub fn give_back_program() -> usize {
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return 0 };
+    // Other mappings may be of files with any name.
+    let Ok(maps) = std::fs::read("/proc/self/maps") else { return 0 };
+    let maps = String::from_utf8_lossy(&maps);
     let Ok(program) = std::fs::read_link("/proc/self/exe") else { return 0 };
     if maps.len() > MAPS_BYTES_MAX {
         return 0;
@@ -78,7 +81,12 @@ mod tests {
 
     #[test]
     fn the_program_goes_on_afterwards() {
-        assert!(give_back_program() > 0, "this kernel lists the program's mappings");
+        // Other tests of this process lock what they hold secret, and then the kernel refuses.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let locked = status.lines().any(|line| {
+            line.strip_prefix("VmLck:").is_some_and(|rest| !rest.trim().starts_with("0 "))
+        });
+        assert!(give_back_program() > 0 || locked, "this kernel lists the program's mappings");
         let text: String = (0..1_000).map(|number| number.to_string()).collect();
         assert_eq!(text.len(), 2_890);
         assert!(regex::Regex::new("99[89]").unwrap().is_match(&text));

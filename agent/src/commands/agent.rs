@@ -37,6 +37,8 @@ use crate::systemd::Notifier;
 
 /// Shortest time between two audits.
 const AUDIT_EVERY_MIN: Span = Span(Duration::from_secs(60));
+/// How long another service's lock is waited for.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// Most cases that a service goes on with.
 const OPEN_CASES_MAX: usize = 1_000;
 /// Shortest time between two sweeps.
@@ -212,7 +214,17 @@ fn lock(state: &Path) -> anyhow::Result<File> {
         .custom_flags(careful.bits().cast_signed())
         .open(&path)
         .map_err(|error| unusable(&path, &error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    // A service that was killed while it started a program leaves it the lock for the moment before that begins.
+    let until = std::time::Instant::now() + LOCK_WAIT;
+    let locked = loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if std::time::Instant::now() < until => {
+                std::thread::sleep(LOCK_WAIT / 50);
+            }
+            locked => break locked,
+        }
+    };
+    match locked {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(failed(
             format!("{}: another agent is running", path.display()),

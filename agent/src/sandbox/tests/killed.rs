@@ -53,8 +53,8 @@ fn swept(kill: bool) -> (BTreeMap<String, u64>, u64, u32) {
             target.store(0, Ordering::Relaxed);
             look.forget_failures();
             let Ok(looked) = looked else { continue };
-            look.told(&looked.cases);
             look.keep_place().unwrap();
+            look.told(&looked.cases);
             count(&mut sums, &looked);
             received = looked.tally.received;
             break;
