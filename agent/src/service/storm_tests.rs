@@ -30,6 +30,8 @@ struct Way {
     settings: AgentSettings,
     /// How often each case was told, and at which level.
     told: BTreeMap<u64, Vec<Severity>>,
+    /// Whom the cases are about that were told.
+    told_of: BTreeSet<String>,
     judged: u64,
 }
 
@@ -39,9 +41,9 @@ impl Way {
         let store = SqliteStore::open(&dir.path().join("wardmote.db"), ALERTS_MAX).unwrap();
         let judges = Judges::with(Default::default(), dir.path(), samples::NOW);
         let settings = AgentSettings { alert_from: Severity::High, ..AgentSettings::default() };
-        let (pipeline, storm, told) = Default::default();
+        let (pipeline, storm, told, told_of) = Default::default();
         let cases = Cases::new(Vec::new(), 1);
-        Self { dir, store, judges, pipeline, storm, cases, settings, told, judged: 0 }
+        Self { dir, store, judges, pipeline, storm, cases, settings, told, told_of, judged: 0 }
     }
 
     fn look(&mut self, items: Vec<Judged>, now: i64) {
@@ -84,6 +86,7 @@ impl Way {
             let told = teller.tell_cases(store, |_| ()).unwrap();
             for case in &told {
                 self.told.entry(case.id).or_default().push(case.severity);
+                self.told_of.extend(case.steps.iter().filter_map(|step| step.ip.clone()));
             }
             cases.told(&told);
             if told.is_empty() {
@@ -156,12 +159,7 @@ fn holds(way: &Way, tally: &Tally, sent: &BTreeMap<u32, u64>, alerts: u64) {
         .filter(|key| *key % GRAVE_EVERY < 2)
         .map(|key| std::net::Ipv4Addr::from(0x2d00_0000 + key).to_string())
         .collect();
-    let cases = way.store.cases(0, usize::MAX >> 1).unwrap();
-    let told: BTreeSet<String> = cases
-        .iter()
-        .filter(|case| way.told.contains_key(&case.id))
-        .flat_map(|case| case.steps.iter().filter_map(|step| step.ip.clone()))
-        .collect();
+    let told = &way.told_of;
     assert!(!grave.is_empty() && told.is_superset(&grave), "{} of {}", told.len(), grave.len());
     for (case, levels) in &way.told {
         assert_eq!(levels.len(), 1, "case {case} was told at {levels:?}");

@@ -15,8 +15,9 @@ use crate::control::status::Tally;
 
 /// Accounts that are tried by everybody: two alerts that share one have nothing to do with each other.
 const SHARED_ACCOUNTS: [&str; 6] = ["root", "admin", "test", "user", "guest", "ubuntu"];
-/// Most case files held in memory; those that were quiet longest are dropped (the store has them).
-const FILES_MAX: usize = 4_096;
+/// Most case files held in memory; those that were quiet longest are dropped (the store has them). As many as
+/// keys of a storm are told apart: what comes back after it was dropped goes on under another number.
+const FILES_MAX: usize = super::storm::KEYS_MAX;
 
 /// Joins alerts to cases.
 pub struct Cases {
