@@ -209,7 +209,7 @@ pub fn holds(stage: &Stage, attacks: u32) {
             *told.entry(line["fingerprint"].as_str().unwrap().into()).or_default() += 1;
         }
     }
-    assert!(told.len() >= attacks as usize);
+    assert!(told.len() >= attacks as usize, "{} of {attacks} attacks were told", told.len());
     assert_eq!(told.values().max(), Some(&1), "told twice");
     let mut cases: BTreeMap<u64, u32> = BTreeMap::new();
     for line in stage.lines("cases.jsonl").iter().filter(|line| line["news"] == "new") {
