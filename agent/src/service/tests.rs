@@ -76,6 +76,21 @@ pub(super) fn settings() -> Settings {
     settings
 }
 
+/// A service's parts, with its state in a directory.
+fn parts(dir: &Path, bus: &Bus) -> Parts {
+    Parts {
+        store: Box::new(MemoryStore::new(100)),
+        settings: settings(),
+        reload: Box::new(|| Ok(settings())),
+        state_directory: dir.to_path_buf(),
+        recorder: SharedRecorder::new(dir),
+        bus: bus.clone(),
+        shared: Shared::default(),
+        notifier: Notifier::from_environment(),
+        clock: || 1_000_000,
+    }
+}
+
 /// Runs the service in a directory until the script's end condition holds.
 fn run(
     dir: &Path,
@@ -84,17 +99,7 @@ fn run(
     until: impl AsyncFnOnce(Bus),
 ) {
     let bus = Bus::default();
-    let parts = Parts {
-        store: Box::new(MemoryStore::new(100)),
-        settings: settings(),
-        reload,
-        state_directory: dir.to_path_buf(),
-        recorder: SharedRecorder::new(dir),
-        bus: bus.clone(),
-        shared: Shared::default(),
-        notifier: Notifier::from_environment(),
-        clock: || 1_000_000,
-    };
+    let parts = Parts { reload, ..parts(dir, &bus) };
     let service = Service::new(Box::new(Scripted(Arc::clone(script))), parts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -210,18 +215,7 @@ fn a_cut_line_is_ended_and_links_and_fifos_are_refused() {
 #[test]
 fn what_makes_an_audit_stale_brings_the_next_one_and_not_too_often() {
     let dir = tempfile::tempdir().unwrap();
-    let bus = Bus::default();
-    let parts = Parts {
-        store: Box::new(MemoryStore::new(10)),
-        settings: settings(),
-        reload: Box::new(|| Ok(settings())),
-        state_directory: dir.path().into(),
-        recorder: SharedRecorder::new(dir.path()),
-        bus,
-        notifier: Notifier::from_environment(),
-        shared: Shared::default(),
-        clock: || 1_000,
-    };
+    let parts = parts(dir.path(), &Bus::default());
     let script = Arc::new(Mutex::new(Script::default()));
     let mut service = Service::new(Box::new(Scripted(Arc::clone(&script))), parts);
     let now = Instant::now();
@@ -331,17 +325,7 @@ fn the_days_summary_is_told_after_an_audit_and_not_again_after_a_restart() {
 fn a_flooded_bus_is_said_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let bus = Bus::default();
-    let parts = Parts {
-        store: Box::new(MemoryStore::new(10)),
-        settings: settings(),
-        reload: Box::new(|| Ok(settings())),
-        state_directory: dir.path().into(),
-        recorder: SharedRecorder::new(dir.path()),
-        bus: bus.clone(),
-        notifier: Notifier::from_environment(),
-        shared: Shared::default(),
-        clock: || 1_000,
-    };
+    let parts = parts(dir.path(), &bus);
     let script = Arc::new(Mutex::new(Script::default()));
     let mut service = Service::new(Box::new(Scripted(script)), parts);
     for _ in 0..crate::events::HELD_MAX + 3 {
