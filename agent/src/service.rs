@@ -1,7 +1,8 @@
 //! The service's loop: look, store, tell; and obey.
 //!
 //! One step at a time: a sweep of the logs every few seconds, an audit of the host at the start and then
-//! on its timer. Looking blocks, so it runs on a thread of its own while the loop listens for signals;
+//! on its timer. A service that goes on after an earlier one first sweeps what came meanwhile: an audit takes
+//! longer, and one that is stopped again and again would never come to the logs. Looking blocks, so it runs on a thread of its own while the loop listens for signals;
 //! storing and telling happen in the loop. The order is the promise: what was seen is stored together with
 //! the sweep's place in the logs, and then told (appended as JSON lines). What is not stored is seen again,
 //! what is stored and not told is told later: a crash or a full disk anywhere loses nothing and doubles nothing.
@@ -33,7 +34,7 @@ use crate::pipeline::case::storm::More;
 use crate::pipeline::case::{CaseFile, Stage, Timings};
 use crate::report::metrics;
 use crate::service::record::{SharedRecorder, TICK};
-use crate::service::tell::Teller;
+use crate::service::tell::{TOLD_AT_ONCE_MAX, Teller};
 use crate::settings::{Settings, Way};
 use crate::store::{Brought, Place, Sighting, Store, StoreError, intents};
 use crate::systemd::Notifier;
@@ -64,6 +65,8 @@ const CHANGE_SPACING: Duration = Duration::from_secs(60);
 /// After a sweep comes a rest of this many times what it took: busy logs are looked at less often, and
 /// never for more than a twentieth of the time.
 const SWEEP_REST: u32 = 19;
+/// How long one step tells news before the watchdog is fed again.
+const TELLING_MAX: Duration = Duration::from_secs(2);
 /// How long the end waits for a step that is under way.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
@@ -73,6 +76,10 @@ pub trait Look: Send {
     fn audit(&mut self, settings: &Settings) -> anyhow::Result<Looked>;
     /// Looks through what the logs have got since the last place that was kept.
     fn sweep(&mut self, settings: &Settings) -> anyhow::Result<Looked>;
+    /// Whether the logs were looked through before, by an earlier run.
+    fn goes_on(&self) -> bool {
+        false
+    }
     /// What the last sweep gave is stored: the next one goes on behind it.
     fn keep_place(&mut self) -> anyhow::Result<()>;
     /// Somebody was told of these cases.
@@ -145,6 +152,8 @@ pub struct Service {
     look: Option<Box<dyn Look>>,
     /// When the last step began.
     started: Instant,
+    /// The first step is a sweep.
+    goes_on: bool,
     next_audit: Instant,
     ended_audit: Option<Instant>,
     next_sweep: Instant,
@@ -169,13 +178,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that has not begun; its first step is an audit.
+    /// A service that has not begun.
     pub fn new(look: Box<dyn Look>, parts: Parts) -> Self {
         let now = Instant::now();
         let began = (parts.clock)();
         let desk = Desk::empty(parts.clock);
         let summaries = Summaries::open(&parts.state_directory);
-        let sandbox = look.sandbox();
+        let (sandbox, goes_on) = (look.sandbox(), look.goes_on());
         Self {
             parts,
             sandbox,
@@ -185,6 +194,7 @@ impl Service {
             no_doors: None,
             look: Some(look),
             started: now,
+            goes_on,
             next_audit: now,
             ended_audit: None,
             next_sweep: now,
@@ -276,6 +286,7 @@ impl Service {
     fn start_what_is_due(&mut self) -> Option<JoinHandle<Done>> {
         let now = Instant::now();
         let step = match () {
+            () if std::mem::take(&mut self.goes_on) => Step::Sweep,
             () if now >= self.next_audit => Step::Audit,
             () if now >= self.next_sweep => Step::Sweep,
             () => return None,
@@ -321,25 +332,7 @@ impl Service {
             let began = std::time::Instant::now();
             let kept = self.store(step, &looked, &mut *look)?;
             let stored = std::time::Instant::now();
-            let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
-            let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
-            teller.tell_alerts(&mut **store, |news| {
-                recorder.lock().told(news);
-                aloud::alerts(news);
-            })?;
-            let by_journald = settings.notify.iter().any(|to| matches!(to.way, Way::Journald(_)));
-            let notify = |cases: &[CaseFile]| {
-                self.desk.accept_cases(cases);
-                if !by_journald {
-                    aloud::cases(cases);
-                }
-            };
-            let told = teller.tell_cases(&mut **store, notify)?;
-            for case in &told {
-                let line = format!("#{} {} ({})", case.id, case.title, case.severity);
-                self.parts.bus.emit(Event::Case(line.into()));
-            }
-            look.told(&told);
+            self.tell(&mut *look)?;
             if !looked.seen.is_empty() {
                 self.own_timings.add(Stage::Record, stored - began);
                 self.own_timings.add(Stage::Respond, stored.elapsed());
@@ -354,6 +347,42 @@ impl Service {
         self.look = Some(look);
         self.note(settled.err());
         self.alive();
+    }
+
+    /// Tells what is news: all of it, or as much as there is time for; then the next step comes at once.
+    fn tell(&mut self, look: &mut dyn Look) -> anyhow::Result<()> {
+        let until = Instant::now() + TELLING_MAX;
+        while self.tell_some(look)? == TOLD_AT_ONCE_MAX {
+            if Instant::now() >= until {
+                self.next_sweep = Instant::now();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells some of what is news; gives how many alerts or how many cases, whichever are more.
+    fn tell_some(&mut self, look: &mut dyn Look) -> anyhow::Result<usize> {
+        let Parts { store, settings, state_directory, clock, recorder, .. } = &mut self.parts;
+        let teller = Teller { settings: &settings.agent, state_directory, now: clock() };
+        let alerts = teller.tell_alerts(&mut **store, |news| {
+            recorder.lock().told(news);
+            aloud::alerts(news);
+        })?;
+        let by_journald = settings.notify.iter().any(|to| matches!(to.way, Way::Journald(_)));
+        let notify = |cases: &[CaseFile]| {
+            self.desk.accept_cases(cases);
+            if !by_journald {
+                aloud::cases(cases);
+            }
+        };
+        let told = teller.tell_cases(&mut **store, notify)?;
+        for case in &told {
+            let line = format!("#{} {} ({})", case.id, case.title, case.severity);
+            self.parts.bus.emit(Event::Case(line.into()));
+        }
+        look.told(&told);
+        Ok(alerts.max(told.len()))
     }
 
     /// The host is not as it was at the last audit: another one soon, when what changes it is done.

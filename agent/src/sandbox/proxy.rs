@@ -391,6 +391,10 @@ impl Look for Proxy {
         Ok(looked)
     }
 
+    fn goes_on(&self) -> bool {
+        matches!(self.powers.read(StateFile::Place), Ok(Some(_)))
+    }
+
     fn keep_place(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
         let Some(mut gave) = self.given.take() else { return Ok(()) };

@@ -18,7 +18,7 @@ use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
 use scanner::logs::source::Found;
 use scanner::logs::{Detection, RuleSet, SweepOptions, content, source, sweep};
-use scanner::ports::Inventory;
+use scanner::ports::{self, Inventory};
 use scanner::remembered::Memory as Files;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub struct Host {
     /// The same as it is to be written, where it is not the one that is kept.
     unkept: Option<String>,
     journal: Journal,
-    /// What listened at the last audit: whom an attack concerns.
+    /// What listened at the last audit, or at the first look: whom an attack concerns.
     inventory: Option<Inventory>,
     /// The host's name, from the last audit.
     host: String,
@@ -289,6 +289,9 @@ impl Host {
         let told = settings.site.operator()?;
         let mut known = known::look(tree, live, (since, now), &all, told);
         known.past = Some(past::joined(self.memory.past(now), known.past));
+        if live && self.inventory.is_none() {
+            self.inventory = Some(ports::look_closely(tree, &self.powers.programs()));
+        }
         let context = surround::context(now, self.inventory.as_ref(), Some(attacks), &all, known);
         let experts = std::mem::take(&mut self.experts).again(&settings.experts, false);
         let mut judges = self.judges(experts, now);
@@ -398,6 +401,10 @@ impl Look for Host {
         let checks = BTreeSet::new();
         let places = self.stored_places()?;
         Ok(Looked { seen, more, places, cases, merged, checks, incomplete, tally, timings, stale })
+    }
+
+    fn goes_on(&self) -> bool {
+        self.kept.is_some()
     }
 
     fn told(&mut self, cases: &[CaseFile]) {

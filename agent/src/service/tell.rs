@@ -19,8 +19,8 @@ use crate::settings::AgentSettings;
 use crate::store::intents::Appended;
 use crate::store::{Alert, Intent, News, Store, Told};
 
-/// Alerts or cases told at once; the rest follows with the next step.
-const TOLD_AT_ONCE_MAX: usize = 1_000;
+/// Most alerts, and most cases, told at once.
+pub(super) const TOLD_AT_ONCE_MAX: usize = 1_000;
 
 /// Tells, at one moment.
 pub(super) struct Teller<'a> {
@@ -32,15 +32,16 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// Appends the alerts that are new or have risen; `record` is called before they are noted as told.
+    /// Appends the alerts that are new or have risen, and gives how many; `record` is called before they are
+    /// noted as told.
     pub fn tell_alerts(
         &self,
         store: &mut dyn Store,
         record: impl FnOnce(&[Alert]),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<usize> {
         let news = store.untold(self.settings.alert_from, TOLD_AT_ONCE_MAX)?;
         if news.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let time = self.time()?;
         let schema = "wardmote.alert/1";
@@ -50,7 +51,8 @@ impl Teller<'_> {
         let told = Told::Alerts(prints.iter().map(ToString::to_string).collect());
         self.append(store, &self.settings.alerts, told, lines)?;
         record(&news);
-        Ok(store.mark_told(&prints)?)
+        store.mark_told(&prints)?;
+        Ok(news.len())
     }
 
     /// Appends the cases of which there are news, and has `notify` take them before they count as told;

@@ -18,6 +18,7 @@ struct Script {
     asked: Vec<&'static str>,
     told: Vec<u64>,
     broken: bool,
+    goes_on: bool,
 }
 
 struct Scripted(Arc<Mutex<Script>>);
@@ -35,6 +36,10 @@ impl Look for Scripted {
         script.asked.push("sweep");
         // The place is not kept until the service says so: the same again.
         Ok(script.sweeps.first().cloned().unwrap_or_default())
+    }
+
+    fn goes_on(&self) -> bool {
+        self.0.lock().unwrap().goes_on
     }
 
     fn told(&mut self, cases: &[CaseFile]) {
@@ -153,6 +158,31 @@ fn tells_what_is_new_and_risen_once_and_keeps_the_place_after() {
     assert_eq!(script.lock().unwrap().asked[..3], ["audit", "sweep", "keep"]);
     let meta = std::fs::metadata(dir.path().join("alerts.jsonl")).unwrap();
     assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_service_that_goes_on_sweeps_before_it_audits() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Arc::new(Mutex::new(Script { goes_on: true, ..Script::default() }));
+    run(dir.path(), &script, Box::new(|| Ok(settings())), async |bus| {
+        wait_for(&script, "sweep", 2).await;
+        assert!(bus.emit(Event::Wish(Wish::Stop)));
+    });
+    assert_eq!(script.lock().unwrap().asked[..4], ["sweep", "keep", "audit", "sweep"]);
+}
+
+#[test]
+fn what_piled_up_is_told_in_one_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let many = 2 * TOLD_AT_ONCE_MAX + 1;
+    let parts = parts(dir.path(), &Bus::default());
+    let parts = Parts { store: Box::new(MemoryStore::new(many)), ..parts };
+    let script = Arc::new(Mutex::new(Script::default()));
+    let look = || Box::new(Scripted(Arc::clone(&script))) as Box<dyn Look>;
+    let mut service = Service::new(look(), parts);
+    let seen = (0..many).map(|number| seen(&number.to_string(), Severity::High)).collect();
+    service.settle((look(), Step::Sweep, Ok(looked(seen))));
+    assert_eq!(lines(dir.path()).len(), many);
 }
 
 #[test]

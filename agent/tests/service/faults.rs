@@ -40,7 +40,7 @@ fn a_full_disk_is_told_and_what_came_meanwhile_is_kept_when_space_returns() {
     let unmount = scopeguard(&state);
     let child = stage.start();
     attack(&stage.path("log/auth.log"), 0);
-    stage.wait_for_cases(1);
+    stage.wait_for_attacks(1);
     let filler = state.join("filler");
     let mut file = File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -51,7 +51,7 @@ fn a_full_disk_is_told_and_what_came_meanwhile_is_kept_when_space_returns() {
         .unwrap();
     drop(file);
     std::fs::remove_file(&filler).unwrap();
-    stage.wait_for_cases(4);
+    stage.wait_for_attacks(4);
     status_says(&stage, |status| !status.contains("TROUBLE")).unwrap();
     stage.stop(child);
     holds(&stage, 4);
@@ -141,7 +141,7 @@ fn one_fault(call: &str, error: &str, place: u32) -> bool {
     let injected = std::fs::read_to_string(&log).unwrap_or_default().contains("(INJECTED)");
     stage.under.clear();
     let child = stage.start();
-    stage.wait_for_cases(1);
+    stage.wait_for_attacks(1);
     stage.stop(child);
     holds(&stage, 1);
     injected

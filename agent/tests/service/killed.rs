@@ -42,7 +42,7 @@ fn a_killed_service_loses_nothing_and_tells_nothing_twice() {
     writer.join().unwrap();
     let attacks = written.load(Ordering::Relaxed);
     let child = stage.start();
-    stage.wait_for_cases(attacks);
+    stage.wait_for_attacks(attacks);
     stage.stop(child);
     holds(&stage, attacks);
     println!("{kills} kills, {attacks} attacks, slowest start {:.0?}", stage.slowest);

@@ -101,10 +101,14 @@ impl Stage {
         Some(child)
     }
 
-    /// Waits until so many cases were told, and what may come too much.
-    pub fn wait_for_cases(&self, count: u32) {
+    /// Waits until so many attacks were told, and what may come too much.
+    pub fn wait_for_attacks(&self, count: u32) {
         let until = Instant::now() + Duration::from_secs(60);
-        while (self.lines("cases.jsonl").len() as u32) < count && Instant::now() < until {
+        let told = || {
+            let lines = self.lines("alerts.jsonl");
+            lines.iter().filter(|line| line["source"] == "sweep" && line["news"] == "new").count()
+        };
+        while told() < count as usize && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(200));
         }
         std::thread::sleep(Duration::from_secs(2));
