@@ -10,7 +10,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use consensus::fusion::GAP_S;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,6 +23,7 @@ use crate::govern::worker::Responder;
 use crate::journal::Options;
 use crate::notices::{Notice, tell};
 use crate::pipeline::case::CaseFile;
+use crate::pipeline::case::quiet::GOES_ON_S;
 use crate::powers::{Direct, Powers as _, StateFile};
 use crate::sandbox::Proxy;
 use crate::sandbox::proxy::this_program;
@@ -59,7 +59,7 @@ pub fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let database = state.join("wardmote.db");
     let store =
         SqliteStore::open(&database, ALERTS_MAX).map_err(|error| unusable(&database, &error))?;
-    let open = store.cases(clock().saturating_sub(GAP_S), OPEN_CASES_MAX);
+    let open = store.cases(clock().saturating_sub(GOES_ON_S), OPEN_CASES_MAX);
     let (open, next) = (open?, store.next_case()?);
     let shared = Shared::default();
     let socket = state.clone();

@@ -17,6 +17,9 @@ use crate::settings::Settings;
 use crate::store::cases::{Case, Taught};
 use crate::store::{cases, feedback};
 
+/// So many alerts of a storm are judged before what was made of them is handed over.
+const PORTION: usize = 512;
+
 /// All who judge: the cold panel, the one that has learnt, and experts from outside.
 pub struct Judges {
     cold: Panel,
@@ -122,21 +125,41 @@ pub fn findings(
     items: Vec<Judged>,
 ) -> (Vec<Finding>, Vec<Case>) {
     let digest = trace::context(context);
-    findings_by(items, |item| judges.judge(item, context, &digest))
+    findings_by(items, &mut BTreeSet::new(), |item| judges.judge(item, context, &digest))
 }
 
-/// The same with a judge of the caller's own.
-pub fn findings_by(
+/// Judges a look's evidence a portion at a time, in the order in which it happened: what a storm makes of each
+/// portion is handed over before the next is judged.
+pub fn in_portions(
+    mut items: Vec<Judged>,
+    mut judge: impl FnMut(&Judged) -> Case,
+    mut take: impl FnMut(Vec<Finding>, Vec<Case>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    items.sort_by_key(|item| item.evidence.last);
+    let mut taken = BTreeSet::new();
+    let mut items = items.into_iter();
+    loop {
+        let portion: Vec<Judged> = items.by_ref().take(PORTION).collect();
+        if portion.is_empty() {
+            return Ok(());
+        }
+        let (findings, cases) = findings_by(portion, &mut taken, &mut judge);
+        take(findings, cases)?;
+    }
+}
+
+/// Judges everything by a judge of the caller's own; with the fingerprints that are taken.
+fn findings_by(
     items: Vec<Judged>,
+    taken: &mut BTreeSet<String>,
     mut judge: impl FnMut(&Judged) -> Case,
 ) -> (Vec<Finding>, Vec<Case>) {
-    let mut taken = BTreeSet::new();
     let mut cases = Vec::with_capacity(items.len());
     let mut findings: Vec<Finding> = items
         .into_iter()
         .map(|item| {
             let mut case = judge(&item);
-            case.fingerprint = fingerprint(&item.evidence, &mut taken);
+            case.fingerprint = fingerprint(&item.evidence, taken);
             cases.push(case.clone());
             finding(item, case)
         })

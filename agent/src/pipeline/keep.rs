@@ -55,3 +55,14 @@ pub fn keep_with(
         Err(error) => Err(format!("the findings are not kept in {whither}: {error:#}")),
     }
 }
+
+/// Most cases that are held to be kept: more would not fit into what is kept of a run.
+const HELD_MAX: usize = 4_096;
+
+/// Drops the mildest beyond what is kept of one run anyway.
+pub fn gravest(cases: &mut Vec<Case>) {
+    if cases.len() > HELD_MAX {
+        cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.severity));
+        cases.truncate(HELD_MAX);
+    }
+}

@@ -86,13 +86,12 @@ impl Looking {
                 NOW.store(now, Ordering::Relaxed);
                 powers.accept(accepted);
                 let looked = self.host.audit(&settings)?;
-                Ok(Done::Gave(Box::new(self.gave(looked, false)?)))
+                Ok(Done::Gave(Box::new(self.gave(looked)?)))
             }
             Order::Sweep { now, settings } => {
                 NOW.store(now, Ordering::Relaxed);
                 let looked = self.host.sweep(&settings)?;
-                let answers = settings.responses.enabled;
-                Ok(Done::Gave(Box::new(self.gave(looked, answers)?)))
+                Ok(Done::Gave(Box::new(self.gave(looked)?)))
             }
             Order::Told(cases) => {
                 self.host.told(&cases);
@@ -111,14 +110,15 @@ impl Looking {
         }
     }
 
-    fn gave(&mut self, mut looked: Looked, answers: bool) -> anyhow::Result<Gave> {
+    fn gave(&mut self, mut looked: Looked) -> anyhow::Result<Gave> {
         // They go beside it, as texts.
         looked.places = Vec::new();
         let carried = serde_json::to_string(&self.host.carried())?;
+        let judged = self.host.take_offered();
         let (place, journal_place) = self.host.places();
         Ok(Gave {
             looked,
-            judged: if answers { self.host.judged().to_vec() } else { Vec::new() },
+            judged,
             place: place.map(str::to_string),
             journal_place,
             carried: (carried != self.carried)

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use consensus::fusion::GAP_S;
+use consensus::Severity;
 
 use super::Level;
 use super::broker::Broker;
@@ -22,6 +22,7 @@ use crate::control::status::Tally;
 use crate::exit::hinted;
 use crate::govern::worker::Responder;
 use crate::pipeline::accept;
+use crate::pipeline::case::quiet::GOES_ON_S;
 use crate::pipeline::case::{CaseFile, Timings};
 use crate::powers::{Direct, Powers as _, StateFile};
 use crate::service::host::CARRIED;
@@ -40,7 +41,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(1_800);
 const ORDER_WITHIN: Duration = Duration::from_secs(60);
 /// A child that failed is followed by another at once, then later each time, up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// Most open cases that a child begins with.
+/// Most cases that a child begins with: those below high that were quiet longest are left out first.
 const CASES_MAX: usize = 1_000;
 
 /// How a child is started.
@@ -271,11 +272,7 @@ impl Proxy {
     }
 
     fn begin(&self) -> Begin {
-        let since = (self.clock)().saturating_sub(GAP_S);
-        let open = self.cases.values().filter(|case| case.last >= since);
-        let mut cases: Vec<CaseFile> = open.cloned().collect();
-        cases.sort_by_key(|case| std::cmp::Reverse(case.last));
-        cases.truncate(CASES_MAX);
+        let cases = self.cases.values().cloned().collect();
         let carried = self.carried.clone();
         Begin { root: self.root.clone(), cases, next: self.next, carried }
     }
@@ -345,8 +342,15 @@ impl Proxy {
             self.next = self.next.max(case.id.saturating_add(1));
             self.cases.insert(case.id, case);
         }
-        let since = (self.clock)().saturating_sub(GAP_S);
+        let since = (self.clock)().saturating_sub(GOES_ON_S);
         self.cases.retain(|_, case| case.last >= since);
+        if self.cases.len() > CASES_MAX {
+            let weight = |case: &CaseFile| (case.severity >= Severity::High, case.last, case.id);
+            let mut weights: Vec<_> = self.cases.values().map(weight).collect();
+            let place = weights.len() - CASES_MAX;
+            let least = *weights.select_nth_unstable(place).1;
+            self.cases.retain(|_, case| weight(case) >= least);
+        }
         self.counted = (gave.looked.tally, gave.looked.timings);
         if let Some(carried) = gave.carried.take() {
             self.carried = Some(carried);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use consensus::{Context, trace};
+use consensus::{Context, Evidence, Severity, trace};
 use scanner::RootedTree;
 use scanner::checks::CheckResult;
 use scanner::logs::checkpoint::Checkpoint;
@@ -92,8 +92,10 @@ pub struct Host {
     storm: Storm,
     /// Open cases.
     cases: Cases,
-    /// What was judged last, until it is stored.
-    judged: Vec<Case>,
+    /// What was judged last, until it is stored: fingerprint, evidence, level.
+    judged: Vec<(String, Evidence, Severity)>,
+    /// The same for whoever answers cases, where that is wanted.
+    offered: Vec<Case>,
     /// Why what was judged last could not be kept.
     unkept_cases: Option<String>,
     /// Whether the pipeline has been told of the past.
@@ -150,6 +152,7 @@ impl Host {
             storm: Storm::default(),
             cases: Cases::new(Vec::new(), 1),
             judged: Vec::new(),
+            offered: Vec::new(),
             unkept_cases: None,
             remembers: false,
             watch: None,
@@ -237,9 +240,9 @@ impl Host {
         Ok(places)
     }
 
-    /// What was judged last.
-    pub fn judged(&self) -> &[Case] {
-        &self.judged
+    /// What was judged last, for whoever answers cases.
+    pub fn take_offered(&mut self) -> Vec<Case> {
+        std::mem::take(&mut self.offered)
     }
 
     /// The judges, with what operators taught.
@@ -297,31 +300,40 @@ impl Host {
         let mut judges = self.judges(experts, now);
         self.remember();
         let digest = trace::context(&context);
-        let pipeline = &mut self.pipeline;
         let sorted = self.storm.sort(items, &context, now);
-        let (findings, cases) = judge::findings_by(sorted.judge, |item| {
-            pipeline.judge(&mut judges, item, &context, &digest)
-        });
-        for case in &cases {
-            self.storm.judged(&case.evidence, &context, &case.fingerprint, case.verdict.severity);
-        }
-        // In the order in which it happened: an attack of an hour ago is no late part of one of now.
-        let mut in_order: Vec<&Case> = cases.iter().collect();
-        in_order.sort_by_key(|case| case.evidence.last);
-        for case in in_order {
-            self.cases.take(&case.fingerprint, &case.evidence, case.verdict.severity, now);
-        }
         self.cases.close(now);
+        let Self { pipeline, storm, cases, judged, offered, .. } = self;
+        judged.clear();
+        offered.clear();
+        let (mut seen, mut kept) = (Vec::new(), Vec::new());
+        judge::in_portions(
+            sorted.judge,
+            |item| pipeline.judge(&mut judges, item, &context, &digest),
+            |findings, of_portion| {
+                for case in &of_portion {
+                    let (print, severity) = (&case.fingerprint, case.verdict.severity);
+                    storm.judged(&case.evidence, &context, print, severity);
+                    cases.take(print, &case.evidence, severity, now);
+                    judged.push((print.clone(), case.evidence.clone(), severity));
+                }
+                if settings.responses.enabled {
+                    offered.extend_from_slice(&of_portion);
+                }
+                kept.extend(of_portion);
+                keep::gravest(&mut kept);
+                for finding in &findings {
+                    seen.push(sighting(finding, Source::Sweep)?);
+                }
+                Ok(())
+            },
+        )?;
         let mut complaints = judges.outside.complaints();
         if sorted.left_out > 0 {
             let many = sorted.left_out;
             complaints.push(format!("a storm: {many} new alerts up to low were only counted"));
         }
-        self.judged.clone_from(&cases);
-        self.keep(By::Watch, &judges, context, cases);
+        self.keep(By::Watch, &judges, context, kept);
         self.experts = judges.outside;
-        let seen = findings.iter().map(|finding| Ok(sighting(finding, Source::Sweep)?));
-        let seen = seen.collect::<anyhow::Result<_>>()?;
         Ok(Heard { seen, more: sorted.more, complaints })
     }
 }
@@ -414,13 +426,12 @@ impl Look for Host {
     fn keep_place(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
         self.storm.stored(now);
-        let judged = std::mem::take(&mut self.judged);
+        let offered = self.take_offered();
         if let Some(responses) = &mut self.responses {
-            responses.offer(&judged, now);
+            responses.offer(&offered, now);
         }
-        for case in judged {
-            let severity = case.verdict.severity;
-            self.pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
+        for (fingerprint, evidence, severity) in std::mem::take(&mut self.judged) {
+            self.pipeline.memory.note(&fingerprint, &evidence, severity, now);
         }
         // What was seen is stored: this goes on behind it, whatever becomes of the files.
         let noted = self.memory.note(&std::mem::take(&mut self.heard), now);

@@ -11,7 +11,7 @@ use crate::control::status::Tally;
 use crate::pipeline::case::storm::Storm;
 use crate::pipeline::case::{Cases, Pipeline, samples};
 use crate::pipeline::judge::{self, Judged, Judges};
-use crate::report::Remediation;
+use crate::report::{Finding, Remediation};
 use crate::settings::AgentSettings;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ALERTS_MAX, Document, Parts as _, Sighting, Source, Store};
@@ -67,29 +67,20 @@ impl Way {
         let Self { judges, pipeline, storm, cases, store, .. } = self;
         let sorted = storm.sort(items, &context, now);
         self.judged += sorted.judge.len() as u64;
-        let (findings, judged) = judge::findings_by(sorted.judge, |item| {
-            pipeline.judge(judges, item, &context, &digest)
-        });
-        for case in &judged {
-            let severity = case.verdict.severity;
-            storm.judged(&case.evidence, &context, &case.fingerprint, severity);
-            cases.take(&case.fingerprint, &case.evidence, severity, now);
-        }
         cases.close(now);
-        let seen: Vec<Sighting> = findings
-            .iter()
-            .map(|finding| Sighting {
-                source: Source::Sweep,
-                fingerprint: finding.fingerprint.clone(),
-                check: finding.check.clone(),
-                title: finding.title.clone(),
-                severity: finding.severity,
-                accepted: false,
-                count: finding.count,
-                verdict: Document::of(&finding.verdict).unwrap(),
-                evidence: Document::of(&finding.evidence).unwrap(),
-            })
-            .collect();
+        let (mut seen, mut judged) = (Vec::new(), Vec::new());
+        let judge = |item: &Judged| pipeline.judge(judges, item, &context, &digest);
+        judge::in_portions(sorted.judge, judge, |findings, of_portion| {
+            for case in of_portion {
+                let severity = case.verdict.severity;
+                storm.judged(&case.evidence, &context, &case.fingerprint, severity);
+                cases.take(&case.fingerprint, &case.evidence, severity, now);
+                judged.push((case.fingerprint, case.evidence, severity));
+            }
+            seen.extend(findings.iter().map(sighting));
+            Ok(())
+        })
+        .unwrap();
         store.upsert(&seen, now).unwrap();
         store.add(&sorted.more, now).unwrap();
         let (files, merged) = cases.changed();
@@ -109,10 +100,23 @@ impl Way {
             }
         }
         storm.stored(now);
-        for case in &judged {
-            let severity = case.verdict.severity;
-            pipeline.memory.note(&case.fingerprint, &case.evidence, severity, now);
+        for (fingerprint, evidence, severity) in &judged {
+            pipeline.memory.note(fingerprint, evidence, *severity, now);
         }
+    }
+}
+
+fn sighting(finding: &Finding) -> Sighting {
+    Sighting {
+        source: Source::Sweep,
+        fingerprint: finding.fingerprint.clone(),
+        check: finding.check.clone(),
+        title: finding.title.clone(),
+        severity: finding.severity,
+        accepted: false,
+        count: finding.count,
+        verdict: Document::of(&finding.verdict).unwrap(),
+        evidence: Document::of(&finding.evidence).unwrap(),
     }
 }
 

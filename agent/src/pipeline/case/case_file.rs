@@ -167,7 +167,7 @@ impl CaseFile {
         self.joined.push(other.id);
         self.joined.extend(other.joined);
         for step in other.steps {
-            if !self.steps.iter().any(|known| known.fingerprint == step.fingerprint) {
+            if !self.has(&step.fingerprint) {
                 self.steps.push(step);
             }
         }
@@ -193,6 +193,11 @@ impl CaseFile {
             self.steps.remove(place);
             self.left_out += 1;
         }
+    }
+
+    /// Whether a finding is among the steps that are listed.
+    pub fn has(&self, fingerprint: &str) -> bool {
+        self.steps.iter().any(|step| step.fingerprint == fingerprint)
     }
 
     /// Whether it is worse than what somebody was told.

@@ -22,6 +22,7 @@ mod bench;
 pub mod case_file;
 pub mod collect;
 pub mod decompose;
+pub mod quiet;
 pub mod retrieve;
 pub mod route;
 pub mod storm;

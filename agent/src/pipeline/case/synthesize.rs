@@ -2,7 +2,8 @@
 //!
 //! Alerts belong to one case where they share an address or an account without a long pause between them
 //! ([`consensus::fusion`]). On one host the host itself tells nothing apart, so its place is taken by whom
-//! the alert is about. An account that everybody tries ([`SHARED_ACCOUNTS`]) joins nothing.
+//! the alert is about. An account that everybody tries ([`SHARED_ACCOUNTS`]) joins nothing. A case that was over
+//! goes on when its finding or its address comes again within a day ([`Quiet`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use consensus::fusion::{Alert, CaseId, Fate, Fusion, GAP_S, Reason};
 use consensus::{Evidence, Severity};
 
 use super::case_file::{CaseFile, News, Step};
+use super::quiet::Quiet;
 use super::tactic::Tactic;
 use crate::control::status::Tally;
 
@@ -22,8 +24,11 @@ const FILES_MAX: usize = super::storm::KEYS_MAX;
 /// Joins alerts to cases.
 pub struct Cases {
     fusion: Fusion,
-    /// By the number that fusion gave.
+    /// Open ones, by the number that fusion gave.
     files: BTreeMap<CaseId, CaseFile>,
+    quiet: Quiet,
+    /// How often one of the quiet went on and there was nothing to tell: fusion counts it as notified.
+    went_on: u64,
     /// The number of the next new file.
     next: u64,
     /// Files that changed since they were taken.
@@ -48,6 +53,8 @@ impl Cases {
         let mut cases = Self {
             fusion,
             files: BTreeMap::new(),
+            quiet: Quiet::default(),
+            went_on: 0,
             next,
             changed: BTreeSet::new(),
             merged: Vec::new(),
@@ -101,13 +108,21 @@ impl Cases {
         if self.fusion.counts().joined != joined_before {
             self.gather(id);
         }
+        let mut goes_on = false;
         if !self.files.contains_key(&id) {
             self.make_room();
-            self.files.insert(id, CaseFile::new(self.next, &step));
-            self.next += 1;
+            let quiet = self.quiet.take_for(&step);
+            goes_on = quiet.is_some();
+            let file = quiet.unwrap_or_else(|| {
+                self.next += 1;
+                CaseFile::new(self.next - 1, &step)
+            });
+            self.files.insert(id, file);
         }
         let Some(file) = self.files.get_mut(&id) else { return outcome.fate };
-        let further = file.add(step, &Tactic::among(&evidence.tags));
+        // After a pause, another grave finding is news even where the case was as grave before.
+        let grave = goes_on && severity >= Severity::High && !file.has(&step.fingerprint);
+        let further = file.add(step, &Tactic::among(&evidence.tags)) || grave;
         let told_before = file.told.is_some();
         let news = match outcome.fate {
             Fate::Notified if !told_before => Some(News::New),
@@ -117,7 +132,13 @@ impl Cases {
         };
         file.untold = file.untold.or(news);
         self.changed.insert(id);
-        outcome.fate
+        match outcome.fate {
+            Fate::Notified if news.is_none() => {
+                self.went_on += 1;
+                Fate::Merged
+            }
+            fate => fate,
+        }
     }
 
     fn take_late(&mut self, step: Step, tactics: &[Tactic]) -> Fate {
@@ -171,7 +192,10 @@ impl Cases {
     }
 
     fn make_room(&mut self) {
-        while self.files.len() >= FILES_MAX {
+        while self.files.len() + self.quiet.len() >= FILES_MAX {
+            if self.quiet.make_room() {
+                continue;
+            }
             let quiet = self.files.iter().filter(|(id, _)| !self.changed.contains(id));
             let Some((&id, _)) = quiet.min_by_key(|(_, file)| file.last) else { return };
             self.files.remove(&id);
@@ -184,14 +208,16 @@ impl Cases {
         let files = changed.iter().filter_map(|id| self.files.get(id));
         let late = std::mem::take(&mut self.late_changed);
         let late = late.iter().filter_map(|print| self.late.get(print));
-        (files.chain(late).cloned().collect(), std::mem::take(&mut self.merged))
+        let all = files.chain(late).chain(self.quiet.changed());
+        (all.cloned().collect(), std::mem::take(&mut self.merged))
     }
 
     /// These were told, as they were then.
     pub fn told(&mut self, files: &[CaseFile]) {
         for told in files {
             let mut all = self.files.values_mut().chain(self.late.values_mut());
-            if let Some(file) = all.find(|file| file.id == told.id) {
+            let file = all.find(|file| file.id == told.id);
+            if let Some(file) = file.or_else(|| self.quiet.get_mut(told.id)) {
                 file.told = Some(told.as_told());
                 file.untold = None;
             }
@@ -201,10 +227,12 @@ impl Cases {
     /// Closes the cases that were quiet for longer than the gap.
     pub fn close(&mut self, now: i64) {
         for case in self.fusion.close_until(now) {
-            if !self.changed.contains(&case.id) {
-                self.files.remove(&case.id);
+            let changed = self.changed.remove(&case.id);
+            if let Some(file) = self.files.remove(&case.id) {
+                self.quiet.put(file, changed);
             }
         }
+        self.quiet.forget(now);
     }
 
     /// What became of all alerts since the start: received = notified + merged + suppressed.
@@ -213,8 +241,8 @@ impl Cases {
         let suppressed = |tally: &consensus::fusion::Tally| tally.suppressed.iter().sum::<u64>();
         Tally {
             received: all.received - before.received,
-            notified: all.notified - before.notified + self.late_told,
-            merged: all.merged - before.merged,
+            notified: all.notified - before.notified + self.late_told - self.went_on,
+            merged: all.merged - before.merged + self.went_on,
             suppressed: suppressed(&all) - suppressed(&before) - self.late_told,
         }
     }
@@ -349,12 +377,47 @@ mod tests {
     }
 
     #[test]
+    fn a_case_goes_on_after_a_pause_and_is_told_again_only_where_there_is_news() {
+        let mut cases = Cases::new(Vec::new(), 1);
+        let mut guessing = seen("guessing", "192.0.2.7", None, Severity::Medium);
+        let mut now = NOW;
+        let mut again = |cases: &mut Cases, seen: &mut Evidence| {
+            now += 3 * GAP_S;
+            seen.last = Some(now);
+            cases.close(now);
+            let fate = cases.take(&seen.check.clone(), seen, seen.level, now);
+            let (files, _) = cases.changed();
+            cases.told(&files);
+            assert_eq!(files.len(), 1);
+            (fate, files[0].id, files[0].untold)
+        };
+        assert_eq!(again(&mut cases, &mut guessing), (Fate::Notified, 1, Some(News::New)));
+        assert_eq!(again(&mut cases, &mut guessing), (Fate::Merged, 1, None), "six times an hour");
+        let mut login = seen("login", "192.0.2.7", None, Severity::High);
+        assert_eq!(again(&mut cases, &mut login), (Fate::Notified, 1, Some(News::Risen)));
+        assert_eq!(again(&mut cases, &mut login), (Fate::Merged, 1, None));
+        let mut change = seen("change", "192.0.2.7", None, Severity::High);
+        assert_eq!(again(&mut cases, &mut change), (Fate::Notified, 1, Some(News::Further)));
+        let mut stranger = seen("guessing", "192.0.2.8", None, Severity::Medium);
+        stranger.check = "elsewhere".into();
+        assert_eq!(again(&mut cases, &mut stranger), (Fate::Notified, 2, Some(News::New)));
+        let tally = cases.tally();
+        assert_eq!((tally.received, tally.notified, tally.merged), (6, 4, 2));
+        // After a restart, too.
+        let mut kept: Vec<CaseFile> = std::mem::take(&mut cases.files).into_values().collect();
+        kept.extend(cases.quiet.take_for(&Step::of("guessing", &guessing, Severity::Medium, NOW)));
+        assert_eq!(kept.len(), 2);
+        let mut cases = Cases::new(kept, 3);
+        assert_eq!(again(&mut cases, &mut guessing), (Fate::Merged, 1, None));
+    }
+
+    #[test]
     fn a_case_that_is_quiet_for_longer_than_the_gap_is_over() {
         let mut cases = Cases::new(Vec::new(), 1);
         take(&mut cases, &seen("guessing", "192.0.2.7", None, Severity::Medium));
         cases.changed();
         cases.close(NOW + GAP_S + 10);
-        assert!(cases.files.is_empty());
+        assert_eq!((cases.files.len(), cases.quiet.len()), (0, 1));
         let later = evidence("guessing", Severity::Medium);
         cases.take("print", &later, Severity::Medium, NOW + 3 * GAP_S);
         // What a log tells late belongs to when it happened.
