@@ -37,7 +37,7 @@ mod process;
 pub mod proxy;
 mod syscalls;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 pub use level::Level;

@@ -10,6 +10,7 @@ use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::{ALERTS_MAX, Parts as _, Sighting, Source, Store};
 use crate::pipeline::case::samples;
+use crate::pipeline::judge::fingerprint;
 
 /// Rows of one batch.
 const BATCH: u32 = 1_000;
@@ -37,10 +38,7 @@ pub(super) fn sightings(count: u32) -> Vec<Sighting> {
         let verdict = panel.judge_in(&evidence, &context, &digest, Vec::new());
         Sighting {
             source: Source::Sweep,
-            fingerprint: trace::hex(&trace::context(&Context {
-                now: i64::from(number),
-                ..Context::default()
-            })),
+            fingerprint: fingerprint(&evidence, &mut Default::default()),
             check: evidence.check,
             title: evidence.title,
             severity: verdict.severity,
@@ -84,6 +82,21 @@ fn memory_read(bencher: Bencher<'_, '_>) {
 fn sqlite_write_a_batch_of_new_ones(bencher: Bencher<'_, '_>) {
     let all = sightings(BATCH);
     bencher.counter(ItemsCount::new(BATCH)).with_inputs(sqlite).bench_local_values(|mut kept| {
+        kept.1.upsert(&all, 1).unwrap();
+        kept
+    });
+}
+
+/// The same without waiting for the disk (synchronous=NORMAL). The service always waits.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn sqlite_write_a_batch_without_sync(bencher: Bencher<'_, '_>) {
+    let all = sightings(BATCH);
+    let relaxed = || {
+        let (dir, mut store) = sqlite();
+        store.never_wait();
+        (dir, store)
+    };
+    bencher.counter(ItemsCount::new(BATCH)).with_inputs(relaxed).bench_local_values(|mut kept| {
         kept.1.upsert(&all, 1).unwrap();
         kept
     });

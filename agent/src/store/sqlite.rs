@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use consensus::Severity;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Params, Row, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Params, Row, TransactionBehavior, params};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
@@ -118,6 +118,12 @@ impl SqliteStore {
         Ok(Self { database, most, evicted: 0, rows: None })
     }
 
+    /// For a benchmark: what is committed may be lost in a power cut.
+    #[cfg(test)]
+    pub(super) fn never_wait(&mut self) {
+        self.database.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    }
+
     /// Opens a file that is there, to read what the service has kept; nothing is written, not even a newer
     /// form. `None` where there is no file.
     pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
@@ -168,20 +174,76 @@ struct Known {
     untold: Option<News>,
 }
 
-fn known(step: &Connection, fingerprint: &str) -> Result<Option<Known>, StoreError> {
-    let mut question = step.prepare_cached(
-        "SELECT id, state, worst, first_seen, count, untold FROM alert WHERE fingerprint = ?",
-    )?;
-    let mut rows = question.query([fingerprint])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Known {
-        id: row.get(0)?,
-        state: word(row, 1)?,
-        worst: level(row.get(2)?),
-        first_seen: row.get(3)?,
-        count: row.get(4)?,
-        untold: word_or_none(row, 5)?,
-    }))
+/// The statements of a batch, looked up once.
+struct Rows<'a> {
+    known: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(step: &'a Connection) -> Result<Self, StoreError> {
+        Ok(Self {
+            known: step.prepare_cached(
+                "SELECT id, state, worst, first_seen, count, untold FROM alert WHERE fingerprint = ?",
+            )?,
+            insert: step.prepare_cached(
+                "INSERT INTO alert VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?,
+            update: step.prepare_cached(
+                "UPDATE alert SET fingerprint = ?2, source = ?3, name = ?4, title = ?5, severity = ?6,
+                     worst = ?7, state = ?8, first_seen = ?9, last_seen = ?10, count = ?11,
+                     document = ?12, untold = ?13
+                 WHERE id = ?1",
+            )?,
+        })
+    }
+
+    fn known(&mut self, fingerprint: &str) -> Result<Option<Known>, StoreError> {
+        let mut rows = self.known.query([fingerprint])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        Ok(Some(Known {
+            id: row.get(0)?,
+            state: word(row, 1)?,
+            worst: level(row.get(2)?),
+            first_seen: row.get(3)?,
+            count: row.get(4)?,
+            untold: word_or_none(row, 5)?,
+        }))
+    }
+
+    fn put(
+        &mut self,
+        seen: &Sighting,
+        document: Vec<u8>,
+        known: Option<&Known>,
+        now: i64,
+    ) -> Result<Change, StoreError> {
+        let change = change(known.map(|known| (known.state, known.worst)).as_ref(), seen);
+        let kept = known.filter(|known| known.state != State::Fixed && change != Change::New);
+        let count = i64::try_from(seen.count).unwrap_or(i64::MAX);
+        let worst = kept.map_or(seen.severity, |kept| kept.worst.max(seen.severity));
+        let values = params![
+            known.map(|known| known.id),
+            seen.fingerprint,
+            seen.source.name(),
+            seen.check,
+            seen.title,
+            sql_count(seen.severity.index()),
+            sql_count(worst.index()),
+            state(seen).name(),
+            kept.map_or(now, |kept| kept.first_seen),
+            now,
+            count.saturating_add(kept.map_or(0, |kept| kept.count)),
+            document,
+            untold(kept.and_then(|kept| kept.untold), change).map(News::name),
+        ];
+        match known {
+            None => self.insert.execute(values)?,
+            Some(_) => self.update.execute(values)?,
+        };
+        Ok(change)
+    }
 }
 
 fn count(step: &Connection) -> Result<usize, StoreError> {
@@ -197,45 +259,6 @@ fn make_room(step: &Connection, most: usize) -> Result<usize, StoreError> {
          LIMIT max(0, (SELECT count(*) FROM alert) - ? + 1))",
     )?;
     Ok(delete.execute([sql_count(most.max(1))])?)
-}
-
-fn put(
-    step: &Connection,
-    seen: &Sighting,
-    known: Option<&Known>,
-    now: i64,
-) -> Result<Change, StoreError> {
-    let change = change(known.map(|known| (known.state, known.worst)).as_ref(), seen);
-    let kept = known.filter(|known| known.state != State::Fixed && change != Change::New);
-    let count = i64::try_from(seen.count).unwrap_or(i64::MAX);
-    let worst = kept.map_or(seen.severity, |kept| kept.worst.max(seen.severity));
-    let document = packed::pack(&[seen.verdict.text(), seen.evidence.text()].join("\0"));
-    let values = params![
-        known.map(|known| known.id),
-        seen.fingerprint,
-        seen.source.name(),
-        seen.check,
-        seen.title,
-        sql_count(seen.severity.index()),
-        sql_count(worst.index()),
-        state(seen).name(),
-        kept.map_or(now, |kept| kept.first_seen),
-        now,
-        count.saturating_add(kept.map_or(0, |kept| kept.count)),
-        document,
-        untold(kept.and_then(|kept| kept.untold), change).map(News::name),
-    ];
-    let statement = match known {
-        None => "INSERT INTO alert VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        Some(_) => {
-            "UPDATE alert SET fingerprint = ?2, source = ?3, name = ?4, title = ?5, severity = ?6,
-                 worst = ?7, state = ?8, first_seen = ?9, last_seen = ?10, count = ?11,
-                 document = ?12, untold = ?13
-             WHERE id = ?1"
-        }
-    };
-    step.prepare_cached(statement)?.execute(values)?;
-    Ok(change)
 }
 
 fn migrate(database: &mut Connection) -> Result<(), StoreError> {
@@ -272,17 +295,22 @@ fn upsert(
     };
     let mut evicted = 0;
     let mut changes = Vec::with_capacity(seen.len());
-    for seen in seen {
-        let known = known(step, &seen.fingerprint)?;
-        if known.is_none() {
-            if count_now >= most.max(1) {
-                evicted += make_room(step, most)? as u64;
-                count_now = count(step)?;
+    let mut writes = Rows::of(step)?;
+    let texts = |at: usize| [seen[at].verdict.text(), seen[at].evidence.text()];
+    packed::all_ahead(seen.len(), texts, |documents| {
+        for (seen, document) in seen.iter().zip(documents) {
+            let known = writes.known(&seen.fingerprint)?;
+            if known.is_none() {
+                if count_now >= most.max(1) {
+                    evicted += make_room(step, most)? as u64;
+                    count_now = count(step)?;
+                }
+                count_now += 1;
             }
-            count_now += 1;
+            changes.push(writes.put(seen, document, known.as_ref(), now)?);
         }
-        changes.push(put(step, seen, known.as_ref(), now)?);
-    }
+        Ok::<(), StoreError>(())
+    })?;
     *rows = Some(count_now);
     Ok((changes, evicted))
 }

@@ -26,7 +26,7 @@ fn entry(name: &str) -> Command {
     command
 }
 
-fn program(name: &'static str) -> Program {
+pub(crate) fn program(name: &'static str) -> Program {
     Box::new(move || entry(name))
 }
 
