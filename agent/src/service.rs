@@ -44,6 +44,8 @@ pub mod host;
 mod journal;
 #[cfg(test)]
 mod long_tests;
+#[cfg(test)]
+mod overhead_tests;
 mod past;
 pub mod record;
 #[cfg(test)]
