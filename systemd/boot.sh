@@ -4,6 +4,7 @@
 #   overlay SIZE        makes $root, with nothing of wardmote and no service of this machine's own
 #   boot                starts systemd in it; `inside COMMAND…` runs a command there
 #   holds WHAT COMMAND… says whether that holds, and notes in $failed when it does not
+#   one_case ADDRESS    whether the service knows exactly one case of that address
 #   within SECONDS COMMAND…  tries again until it works or the time is over
 #
 # Needs root, systemd-nspawn, nsenter and overlayfs. The network in it is private and nothing on this machine is changed.
@@ -57,6 +58,10 @@ holds() {
     if "$@" >"$scratch/said" 2>&1; then echo "ok: $what"; else failed=1; echo "FAILED: $what"; cat "$scratch/said"; fi
 }
 not() { ! "$@"; }
+one_case() {
+    count='import json, sys; print(sum(sys.argv[1] in json.dumps(case) for case in json.load(sys.stdin)["cases"]))'
+    [ "$(inside wardmote alerts --format json list | python3 -c "$count" "$1")" = 1 ]
+}
 within() {
     left=$(($1 * 5))
     shift

@@ -2,10 +2,12 @@
 //!
 //! One step at a time: a sweep of the logs every few seconds, an audit of the host at the start and then
 //! on its timer. A service that goes on after an earlier one first sweeps what came meanwhile: an audit takes
-//! longer, and one that is stopped again and again would never come to the logs. Looking blocks, so it runs on a thread of its own while the loop listens for signals;
-//! storing and telling happen in the loop. The order is the promise: what was seen is stored together with
-//! the sweep's place in the logs, and then told (appended as JSON lines). What is not stored is seen again,
-//! what is stored and not told is told later: a crash or a full disk anywhere loses nothing and doubles nothing.
+//! longer, and one that is stopped again and again would never come to the logs.
+//!
+//! Looking blocks, so it runs on a thread of its own while the loop listens for signals; storing and telling
+//! happen in the loop. The order is the promise: what was seen is stored together with the sweep's place in the
+//! logs, and then told (appended as JSON lines). What is not stored is seen again, what is stored and not told is
+//! told later: a crash or a full disk anywhere loses nothing and doubles nothing.
 //!
 //! What was told is also recorded in the journal; one that fails is told and stops nothing.
 //!
