@@ -24,7 +24,7 @@ fn clock() -> i64 {
     samples::NOW
 }
 
-fn log() -> String {
+fn log(attackers: bool) -> String {
     let mut text = String::new();
     for number in 0..LINES {
         let at = clock() - 3_600 + i64::from(number / (LINES / 3_500));
@@ -34,16 +34,12 @@ fn log() -> String {
             0 => format!(
                 "CRON[{pid}]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)"
             ),
-            1 => format!(
-                "sshd[{pid}]: Accepted publickey for user{user} from 192.168.1.{user} port {pid} ssh2: ED25519 SHA256:abc"
-            ),
-            2 => format!(
-                "sudo:   user{user} : TTY=pts/0 ; PWD=/home/user{user} ; USER=root ; COMMAND=/usr/bin/apt update"
-            ),
+            1 => format!("systemd-logind[812]: New session {number} of user user{user}."),
+            2 => format!("systemd[1]: session-{number}.scope: Deactivated successfully."),
             _ => format!("sshd[{pid}]: pam_unix(sshd:session): session closed for user user{user}"),
         };
         writeln!(text, "{time} web1 {line}").unwrap();
-        if number % APART == 0 {
+        if attackers && number % APART == 0 {
             let address = std::net::Ipv4Addr::from(0x2d00_0000 + number);
             for port in 0..20 {
                 writeln!(text, "{time} web1 sshd[{pid}]: Failed password for invalid user admin from {address} port {port} ssh2").unwrap();
@@ -60,7 +56,7 @@ fn settings(all: bool, dir: &Path) -> Settings {
             "agent: {{alert_from: info, metrics: metrics.prom, metrics_socket: {dir}/metrics.sock, deliver: here}}
 responses: {{enabled: true, block: {{enabled: true, from: low}}}}
 notify:
-- {{name: lines, from: info, file: {{path: {dir}/notes.jsonl, format: json}}}}
+- {{name: lines, from: info, file: {{path: {dir}/notes.jsonl, format: jsonl}}}}
 - {{name: ocsf, from: info, summary: {{at: '08:00'}}, file: {{path: {dir}/ocsf.jsonl, format: ocsf}}}}
 - {{name: run, from: info, command: {{run: [/bin/true], timeout: 10s}}}}",
             dir = dir.display()
@@ -119,27 +115,37 @@ fn all_features_beside_none() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("var/log")).unwrap();
     std::fs::create_dir_all(root.path().join("etc")).unwrap();
-    std::fs::write(root.path().join("var/log/auth.log"), log()).unwrap();
+    // The doors are opened in a reactor; nobody asks at them here.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    for attackers in [false, true] {
+        std::fs::write(root.path().join("var/log/auth.log"), log(attackers)).unwrap();
+        compare(root.path(), attackers);
+    }
+}
+
+fn compare(root: &Path, attackers: bool) {
     let mut least = [(f64::MAX, f64::MAX); 2];
     let mut cases = [0; 2];
     for _ in 0..ROUNDS {
         for all in [false, true] {
-            let (took, used, found) = sweep(root.path(), all);
+            let (took, used, found) = sweep(root, all);
             let least = &mut least[usize::from(all)];
             *least = (least.0.min(took), least.1.min(used));
             cases[usize::from(all)] = found;
         }
     }
     let [(took, used), (took_all, used_all)] = least;
-    let lines = f64::from(LINES);
+    let percent = |all: f64, none: f64| (all / none - 1.0) * 100.0;
     println!(
-        "{LINES} lines, {} cases: {:.0} lines/s, with all features {:.0} ({:+.2} %); processor {used:.3} s, {used_all:.3} s ({:+.2} %)",
+        "{LINES} lines, {} cases: {:.2} M lines/s, all features {:+.2} %; processor {:.1} ms, {:+.2} % ({:+.2} ms)",
         cases[1],
-        lines / took,
-        lines / took_all,
-        (took_all / took - 1.0) * 100.0,
-        (used_all / used - 1.0) * 100.0,
+        f64::from(LINES) / took / 1e6,
+        percent(took_all, took),
+        used * 1e3,
+        percent(used_all, used),
+        (used_all - used) * 1e3,
     );
     assert_eq!(cases[0], cases[1]);
-    assert!(cases[0] >= (LINES / APART) as usize);
+    assert!((cases[0] >= (LINES / APART) as usize) == attackers, "{cases:?}");
 }

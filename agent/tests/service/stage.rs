@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 /// Failed logins of one attack.
@@ -61,7 +62,7 @@ impl Stage {
         self.try_start().unwrap_or_else(|| panic!("not ready: {}", self.said()))
     }
 
-    /// The same; none where it ends before.
+    /// The same; none where it ends before or never says so.
     pub fn try_start(&mut self) -> Option<Child> {
         let mut datagram = [0; 4096];
         self.ready.set_nonblocking(true).unwrap();
@@ -94,7 +95,11 @@ impl Stage {
             if child.try_wait().unwrap().is_some() {
                 return None;
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "not ready: {}", self.said());
+            if begun.elapsed() > Duration::from_secs(20) {
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
         }
         let took = begun.elapsed();
         self.slowest = self.slowest.max(took);
@@ -121,19 +126,36 @@ impl Stage {
         assert!(child.wait().unwrap().success(), "{}", self.said());
     }
 
-    /// Kills whatever still runs in this state directory.
+    /// Kills whatever still runs in this state directory, and waits until it is gone.
     pub fn kill_all(&self) {
         let state = self.path("state");
         let state = state.to_str().unwrap();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
-            let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let is_ours = String::from_utf8_lossy(&words).split('\0').any(|word| word == state);
-            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw).filter(|_| is_ours) {
+        let until = Instant::now() + Duration::from_secs(10);
+        let running = || {
+            let all = fs::read_dir("/proc").unwrap().flatten();
+            let ours = all.filter(|entry| {
+                let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&words).split('\0').any(|word| word == state)
+            });
+            let pids = ours.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+            pids.filter_map(rustix::process::Pid::from_raw).collect::<Vec<_>>()
+        };
+        // A thread that waits for the disk holds the lock after all others are gone.
+        let free = || match File::open(self.path("state").join("agent.lock")) {
+            Ok(file) => flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok(),
+            Err(_) => true,
+        };
+        loop {
+            let pids = running();
+            if pids.is_empty() && free() {
+                return;
+            }
+            assert!(Instant::now() < until, "{pids:?} cannot be killed");
+            for pid in pids {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(100));
     }
 
     /// What the service said last on stderr.
