@@ -306,7 +306,7 @@ impl Host {
         judged.clear();
         offered.clear();
         let (mut seen, mut kept) = (Vec::new(), Vec::new());
-        judge::in_portions(
+        let done = judge::in_portions(
             sorted.judge,
             |item| pipeline.judge(&mut judges, item, &context, &digest),
             |findings, of_portion| {
@@ -326,7 +326,7 @@ impl Host {
                 }
                 Ok(())
             },
-        )?;
+        );
         let mut complaints = judges.outside.complaints();
         if sorted.left_out > 0 {
             let many = sorted.left_out;
@@ -334,6 +334,7 @@ impl Host {
         }
         self.keep(By::Watch, &judges, context, kept);
         self.experts = judges.outside;
+        done?;
         Ok(Heard { seen, more: sorted.more, complaints })
     }
 }
