@@ -97,6 +97,16 @@ fn any_log() -> impl Strategy<Value = Vec<Click>> {
     proptest::collection::vec(any_click(), 0..60)
 }
 
+#[test]
+fn an_expert_that_stands_in_a_click_many_times_counts_once() {
+    let many = vec![said("known-good", Low); OPINIONS_MAX];
+    let (once, often) =
+        (click(1, Word::Dismiss, vec![many[0].clone()]), click(1, Word::Dismiss, many));
+    let model = |click| learn(&log(vec![click]), NOW).model();
+    assert_eq!(distance(&model(once), &model(often.clone()), &names()), 0.0);
+    assert!(distance(&Model::cold(), &model(often), &names()) <= STEP_NATS + 1e-5);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -104,7 +114,6 @@ proptest! {
     fn one_more_click_moves_nothing_further_than_the_step(before in any_log(), mut one in any_click()) {
         one.time = NOW + 2 * DAY; // as of now, and behind all others
         one.trace = "ffff".into();
-        one.opinions.dedup_by(|a, b| a.expert == b.expert);
         let mut after = before.clone();
         after.push(one);
         let (old, new) = (learn(&log(before), NOW), learn(&log(after), NOW));

@@ -13,7 +13,7 @@
 
 mod log;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -284,7 +284,12 @@ impl Sums {
         let (fade, truth) = (fade(time, now), click.truth());
         self.tally(click, fade);
         let recent = now.saturating_sub(time) <= RECENT_DAYS * DAY_SECONDS;
+        let mut heard_already = BTreeSet::new();
         for said in &click.opinions {
+            // The panel asks each once: whoever stands there twice was written by another hand.
+            if !heard_already.insert(said.expert.as_str()) {
+                continue;
+            }
             let known = self.counts.contains_key(&said.expert);
             let Some(said) = heard(said).filter(|_| known || self.counts.len() < EXPERTS_MAX)
             else {
