@@ -172,7 +172,7 @@ holds "what was confirmed stays" blocked 192.0.2.88
 
 # --- how soon --------------------------------------------------------------------------------------------------
 # Where the machine was busy just then, with others.
-for last in 101 102 103; do
+for last in 101 102 103 104 105 106 107 108; do
     [ "$took" -gt 2000 ] || break
     attack "192.0.2.$last"
     within 10 grep -qs "192.0.2.$last" "$state/cases.jsonl"
