@@ -8,6 +8,9 @@ use consensus::{Context, trace};
 use crate::pipeline::judge::Judges;
 use crate::store::cases::{self, By, Case, Run};
 
+/// Most cases that are held to be kept: few more would fit into what is kept of a run.
+const HELD_MAX: usize = 4_096;
+
 /// What a run is kept under.
 pub struct Of<'a> {
     /// Who judged.
@@ -56,13 +59,12 @@ pub fn keep_with(
     }
 }
 
-/// Most cases that are held to be kept: more would not fit into what is kept of a run.
-const HELD_MAX: usize = 4_096;
-
-/// Drops the mildest beyond what is kept of one run anyway.
-pub fn gravest(cases: &mut Vec<Case>) {
-    if cases.len() > HELD_MAX {
+/// Drops the mildest of more than are held; gives how many.
+pub fn gravest(cases: &mut Vec<Case>) -> usize {
+    let dropped = cases.len().saturating_sub(HELD_MAX);
+    if dropped > 0 {
         cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.severity));
         cases.truncate(HELD_MAX);
     }
+    dropped
 }

@@ -305,7 +305,7 @@ impl Host {
         let Self { pipeline, storm, cases, judged, offered, .. } = self;
         judged.clear();
         offered.clear();
-        let (mut seen, mut kept) = (Vec::new(), Vec::new());
+        let (mut seen, mut kept, mut dropped) = (Vec::new(), Vec::new(), 0);
         let done = judge::in_portions(
             sorted.judge,
             |item| pipeline.judge(&mut judges, item, &context, &digest),
@@ -320,7 +320,7 @@ impl Host {
                     offered.extend_from_slice(&of_portion);
                 }
                 kept.extend(of_portion);
-                keep::gravest(&mut kept);
+                dropped += keep::gravest(&mut kept);
                 for finding in &findings {
                     seen.push(sighting(finding, Source::Sweep)?);
                 }
@@ -331,6 +331,9 @@ impl Host {
         if sorted.left_out > 0 {
             let many = sorted.left_out;
             complaints.push(format!("a storm: {many} new alerts up to low were only counted"));
+        }
+        if dropped > 0 {
+            complaints.push(format!("a storm: {dropped} findings are not kept to be explained"));
         }
         self.keep(By::Watch, &judges, context, kept);
         self.experts = judges.outside;
@@ -490,7 +493,7 @@ fn looked(report: &Report) -> anyhow::Result<Looked> {
     Ok(Looked { seen, checks, incomplete, ..Looked::default() })
 }
 
-fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::Error> {
+pub(super) fn sighting(finding: &Finding, source: Source) -> Result<Sighting, serde_json::Error> {
     Ok(Sighting {
         source,
         fingerprint: finding.fingerprint.clone(),

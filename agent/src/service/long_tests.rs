@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::storm_tests::resident_bytes;
+use super::tests::parts;
 use super::*;
 use crate::pipeline::case::samples;
 use crate::sandbox::Proxy;
@@ -69,12 +70,8 @@ fn live(minutes: i64) -> (Vec<u64>, usize) {
         store: Box::new(store),
         settings: settings.clone(),
         reload: Box::new(move || Ok(reload.clone())),
-        state_directory: state.path().into(),
-        recorder: SharedRecorder::new(state.path()),
-        bus: Bus::default(),
-        notifier: Notifier::from_environment(),
-        shared: Shared::default(),
         clock,
+        ..parts(state.path(), &Bus::default())
     };
     let mut service = Service::new(Box::new(look), parts);
     let steps = minutes * 60 / STEP_S;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::host::Host;
+use super::tests::parts;
 use super::*;
 use crate::govern::worker::Responder;
 use crate::pipeline::case::samples;
@@ -81,12 +82,9 @@ fn sweep(root: &Path, all: bool) -> (f64, f64, usize) {
         store: Box::new(SqliteStore::open(&state.path().join("wardmote.db"), ALERTS_MAX).unwrap()),
         settings: settings.clone(),
         reload: Box::new(move || Ok(reload.clone())),
-        state_directory: state.path().into(),
         recorder,
-        bus: Bus::default(),
-        notifier: Notifier::from_environment(),
-        shared: Shared::default(),
         clock,
+        ..parts(state.path(), &Bus::default())
     };
     let mut service = Service::new(Box::new(host), parts);
     service.open_desk();

@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use consensus::{Context, Severity, trace};
 use tempfile::TempDir;
 
+use super::host::sighting;
 use super::tell::Teller;
 use crate::control::status::Tally;
 use crate::pipeline::case::storm::Storm;
 use crate::pipeline::case::{Cases, Pipeline, samples};
 use crate::pipeline::judge::{self, Judged, Judges};
-use crate::report::{Finding, Remediation};
+use crate::report::Remediation;
 use crate::settings::AgentSettings;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ALERTS_MAX, Document, Parts as _, Sighting, Source, Store};
+use crate::store::{ALERTS_MAX, Parts as _, Source, Store};
 
 /// Of so many keys one is high by its rule, and one more critical.
 const GRAVE_EVERY: u32 = 500;
@@ -77,7 +78,9 @@ impl Way {
                 cases.take(&case.fingerprint, &case.evidence, severity, now);
                 judged.push((case.fingerprint, case.evidence, severity));
             }
-            seen.extend(findings.iter().map(sighting));
+            for finding in &findings {
+                seen.push(sighting(finding, Source::Sweep)?);
+            }
             Ok(())
         })
         .unwrap();
@@ -103,20 +106,6 @@ impl Way {
         for (fingerprint, evidence, severity) in &judged {
             pipeline.memory.note(fingerprint, evidence, *severity, now);
         }
-    }
-}
-
-fn sighting(finding: &Finding) -> Sighting {
-    Sighting {
-        source: Source::Sweep,
-        fingerprint: finding.fingerprint.clone(),
-        check: finding.check.clone(),
-        title: finding.title.clone(),
-        severity: finding.severity,
-        accepted: false,
-        count: finding.count,
-        verdict: Document::of(&finding.verdict).unwrap(),
-        evidence: Document::of(&finding.evidence).unwrap(),
     }
 }
 

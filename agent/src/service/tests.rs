@@ -82,7 +82,7 @@ pub(super) fn settings() -> Settings {
 }
 
 /// A service's parts, with its state in a directory.
-fn parts(dir: &Path, bus: &Bus) -> Parts {
+pub(super) fn parts(dir: &Path, bus: &Bus) -> Parts {
     Parts {
         store: Box::new(MemoryStore::new(100)),
         settings: settings(),
